@@ -1,0 +1,66 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_BACKOFF_HPP
+#define DUET_BACKOFF_HPP
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <random>
+
+#include <duet/detail/config.hpp>
+
+namespace duet {
+inline namespace v0 {
+
+/// How long to wait between attempts: from `initial`, times `multiplier`, up to `maximum`.
+struct backoff_options
+{
+    std::chrono::steady_clock::duration initial = std::chrono::milliseconds{100};
+    std::chrono::steady_clock::duration maximum = std::chrono::seconds{30};
+    double multiplier = 2.0;
+
+    /// The part of each delay that is drawn at random: 0 is none, 1 draws from nothing to the whole delay. A herd of
+    /// clients that lost the same server must not come back in step.
+    double jitter = 0.5;
+};
+
+/// An exponential, capped, jittered series of delays. No clock and no timer: it only counts.
+///
+/// Distinct objects: safe. Shared objects: unsafe.
+class backoff
+{
+public:
+    explicit backoff(backoff_options const& options = {}, std::uint64_t seed = std::random_device{}())
+        : options_{options}, random_{static_cast<std::minstd_rand::result_type>(seed)}, current_{options.initial}
+    {
+    }
+
+    /// The next delay.
+    std::chrono::steady_clock::duration next() noexcept
+    {
+        using duration = std::chrono::steady_clock::duration;
+        auto const whole = static_cast<double>(current_.count());
+        double const drawn = std::uniform_real_distribution<double>{0.0, options_.jitter}(random_);
+        // Grown as floating point and then capped, so that it cannot overflow.
+        double const grown = std::min(whole * options_.multiplier, static_cast<double>(options_.maximum.count()));
+        current_ = duration{static_cast<duration::rep>(grown)};
+        return duration{static_cast<duration::rep>(whole * (1.0 - drawn))};
+    }
+
+    /// Begin again from `initial`: call it after a success.
+    void reset() noexcept
+    {
+        current_ = options_.initial;
+    }
+
+private:
+    backoff_options options_;
+    std::minstd_rand random_;
+    std::chrono::steady_clock::duration current_;
+};
+
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,23 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_CONFIG_HPP
+#define DUET_DETAIL_CONFIG_HPP
+
+#include <boost/asio/version.hpp>
+
+// The awaitables lean on public parts of Asio that are first found in this version (is_async_operation).
+static_assert(BOOST_ASIO_VERSION >= 102500, "duet needs Boost.Asio from Boost 1.81 or newer");
+
+#if defined(BOOST_ASIO_NO_EXCEPTIONS)
+#error "duet reports errors of its coroutine face by exceptions"
+#endif
+
+// Header-only by default. The compiled variant (CMake target duet::compiled) defines DUET_SEPARATE_COMPILATION for its
+// users and puts every definition of impl/*.ipp into one object, src/duet.cpp.
+#if defined(DUET_SEPARATE_COMPILATION)
+#define DUET_DECL
+#else
+#define DUET_DECL inline
+#endif
+
+#endif

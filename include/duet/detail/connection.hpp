@@ -1,0 +1,355 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_CONNECTION_HPP
+#define DUET_DETAIL_CONNECTION_HPP
+
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/error.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <duet/close_report.hpp>
+#include <duet/detail/any_completion.hpp>
+#include <duet/detail/coarse_clock.hpp>
+#include <duet/detail/write_request.hpp>
+#include <duet/error.hpp>
+#include <duet/lifecycle.hpp>
+#include <duet/session_options.hpp>
+#include <duet/stream_traits.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+template <class Connection>
+class connection_ref;
+
+template <class Connection>
+class remote_control;
+
+/// The inside of a session: the stream, the state of both directions, the operations under way and the deadlines.
+///
+/// It lives as long as a session object or an operation refers to it, and is touched on one executor only; so its count
+/// of references needs no atomics. The rules of what follows what are in `lifecycle`; here they are carried out.
+///
+/// A function here completes at most one handler directly, as its last act: a handler may start operations, destroy
+/// the session, or both. Handlers beyond the first are posted.
+template <class Stream>
+class connection
+{
+public:
+    using traits = stream_traits<Stream>;
+    using executor_type = typename Stream::executor_type;
+    using endpoint_type = typename traits::endpoint_type;
+    using time_point = coarse_clock::time_point;
+    using ref = connection_ref<connection>;
+
+    enum class read_kind : std::uint8_t
+    {
+        some,   ///< at least one byte
+        exact,  ///< the whole buffer
+        wait,   ///< no byte at all: until a read would not wait
+    };
+
+    connection(Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options);
+    connection(connection const&) = delete;
+    connection& operator=(connection const&) = delete;
+
+    // Operations: see session.hpp for what each promises. `done` is called exactly once.
+    void start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by, any_completion done);
+    void start_write(std::span<boost::asio::const_buffer const> buffers, bool whole, any_completion done);
+    void start_shutdown_send(any_completion done);
+    void start_close(any_completion done);
+    void start_delivered(any_completion done);
+    void start_wait_peer_gone(any_completion done);
+
+    /// Complete with nothing done and no error.
+    void complete_now(any_completion done)
+    {
+        complete(std::move(done), {}, 0);
+    }
+
+    void abort() noexcept;
+    void cancel_all() noexcept;
+    void request_finish() noexcept;
+    void first_message_received() noexcept;
+    void set_deadlines(deadlines const& values) noexcept;
+    close_report report() const noexcept;
+
+    Stream& stream() noexcept
+    {
+        return stream_;
+    }
+
+    executor_type get_executor() noexcept
+    {
+        return stream_.get_executor();
+    }
+
+    lifecycle const& life() const noexcept
+    {
+        return life_;
+    }
+
+    error_code error() const noexcept
+    {
+        return error_;
+    }
+
+    endpoint_type const& local() const noexcept
+    {
+        return local_;
+    }
+
+    endpoint_type const& remote() const noexcept
+    {
+        return remote_;
+    }
+
+    deadlines const& limits() const noexcept
+    {
+        return limits_;
+    }
+
+    std::uint64_t bytes_received() const noexcept
+    {
+        return received_;
+    }
+
+    std::uint64_t bytes_sent() const noexcept
+    {
+        return sent_;
+    }
+
+    bool finish_requested() const noexcept
+    {
+        return finish_requested_;
+    }
+
+    std::string describe_peer() const
+    {
+        return traits::describe(remote_);
+    }
+
+    time_point read_deadline() const noexcept
+    {
+        return limits_.read > limits_.read.zero() ? coarse_clock::after(coarse_clock::now(), limits_.read)
+                                                  : time_point::max();
+    }
+
+    std::shared_ptr<remote_control<connection>> control();
+
+    // A session object came or went. The last to go drops the connection.
+    void add_handle() noexcept
+    {
+        ++handles_;
+    }
+
+    void remove_handle() noexcept
+    {
+        if (--handles_ == 0)
+            execute(life_.apply(lifecycle_event::dropped));
+    }
+
+private:
+    friend ref;
+
+    struct waiter
+    {
+        std::uint64_t id;
+        any_completion done;
+    };
+
+    ~connection();
+
+    // Reading (impl/connection_read.hpp)
+    error_code refuse_read(read_kind kind, boost::asio::mutable_buffer buffer) const noexcept;
+    void issue_read();
+    void on_read(error_code error, std::size_t size);
+    void finish_read(error_code error);
+    void interrupt_read(error_code cause) noexcept;
+    error_code fail_receive(error_code error) noexcept;
+    error_code fail_send(error_code error) noexcept;
+
+    // Writing (impl/connection_write.hpp)
+    error_code refuse_write() const noexcept;
+    error_code push(write_request& request);
+    void wait_writable();
+    void on_writable(error_code error);
+    void pump_writes();
+    void end_write(write_queue::iterator request, error_code cause);
+    void fail_writes(error_code cause);
+    void writes_flushed();
+
+    // Cancellation of one operation, by the slot of its handler
+    void cancel_read(boost::asio::cancellation_type_t type) noexcept;
+    void cancel_write(std::uint64_t id, boost::asio::cancellation_type_t type) noexcept;
+    void cancel_waiter(std::uint64_t id) noexcept;
+    void cancel_wait_peer_gone() noexcept;
+
+    // Ending (impl/connection_close.hpp)
+    void execute(lifecycle_action actions);
+    void latch(error_code error) noexcept;
+    void release(bool reset);
+    void discard_input();
+    void on_discardable(error_code error);
+    void check_delivery();
+    void issue_wait_peer_gone();
+    void on_hang_up(error_code error);
+    void wait_in(std::vector<waiter>& waiters, any_completion done);
+    void complete_all(std::vector<waiter>& waiters, error_code error);
+
+    // Time (impl/connection_time.hpp)
+    void note_activity() noexcept;
+    void entered_half_closed() noexcept;
+    void arm(time_point when) noexcept;
+    time_point earliest() const noexcept;
+    void on_timer();
+    void check_session_deadlines(time_point now);
+    void check_close_deadlines(time_point now);
+    void expire(errc code);
+    void poll_delivery_soon() noexcept;
+
+    void complete(any_completion done, error_code error, std::size_t size);
+    void post(any_completion done, error_code error, std::size_t size);
+
+    template <class Function>
+    auto bind(Function function);
+
+    Stream stream_;
+    lifecycle life_;
+    bool reading_ = false;
+    bool writing_ = false;     // a wait for writability is under way
+    bool discarding_ = false;  // a wait for input to discard is under way
+    bool finish_requested_ = false;
+    read_kind read_kind_ = read_kind::some;
+    int handles_ = 0;
+    int references_ = 0;
+    error_code error_;  // the first terminal error
+
+    boost::asio::mutable_buffer read_buffer_;
+    std::size_t read_size_ = 0;
+    error_code read_cause_;  // why the pending read is to end
+    any_completion read_done_;
+
+    write_queue writes_;
+
+    std::uint64_t received_ = 0;
+    std::uint64_t sent_ = 0;
+    std::uint64_t discarded_ = 0;
+    std::uint64_t unacknowledged_ = 0;
+    std::uint64_t last_id_ = 0;
+
+    deadlines limits_;
+    std::size_t discard_limit_;
+    time_point last_activity_;
+    time_point half_closed_since_ = time_point::max();
+    time_point first_message_by_ = time_point::max();
+    time_point read_by_ = time_point::max();
+    time_point write_by_ = time_point::max();
+    time_point close_since_ = time_point::max();
+    time_point poll_at_ = time_point::max();
+    coarse_clock::duration poll_delay_{};
+    time_point timer_at_ = time_point::max();
+    boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
+        executor_type>
+        timer_;
+
+    // Rare: those who wait for FIN, for close() and for delivered(), and for the peer to be gone.
+    std::vector<waiter> finishers_;
+    std::vector<waiter> closers_;
+    std::vector<waiter> deliveries_;
+    any_completion gone_done_;
+    error_code gone_cause_;
+
+    std::shared_ptr<remote_control<connection>> control_;
+    endpoint_type local_;
+    endpoint_type remote_;
+};
+
+/// A counted reference to a connection. Not atomic: see there.
+template <class Connection>
+class connection_ref
+{
+public:
+    connection_ref() noexcept = default;
+
+    explicit connection_ref(Connection* target) noexcept : target_{target}
+    {
+        ++target_->references_;
+    }
+
+    connection_ref(connection_ref const& other) noexcept : target_{other.target_}
+    {
+        if (target_)
+            ++target_->references_;
+    }
+
+    connection_ref(connection_ref&& other) noexcept : target_{std::exchange(other.target_, nullptr)}
+    {
+    }
+
+    connection_ref& operator=(connection_ref other) noexcept
+    {
+        std::swap(target_, other.target_);
+        return *this;
+    }
+
+    ~connection_ref()
+    {
+        if (target_ && --target_->references_ == 0)
+            delete target_;
+    }
+
+    Connection* operator->() const noexcept
+    {
+        return target_;
+    }
+
+    Connection& operator*() const noexcept
+    {
+        return *target_;
+    }
+
+    explicit operator bool() const noexcept
+    {
+        return target_ != nullptr;
+    }
+
+    Connection* get() const noexcept
+    {
+        return target_;
+    }
+
+private:
+    Connection* target_ = nullptr;
+};
+
+/// What another thread may hold of a session: the executor to post to, and the connection while there is one. The
+/// pointer is read and written on that executor alone.
+template <class Connection>
+class remote_control
+{
+public:
+    typename Connection::executor_type executor;
+    Connection* target;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#include <duet/impl/connection.hpp>
+#include <duet/impl/connection_close.hpp>
+#include <duet/impl/connection_read.hpp>
+#include <duet/impl/connection_time.hpp>
+#include <duet/impl/connection_write.hpp>
+
+#endif

@@ -1,0 +1,138 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_OPERATION_HPP
+#define DUET_DETAIL_OPERATION_HPP
+
+#include <boost/asio/associator.hpp>
+#include <boost/asio/async_result.hpp>
+
+#include <type_traits>
+#include <utility>
+
+#include <duet/detail/any_completion.hpp>
+#include <duet/detail/thrown_failure.hpp>
+#include <duet/error.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// The completion signature of an operation of the coroutine face.
+template <class Result>
+struct completion_of
+{
+    using signature = void(error_code, Result);
+};
+
+template <>
+struct completion_of<void>
+{
+    using signature = void(error_code);
+};
+
+/// Turns (error_code, size) into what the coroutine face promises. `Outcome` says which errors are values (the peer's
+/// FIN is 0) and what the result is.
+template <class Handler, class Connection, class Outcome>
+class outcome_handler
+{
+public:
+    outcome_handler(Handler handler, Connection* connection, char const* name)
+        : handler_{std::move(handler)}, connection_{connection}, name_{name}
+    {
+    }
+
+    void operator()(error_code error, std::size_t size)
+    {
+        bool const failed = error && !Outcome::is_value(error);
+        // Asked before the handler is called: it may be what ends the connection's life.
+        if constexpr (std::is_void_v<typename Outcome::type>)
+            std::move(handler_)(told(failed, error, size));
+        else
+        {
+            auto result = Outcome::result(*connection_, error, size);
+            std::move(handler_)(told(failed, error, size), std::move(result));
+        }
+    }
+
+    Handler const& inner() const noexcept
+    {
+        return handler_;
+    }
+
+private:
+    error_code told(bool failed, error_code error, std::size_t size)
+    {
+        if (!failed)
+            return {};
+        if constexpr (is_awaiting_coroutine<Handler>::value)
+            return thrown_failure::carry({error, name_, connection_->describe_peer(), size});
+        else
+            return error;
+    }
+
+    Handler handler_;
+    Connection* connection_;
+    char const* name_;
+};
+
+/// One operation of a session, not yet begun: `co_await` it, or call it with any completion token.
+///
+/// Awaited in an `asio::awaitable`, it begins without a coroutine frame of its own. `Start` is called as
+/// `start(connection&, any_completion)`.
+template <class Ref, class Outcome, class Start>
+class [[nodiscard]] operation
+{
+    using result_type = typename Outcome::type;
+    using signature = typename completion_of<result_type>::signature;
+
+public:
+    operation(Ref connection, char const* name, Start start)
+        : connection_{std::move(connection)}, name_{name}, start_{std::move(start)}
+    {
+    }
+
+    template <boost::asio::completion_token_for<signature> Token>
+    auto operator()(Token&& token)
+    {
+        return boost::asio::async_initiate<Token, signature>(
+            [](auto&& handler, Ref connection, char const* name, Start start)
+            {
+                using handler_type = std::decay_t<decltype(handler)>;
+                using wrapped = outcome_handler<handler_type, std::remove_reference_t<decltype(*connection)>, Outcome>;
+                any_completion done{
+                    wrapped{std::forward<decltype(handler)>(handler), connection.get(), name},
+                    connection->get_executor(), is_awaiting_coroutine<handler_type>::value};
+                start(*connection, std::move(done));
+            },
+            token, connection_, name_, std::move(start_));
+    }
+
+private:
+    Ref connection_;
+    char const* name_;
+    Start start_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+/// The wrapped handler's executor, allocator and cancellation slot are the handler's own.
+template <template <class, class> class Associator, class Handler, class Connection, class Outcome, class Default>
+struct boost::asio::associator<Associator, duet::detail::outcome_handler<Handler, Connection, Outcome>, Default>
+    : Associator<Handler, Default>
+{
+    using wrapped = duet::detail::outcome_handler<Handler, Connection, Outcome>;
+
+    static auto get(wrapped const& handler) noexcept
+    {
+        return Associator<Handler, Default>::get(handler.inner());
+    }
+
+    static auto get(wrapped const& handler, Default const& fallback) noexcept
+    {
+        return Associator<Handler, Default>::get(handler.inner(), fallback);
+    }
+};
+
+#endif

@@ -1,0 +1,122 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_ERROR_HPP
+#define DUET_ERROR_HPP
+
+#include <boost/system/error_category.hpp>
+#include <boost/system/error_code.hpp>
+#include <boost/system/error_condition.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <cstddef>
+#include <string>
+#include <type_traits>
+
+#include <duet/detail/config.hpp>
+
+namespace duet {
+inline namespace v0 {
+
+using boost::system::error_code;
+using boost::system::error_condition;
+using boost::system::system_error;
+
+/// What duet itself reports. Everything else comes through as the system said it.
+///
+/// A code says exactly what happened (which deadline, which rule); ask for its duet::condition to decide what to do.
+enum class errc
+{
+    read_timed_out = 1,       ///< the read deadline passed; the session stays usable, unread bytes stay readable
+    write_timed_out,          ///< no byte of a write was taken for the write deadline; the send side is poisoned
+    idle_timed_out,           ///< no byte in either direction for the idle deadline; the connection was reset
+    half_closed_timed_out,    ///< one direction ended, and the other made no progress; the connection was reset
+    close_timed_out,          ///< close() gave up on the peer; the connection was reset
+    first_message_timed_out,  ///< no whole message by the absolute deadline; the connection was reset
+    connect_timed_out,        ///< a connection attempt, or all of connect(), took too long
+    resolve_timed_out,        ///< the name was not resolved in time
+
+    truncated,          ///< the peer's FIN came in the middle of what was to be read
+    limit_exceeded,     ///< the delimiter or the FIN did not come within the limit
+    dead_peer,          ///< the peer's host no longer answers (keepalive, TCP_USER_TIMEOUT, unreachable)
+    send_finished,      ///< a write after shutdown_send() or close(): it failed here, nothing was sent
+    send_poisoned,      ///< an earlier write was cut part-way, so the peer no longer knows where a message begins
+    closed,             ///< the session or acceptor was closed by its owner
+    aborted,            ///< the session was aborted by its owner
+    read_in_progress,   ///< a second read while one is pending
+    wait_in_progress,   ///< a second wait_peer_gone() while one is pending
+    no_local_port,      ///< connect(): no local port is left (EADDRNOTAVAIL)
+    self_connect,       ///< connect(): the kernel joined the socket to itself, again and again
+    no_address,         ///< connect(): the name has no address
+    draining,           ///< the server drains: it takes no new session
+};
+
+/// What a program decides by. Compare any error_code with it, whether it came from duet, Asio or the system:
+/// `if (error.code() == duet::condition::timed_out)`.
+enum class condition
+{
+    timed_out = 1,  ///< one of duet's deadlines passed. Not: the system's ETIMEDOUT, which is a dead peer
+    cancelled,      ///< the operation was cancelled (asio::error::operation_aborted)
+    reset,          ///< the peer reset the connection, or it is broken (ECONNRESET, EPIPE, ECONNABORTED, ENOTCONN)
+    ended,          ///< the peer's FIN (asio::error::eof); the coroutine face tells it as the value 0 instead
+    truncated,      ///< the peer's FIN in the middle of a message
+    dead_peer,      ///< the peer's host does not answer any more
+    closed,         ///< the program itself closed, aborted or finished this session or direction
+    exhausted,      ///< the system has no more descriptors, memory or ports to give
+};
+
+DUET_DECL boost::system::error_category const& duet_category() noexcept;
+DUET_DECL boost::system::error_category const& condition_category() noexcept;
+
+inline error_code make_error_code(errc code) noexcept
+{
+    return {static_cast<int>(code), duet_category()};
+}
+
+inline error_condition make_error_condition(condition value) noexcept
+{
+    return {static_cast<int>(value), condition_category()};
+}
+
+/// What the coroutine face throws: the error, the operation, the peer, and the bytes that were transferred before.
+///
+/// `what()` reads "read 127.0.0.1:40312: read deadline passed".
+class session_error : public system_error
+{
+public:
+    DUET_DECL session_error(error_code code, char const* operation, std::string const& peer, std::size_t bytes);
+
+    /// The name of the operation that failed, as it is called: "read_some", "write", ...
+    char const* operation() const noexcept
+    {
+        return operation_;
+    }
+
+    /// Bytes that this operation had received into, or sent from, the caller's buffer when it ended.
+    std::size_t bytes_transferred() const noexcept
+    {
+        return bytes_;
+    }
+
+private:
+    char const* operation_;
+    std::size_t bytes_;
+};
+
+}  // namespace v0
+}  // namespace duet
+
+template <>
+struct boost::system::is_error_code_enum<duet::errc> : std::true_type
+{
+};
+
+template <>
+struct boost::system::is_error_condition_enum<duet::condition> : std::true_type
+{
+};
+
+#if !defined(DUET_SEPARATE_COMPILATION)
+#include <duet/impl/error.ipp>
+#endif
+
+#endif

@@ -1,0 +1,135 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_IMPL_CONNECTION_HPP
+#define DUET_IMPL_CONNECTION_HPP
+
+// Making and sharing a connection, and how its handlers are called.
+
+#include <boost/asio/post.hpp>
+
+#include <duet/detail/connection.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+template <class Stream>
+connection<Stream>::connection(
+    Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options)
+    : stream_{std::move(stream)},
+      limits_{options.deadlines},
+      discard_limit_{options.close_discard_limit},
+      last_activity_{coarse_clock::now()},
+      timer_{stream_.get_executor()},
+      local_{local},
+      remote_{remote}
+{
+    first_message_by_ = coarse_clock::after(last_activity_, limits_.first_message);
+}
+
+template <class Stream>
+connection<Stream>::~connection()
+{
+    if (control_)
+        control_->target = nullptr;
+}
+
+template <class Stream>
+std::shared_ptr<remote_control<connection<Stream>>> connection<Stream>::control()
+{
+    if (!control_)
+        control_ = std::make_shared<remote_control<connection>>(
+            remote_control<connection>{stream_.get_executor(), this});
+    return control_;
+}
+
+/// A handler for the stream's or the timer's operation: it keeps the connection alive until it was called.
+template <class Stream>
+template <class Function>
+auto connection<Stream>::bind(Function function)
+{
+    return [self = ref{this}, function](auto... arguments) { function(*self, arguments...); };
+}
+
+/// Complete a handler from within its initiating function.
+template <class Stream>
+void connection<Stream>::complete(any_completion done, error_code error, std::size_t size)
+{
+    if (!done.inline_allowed())
+        return post(std::move(done), error, size);
+    ref const keep{this};
+    ++inline_depth;
+    done(error, size);
+    --inline_depth;
+}
+
+template <class Stream>
+void connection<Stream>::post(any_completion done, error_code error, std::size_t size)
+{
+    boost::asio::post(stream_.get_executor(),
+        [self = ref{this}, done = std::move(done), error, size]() mutable { done(error, size); });
+}
+
+template <class Stream>
+void connection<Stream>::complete_all(std::vector<waiter>& waiters, error_code error)
+{
+    for (auto& waiting : std::exchange(waiters, {}))
+        post(std::move(waiting.done), error, 0);
+}
+
+/// Park a handler until complete_all(), or until it is cancelled.
+template <class Stream>
+void connection<Stream>::wait_in(std::vector<waiter>& waiters, any_completion done)
+{
+    waiters.push_back({++last_id_, std::move(done)});
+    waiters.back().done.on_cancel([this, id = last_id_](auto) { cancel_waiter(id); });
+}
+
+template <class Stream>
+void connection<Stream>::latch(error_code error) noexcept
+{
+    if (!error_)
+        error_ = error;
+}
+
+/// End every pending operation with operation_aborted; the connection stays as it is.
+template <class Stream>
+void connection<Stream>::cancel_all() noexcept
+{
+    ref const keep{this};
+    interrupt_read(boost::asio::error::operation_aborted);
+    while (!writes_.empty())
+        end_write(writes_.begin(), boost::asio::error::operation_aborted);
+    complete_all(finishers_, boost::asio::error::operation_aborted);
+    complete_all(closers_, boost::asio::error::operation_aborted);
+    complete_all(deliveries_, boost::asio::error::operation_aborted);
+    cancel_wait_peer_gone();
+}
+
+template <class Stream>
+void connection<Stream>::cancel_waiter(std::uint64_t id) noexcept
+{
+    for (auto* const waiters : {&finishers_, &closers_, &deliveries_})
+        for (auto waiting = waiters->begin(); waiting != waiters->end(); ++waiting)
+            if (waiting->id == id)
+            {
+                auto done = std::move(waiting->done);
+                waiters->erase(waiting);
+                return post(std::move(done), boost::asio::error::operation_aborted, 0);
+            }
+}
+
+/// Ask the session to finish at its next idle point: see session::wait_readable().
+template <class Stream>
+void connection<Stream>::request_finish() noexcept
+{
+    finish_requested_ = true;
+    if (reading_ && read_kind_ == read_kind::wait)
+        interrupt_read(errc::draining);
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

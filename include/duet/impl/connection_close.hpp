@@ -1,0 +1,248 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_IMPL_CONNECTION_CLOSE_HPP
+#define DUET_IMPL_CONNECTION_CLOSE_HPP
+
+// The end: FIN, discarding input, waiting for the acknowledgement, reset, and the death watch.
+
+#include <duet/detail/connection.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// Carry out what the lifecycle asks for.
+template <class Stream>
+void connection<Stream>::execute(lifecycle_action actions)
+{
+    using action = lifecycle_action;
+    if (actions == action::none)
+        return;
+    ref const keep{this};
+    bool const ends = contains(actions, action::reset) || contains(actions, action::release);
+    if (contains(actions, action::send_fin))
+    {
+        // not_connected: the peer is gone, which a read or a write will tell.
+        error_code ignored;
+        traits::shutdown_send(stream_, ignored);
+        entered_half_closed();
+        complete_all(finishers_, {});
+    }
+    if (contains(actions, action::fail_writes))
+    {
+        auto const cause = error_ ? error_ : error_code{life_.poisoned() ? errc::send_poisoned : errc::closed};
+        fail_writes(cause);
+        // The peer is gone: shutdown_send() has nobody to tell, and succeeds.
+        complete_all(finishers_, cause == condition::reset || cause == condition::dead_peer ? error_code{} : cause);
+    }
+    if (contains(actions, action::fail_reads) && !ends)
+        interrupt_read(error_ ? error_ : error_code{errc::closed});
+    if (ends)
+        return release(contains(actions, action::reset));
+    if (contains(actions, action::discard_input))
+        discard_input();
+    if (contains(actions, action::await_delivery))
+    {
+        poll_delay_ = {};
+        check_delivery();
+    }
+}
+
+template <class Stream>
+void connection<Stream>::release(bool reset)
+{
+    latch(life_.reason() == close_reason::aborted ? errc::aborted : errc::closed);
+    if (reading_ && !read_cause_)
+        read_cause_ = error_;
+    unacknowledged_ = traits::unacknowledged(stream_);
+    if (reset)
+        traits::reset(stream_);
+    else
+        traits::close(stream_);
+    try
+    {
+        timer_.cancel();
+    }
+    catch (boost::system::system_error const&)
+    {
+        // Then it wakes in vain, once.
+    }
+    complete_all(finishers_, error_);
+    complete_all(deliveries_, life_.reason() == close_reason::clean ? error_code{} : error_);
+    complete_all(closers_, {});
+}
+
+template <class Stream>
+void connection<Stream>::abort() noexcept
+{
+    execute(life_.apply(lifecycle_event::abort_requested));
+}
+
+template <class Stream>
+void connection<Stream>::start_close(any_completion done)
+{
+    if (life_.released())
+        return complete(std::move(done), {}, 0);
+    wait_in(closers_, std::move(done));
+    if (life_.closing())
+        return;  // it is under way: this caller waits for the same end
+    close_since_ = last_activity_ = coarse_clock::now();
+    unacknowledged_ = traits::unacknowledged(stream_);
+    ref const keep{this};
+    auto const actions = life_.apply(lifecycle_event::close_requested);
+    execute(actions);
+    if (life_.released())
+        return;
+    if (writes_.empty())
+        execute(life_.apply(lifecycle_event::writes_flushed));
+    if (!life_.released())
+        arm(earliest());
+}
+
+/// Read and throw away until the peer's FIN. A close with unread input sends RST, which destroys what we have sent and
+/// the peer has not yet read (RFC 1122 4.2.2.13, RFC 2525 2.17), and a FIN before it does not change that.
+template <class Stream>
+void connection<Stream>::discard_input()
+{
+    if (reading_ || discarding_ || life_.released() || life_.receive() != receive_state::open)
+        return;
+    auto const room = discard_limit_ - std::min<std::uint64_t>(discarded_, discard_limit_);
+    error_code error;
+    // One byte over the limit tells more input from the peer's FIN. One turn is bounded, so that a flood has to queue.
+    auto const size = traits::discard(stream_, std::min<std::uint64_t>(room + 1, 256 * 1024), error);
+    if (size > 0)
+    {
+        discarded_ += size;
+        note_activity();
+    }
+    if (size > room)
+        return execute(life_.apply(lifecycle_event::close_gave_up, close_reason::discard_limit));
+    if (!error && size == 0)
+    {
+        // After a reset that was told elsewhere the end looks like the peer's FIN too.
+        if (error_)
+            fail_receive(error_);
+        else
+            execute(life_.apply(lifecycle_event::peer_finished));
+        return;
+    }
+    if (error && error != boost::asio::error::would_block && error != boost::asio::error::try_again)
+    {
+        fail_receive(error);
+        return;
+    }
+    discarding_ = true;
+    stream_.async_wait(Stream::wait_read, bind([](connection& self, error_code wait) { self.on_discardable(wait); }));
+}
+
+template <class Stream>
+void connection<Stream>::on_discardable(error_code error)
+{
+    discarding_ = false;
+    if (error && error != boost::asio::error::operation_aborted && !life_.released())
+    {
+        fail_receive(error);
+        return;
+    }
+    discard_input();
+}
+
+/// Both FINs are said. The end is clean when the peer's TCP has acknowledged ours.
+template <class Stream>
+void connection<Stream>::check_delivery()
+{
+    if (traits::has_failed(stream_))
+    {
+        // A reset after the peer's FIN: no read would tell it any more.
+        auto const failure = traits::take_failure(stream_);
+        fail_receive(failure ? failure : error_code{boost::asio::error::connection_reset});
+        return;
+    }
+    auto const left = traits::unacknowledged(stream_);
+    if (left == 0)
+        return execute(life_.apply(lifecycle_event::all_acknowledged));
+    if (left < unacknowledged_)
+        note_activity();
+    unacknowledged_ = left;
+    poll_delivery_soon();
+}
+
+template <class Stream>
+void connection<Stream>::start_delivered(any_completion done)
+{
+    if (error_)
+        return complete(std::move(done), life_.reason() == close_reason::clean ? error_code{} : error_, 0);
+    if (life_.poisoned())
+        return complete(std::move(done), errc::send_poisoned, 0);
+    if (writes_.empty() && !traits::has_failed(stream_) && traits::unacknowledged(stream_) == 0)
+        return complete(std::move(done), {}, 0);
+    wait_in(deliveries_, std::move(done));
+    poll_delay_ = {};
+    poll_delivery_soon();
+}
+
+template <class Stream>
+void connection<Stream>::start_wait_peer_gone(any_completion done)
+{
+    if (gone_done_)
+        return complete(std::move(done), errc::wait_in_progress, 0);
+    if (life_.released() || error_)
+        return complete(std::move(done), {}, 0);
+    gone_done_ = std::move(done);
+    gone_done_.on_cancel([this](auto) { cancel_wait_peer_gone(); });
+    gone_cause_.clear();
+    issue_wait_peer_gone();
+}
+
+template <class Stream>
+void connection<Stream>::issue_wait_peer_gone()
+{
+    stream_.async_wait(Stream::wait_error, bind([](connection& self, error_code error) { self.on_hang_up(error); }));
+}
+
+template <class Stream>
+void connection<Stream>::on_hang_up(error_code)
+{
+    if (!life_.released() && !gone_cause_)
+    {
+        if (!traits::has_hung_up(stream_))
+            return issue_wait_peer_gone();  // urgent data, or the cancellation of something else
+        if (traits::has_failed(stream_))
+            if (auto const failure = traits::take_failure(stream_))
+                fail_send(failure);
+    }
+    auto done = std::move(gone_done_);
+    done(gone_cause_, 0);
+}
+
+template <class Stream>
+void connection<Stream>::cancel_wait_peer_gone() noexcept
+{
+    if (!gone_done_)
+        return;
+    gone_cause_ = boost::asio::error::operation_aborted;
+    traits::cancel(stream_);
+}
+
+template <class Stream>
+close_report connection<Stream>::report() const noexcept
+{
+    close_report result;
+    result.reason = life_.reason() == close_reason::clean && discarded_ > 0 ? close_reason::discarded_input
+                                                                           : life_.reason();
+    if (!result.clean())
+        result.error = error_;
+    result.receive = life_.receive();
+    result.send = life_.send();
+    result.bytes_received = received_;
+    result.bytes_sent = sent_;
+    result.bytes_discarded = discarded_;
+    result.bytes_unacknowledged = unacknowledged_;
+    return result;
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,190 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_IMPL_CONNECTION_TIME_HPP
+#define DUET_IMPL_CONNECTION_TIME_HPP
+
+// Deadlines. Each is a stored time point, or follows from the last activity. One timer wakes at the earliest that was
+// known when it was armed; if nothing is due by then, because there was progress, it is armed again. So an operation
+// that meets its deadline, which is nearly every one, costs no timer at all.
+
+#include <algorithm>
+
+#include <duet/detail/connection.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+template <class Stream>
+void connection<Stream>::note_activity() noexcept
+{
+    if (timer_at_ != time_point::max() || limits_.idle > limits_.idle.zero())
+        last_activity_ = coarse_clock::now();
+}
+
+template <class Stream>
+void connection<Stream>::entered_half_closed() noexcept
+{
+    if (!life_.half_closed())
+        return;
+    half_closed_since_ = coarse_clock::now();
+    arm(earliest());
+}
+
+template <class Stream>
+void connection<Stream>::first_message_received() noexcept
+{
+    first_message_by_ = time_point::max();
+}
+
+template <class Stream>
+void connection<Stream>::set_deadlines(deadlines const& values) noexcept
+{
+    if (values.dead_peer != limits_.dead_peer && !life_.released())
+        traits::set_dead_peer_timeout(stream_, values.dead_peer);
+    if (values.first_message != limits_.first_message && first_message_by_ != time_point::max())
+        first_message_by_ = coarse_clock::after(coarse_clock::now(), values.first_message);
+    limits_ = values;
+    last_activity_ = coarse_clock::now();
+    if (!life_.released())
+        arm(earliest());
+}
+
+/// The earliest deadline that could pass, as things stand.
+template <class Stream>
+typename connection<Stream>::time_point connection<Stream>::earliest() const noexcept
+{
+    auto result = std::min({read_by_, write_by_, poll_at_});
+    if (life_.closing())
+        return std::min({result, coarse_clock::after(std::max(close_since_, last_activity_), limits_.close),
+            coarse_clock::after(close_since_, limits_.close_total)});
+    result = std::min({result, first_message_by_, coarse_clock::after(last_activity_, limits_.idle)});
+    if (life_.half_closed())
+        result = std::min(result, coarse_clock::after(std::max(half_closed_since_, last_activity_), limits_.half_closed));
+    return result;
+}
+
+template <class Stream>
+void connection<Stream>::arm(time_point when) noexcept
+{
+    if (when >= timer_at_ || life_.released())
+        return;
+    try
+    {
+        timer_.expires_at(when);
+        timer_.async_wait(bind(
+            [](connection& self, error_code error)
+            {
+                if (error != boost::asio::error::operation_aborted)
+                    self.on_timer();
+            }));
+        timer_at_ = when;
+    }
+    catch (std::exception const&)
+    {
+        // No memory for a timer: without its deadlines a connection may hang for good, so it ends here.
+        timer_at_ = time_point::max();
+        latch(boost::asio::error::no_memory);
+        abort();
+    }
+}
+
+template <class Stream>
+void connection<Stream>::on_timer()
+{
+    ref const keep{this};
+    timer_at_ = time_point::max();
+    if (life_.released())
+        return;
+    auto const now = std::chrono::steady_clock::now();
+    if (now >= read_by_)
+    {
+        read_by_ = time_point::max();
+        interrupt_read(errc::read_timed_out);
+    }
+    if (now >= write_by_ && !writes_.empty())
+    {
+        write_by_ = time_point::max();
+        end_write(writes_.begin(), errc::write_timed_out);
+    }
+    if (now >= poll_at_)
+    {
+        poll_at_ = time_point::max();
+        if (life_.closing() && life_.receive() == receive_state::ended && life_.send() == send_state::finished)
+            check_delivery();
+        if (!deliveries_.empty() && !life_.released())
+        {
+            if (traits::has_failed(stream_))
+            {
+                auto const failure = traits::take_failure(stream_);
+                complete_all(deliveries_, fail_send(failure ? failure : error_code{boost::asio::error::connection_reset}));
+            }
+            else if (writes_.empty() && traits::unacknowledged(stream_) == 0)
+                complete_all(deliveries_, {});
+            else
+                poll_delivery_soon();
+        }
+    }
+    if (life_.closing())
+        check_close_deadlines(now);
+    else
+        check_session_deadlines(now);
+    arm(earliest());
+}
+
+template <class Stream>
+void connection<Stream>::check_session_deadlines(time_point now)
+{
+    if (now >= first_message_by_)
+        return expire(errc::first_message_timed_out);
+    if (life_.half_closed() &&
+        now >= coarse_clock::after(std::max(half_closed_since_, last_activity_), limits_.half_closed))
+        return expire(errc::half_closed_timed_out);
+    if (now >= coarse_clock::after(last_activity_, limits_.idle))
+        return expire(errc::idle_timed_out);
+}
+
+template <class Stream>
+void connection<Stream>::check_close_deadlines(time_point now)
+{
+    if (life_.released())
+        return;
+    if (now < coarse_clock::after(close_since_, limits_.close_total))
+    {
+        if (now < coarse_clock::after(std::max(close_since_, last_activity_), limits_.close))
+            return;
+        // Bytes that left the kernel's buffer since the last look are progress too, though no call of ours told it: the
+        // FIN and the last bytes may wait there for a slow reader.
+        auto const left = traits::unacknowledged(stream_);
+        if (std::exchange(unacknowledged_, left) > left)
+        {
+            last_activity_ = now;
+            return;
+        }
+    }
+    latch(errc::close_timed_out);
+    execute(life_.apply(lifecycle_event::close_gave_up, close_reason::timed_out));
+}
+
+template <class Stream>
+void connection<Stream>::expire(errc code)
+{
+    latch(code);
+    execute(life_.apply(lifecycle_event::deadline_passed));
+}
+
+template <class Stream>
+void connection<Stream>::poll_delivery_soon() noexcept
+{
+    using std::chrono::milliseconds;
+    // No event tells that the last byte was acknowledged, so it is asked for: at once, and then ever more rarely.
+    poll_delay_ = std::clamp<coarse_clock::duration>(poll_delay_ * 2, milliseconds{1}, milliseconds{50});
+    poll_at_ = std::chrono::steady_clock::now() + poll_delay_;
+    arm(poll_at_);
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,127 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_IMPL_SESSION_HPP
+#define DUET_IMPL_SESSION_HPP
+
+// The reads that collect into a string: loops over single reads under one deadline.
+
+#include <algorithm>
+
+#include <duet/session.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// For the inside: a second session object on the same connection.
+struct session_access
+{
+    template <class Session>
+    static auto connection(Session const& session)
+    {
+        return session.connection_;
+    }
+
+    template <class Session, class Ref>
+    static Session make(Ref connection)
+    {
+        return Session{std::move(connection)};
+    }
+};
+
+// A string zeroes what it grows by: a line needs little room, a stream much.
+inline constexpr std::size_t line_chunk = 4 * 1024;
+inline constexpr std::size_t stream_chunk = 64 * 1024;
+
+}  // namespace detail
+
+template <class Stream>
+auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std::string delimiter, std::size_t limit)
+    -> awaitable<std::size_t>
+{
+    auto const by = c->read_deadline();
+    std::size_t searched = 0;
+    std::size_t received = 0;
+    error_code error;
+    for (;;)
+    {
+        auto const found = buffer.find(delimiter, searched);
+        if (found != std::string::npos && found + delimiter.size() <= limit)
+        {
+            c->first_message_received();
+            co_return found + delimiter.size();
+        }
+        auto const size = buffer.size();
+        if (found != std::string::npos || size >= limit)
+        {
+            error = errc::limit_exceeded;
+            break;
+        }
+        // The delimiter may straddle two reads.
+        searched = size < delimiter.size() ? 0 : size - delimiter.size() + 1;
+        auto const room = std::min(detail::line_chunk, limit - size);
+        buffer.resize(size + room);
+        auto const start = [b = boost::asio::buffer(buffer.data() + size, room), by](
+                               connection& target, detail::any_completion done)
+        { target.start_read(kind::some, b, by, std::move(done)); };
+        using operation = detail::operation<ref, detail::bytes_and_error, std::decay_t<decltype(start)>>;
+        auto const got = co_await operation{c, "read_until", start};
+        buffer.resize(size + got.size);
+        received += got.size;
+        if (!got.error)
+            continue;
+        error = got.error;
+        if (error == boost::asio::error::eof)
+        {
+            if (buffer.empty())
+                co_return 0;
+            error = errc::truncated;
+        }
+        break;
+    }
+    throw session_error{error, "read_until", c->describe_peer(), received};
+}
+
+template <class Stream>
+auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t limit) -> awaitable<std::size_t>
+{
+    auto const by = c->read_deadline();
+    std::size_t received = 0;
+    error_code error;
+    for (;;)
+    {
+        auto const size = into.size();
+        // One byte over the limit tells more from the peer's FIN.
+        auto const room = std::min(detail::stream_chunk, limit - received + 1);
+        into.resize(size + room);
+        auto const start = [b = boost::asio::buffer(into.data() + size, room), by](
+                               connection& target, detail::any_completion done)
+        { target.start_read(kind::some, b, by, std::move(done)); };
+        using operation = detail::operation<ref, detail::bytes_and_error, std::decay_t<decltype(start)>>;
+        auto const got = co_await operation{c, "read_all", start};
+        into.resize(size + got.size);
+        received += got.size;
+        if (got.error == boost::asio::error::eof)
+        {
+            c->first_message_received();
+            co_return received;
+        }
+        error = got.error ? got.error : received > limit ? error_code{errc::limit_exceeded} : error_code{};
+        if (error)
+            break;
+    }
+    throw session_error{error, "read_all", c->describe_peer(), received};
+}
+
+template <class Stream>
+auto basic_session<Stream>::collect_all(ref c, std::size_t limit) -> awaitable<std::string>
+{
+    std::string result;
+    co_await append_all(c, result, limit);
+    co_return result;
+}
+
+}  // namespace v0
+}  // namespace duet
+
+#endif
