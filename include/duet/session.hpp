@@ -88,7 +88,8 @@ public:
         error_code ignored;
         auto const local = stream.lowest_layer().local_endpoint(ignored);
         auto const remote = stream.lowest_layer().remote_endpoint(ignored);
-        traits::prepare(stream, options);
+        traits::apply(stream, options);
+        traits::prepare(stream);
         adopt(ref{new connection{std::move(stream), local, remote, options}});
     }
 
@@ -96,7 +97,8 @@ public:
     basic_session(Stream stream, endpoint_type const& local, endpoint_type const& remote,
         session_options const& options = {})
     {
-        traits::prepare(stream, options);
+        traits::apply(stream, options);
+        traits::prepare(stream);
         adopt(ref{new connection{std::move(stream), local, remote, options}});
     }
 
@@ -499,6 +501,13 @@ private:
 using session = basic_session<boost::asio::basic_stream_socket<boost::asio::ip::tcp, boost::asio::any_io_executor>>;
 using unix_session =
     basic_session<boost::asio::basic_stream_socket<boost::asio::local::stream_protocol, boost::asio::any_io_executor>>;
+
+#if defined(DUET_SEPARATE_COMPILATION)
+namespace detail {
+extern template class connection<session::stream_type>;
+extern template class connection<unix_session::stream_type>;
+}  // namespace detail
+#endif
 
 }  // namespace v0
 }  // namespace duet

@@ -58,12 +58,24 @@ struct stream_traits<boost::asio::basic_stream_socket<Protocol, Executor>>
     /// The stream can end its own direction and go on receiving.
     static constexpr bool half_close = true;
 
-    /// Make a connected stream ready: non-blocking, options applied. An option that the system refuses is left.
-    static void prepare(stream_type& stream, session_options const& options) noexcept
+    /// A connection accepted here has the options of its listener.
+#if defined(__linux__)
+    static constexpr bool options_are_inherited = is_tcp;
+#else
+    static constexpr bool options_are_inherited = false;
+#endif
+
+    /// Set the socket's options. One that the system refuses is left.
+    static void apply(stream_type& stream, session_options const& options) noexcept
+    {
+        detail::set_stream_options(stream.native_handle(), is_tcp, options);
+    }
+
+    /// Make a connected stream ready: from now on its calls without a handler return would_block instead of waiting.
+    static void prepare(stream_type& stream) noexcept
     {
         boost::system::error_code ignored;
         stream.non_blocking(true, ignored);
-        detail::set_stream_options(stream.native_handle(), is_tcp, options);
     }
 
     /// End the direction to the peer: FIN. Errors are the caller's to judge: not_connected after a reset is normal.

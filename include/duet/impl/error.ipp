@@ -201,7 +201,8 @@ DUET_DECL boost::system::error_category const& condition_category() noexcept
 
 DUET_DECL session_error::session_error(
     error_code code, char const* operation, std::string const& peer, std::size_t bytes)
-    : system_error{code, detail::error_prefix(operation, peer)}, operation_{operation}, bytes_{bytes}
+    // Without the source location that Boost puts into codes: a line within Asio helps nobody.
+    : system_error{error_code{code.value(), code.category()}, detail::error_prefix(operation, peer)}, operation_{operation}, bytes_{bytes}
 {
 }
 

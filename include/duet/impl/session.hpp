@@ -27,6 +27,19 @@ struct session_access
     {
         return Session{std::move(connection)};
     }
+
+    /// A session whose socket has the options of its listener already, where the system lets them be inherited.
+    template <class Session>
+    static Session make_accepted(typename Session::stream_type stream, typename Session::endpoint_type const& local,
+        typename Session::endpoint_type const& remote, session_options const& options)
+    {
+        using traits = typename Session::traits;
+        using connection = typename Session::connection;
+        if (!traits::options_are_inherited)
+            traits::apply(stream, options);
+        traits::prepare(stream);
+        return Session{typename Session::ref{new connection{std::move(stream), local, remote, options}}};
+    }
 };
 
 // A string zeroes what it grows by: a line needs little room, a stream much.

@@ -149,7 +149,9 @@ DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept
 
 DUET_DECL std::string to_string(boost::asio::ip::tcp::endpoint const& endpoint)
 {
-    auto const address = endpoint.address();
+    auto address = endpoint.address();
+    if (address.is_v6() && address.to_v6().is_v4_mapped())  // an IPv4 peer of a dual-stack listener
+        address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
     auto const port = std::to_string(endpoint.port());
     return address.is_v6() ? '[' + address.to_string() + "]:" + port : address.to_string() + ':' + port;
 }

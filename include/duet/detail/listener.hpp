@@ -1,0 +1,55 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_LISTENER_HPP
+#define DUET_DETAIL_LISTENER_HPP
+
+#include <boost/system/error_code.hpp>
+
+#include <cstdint>
+
+#include <duet/acceptor_options.hpp>
+
+#include <sys/socket.h>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// What an error of accept means for the listener.
+enum class accept_error_class
+{
+    would_block,  ///< the queue is empty
+    connection,   ///< this one connection is broken: take the next
+    resource,     ///< the system has nothing left: wait, then try again. A loop without a pause fails millions of times
+    fatal,        ///< the listener itself is of no use
+};
+
+DUET_DECL accept_error_class classify_accept_error(boost::system::error_code const& error) noexcept;
+
+/// accept4 with CLOEXEC and NONBLOCK, the peer's address with it: a connection that was reset in the queue is accepted
+/// all the same, and could not be asked later. The descriptor, or -1 and `error`.
+DUET_DECL int accept_connection(
+    int listener, ::sockaddr* address, ::socklen_t* size, boost::system::error_code& error) noexcept;
+
+/// Let no new handshake begin, while those that have begun complete: the last step before the queue is emptied and the
+/// listener closed, since closing it resets whatever it still holds. No privilege is needed. Linux and TCP only;
+/// elsewhere nothing happens.
+DUET_DECL void refuse_new_handshakes(int listener) noexcept;
+
+/// Whether `descriptor` is a listening stream socket of this family. Sets `error` if not.
+DUET_DECL void check_listening(int descriptor, int family, boost::system::error_code& error) noexcept;
+
+/// A Unix-domain socket file that nobody listens on any more.
+DUET_DECL bool remove_stale_socket_file(char const* path) noexcept;
+
+DUET_DECL std::uint64_t listen_overflows() noexcept;
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#if !defined(DUET_SEPARATE_COMPILATION)
+#include <duet/impl/listener.ipp>
+#endif
+
+#endif

@@ -1,0 +1,26 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DUET_HPP
+#define DUET_DUET_HPP
+
+// Everything but what needs a further library: duet/format.hpp (fmt) and duet/beast.hpp (Boost.Beast).
+
+#include <duet/acceptor.hpp>
+#include <duet/acceptor_options.hpp>
+#include <duet/backoff.hpp>
+#include <duet/canceller.hpp>
+#include <duet/close_report.hpp>
+#include <duet/connector.hpp>
+#include <duet/error.hpp>
+#include <duet/inherited.hpp>
+#include <duet/lifecycle.hpp>
+#include <duet/run.hpp>
+#include <duet/server.hpp>
+#include <duet/server_options.hpp>
+#include <duet/session.hpp>
+#include <duet/session_options.hpp>
+#include <duet/stream_traits.hpp>
+#include <duet/tcp_info.hpp>
+#include <duet/version.hpp>
+
+#endif

@@ -1,0 +1,33 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_INHERITED_HPP
+#define DUET_INHERITED_HPP
+
+#include <string>
+#include <vector>
+
+#include <duet/detail/config.hpp>
+
+namespace duet {
+inline namespace v0 {
+
+/// A listening socket that was open before this program began. An acceptor made from it owns the descriptor.
+struct inherited_descriptor
+{
+    int descriptor = -1;
+    std::string name{};  ///< as the parent named it (FileDescriptorName= of systemd); may be empty
+};
+
+/// The sockets that a service manager handed over: systemd's socket activation (LISTEN_PID, LISTEN_FDS,
+/// LISTEN_FDNAMES, descriptors from 3 on). Empty if there are none, or they are meant for another process. They are
+/// marked close-on-exec.
+DUET_DECL std::vector<inherited_descriptor> inherited_descriptors();
+
+}  // namespace v0
+}  // namespace duet
+
+#if !defined(DUET_SEPARATE_COMPILATION)
+#include <duet/impl/inherited.ipp>
+#endif
+
+#endif

@@ -1,0 +1,137 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_SERVER_HPP
+#define DUET_SERVER_HPP
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include <duet/acceptor.hpp>
+#include <duet/detail/server_core.hpp>
+#include <duet/server_options.hpp>
+
+namespace duet {
+inline namespace v0 {
+
+/// An acceptor, and a handler for each session it yields.
+///
+/// ```cpp
+/// asio::awaitable<void> echo(duet::session peer);
+///
+/// duet::server server{context, {.port = 7777}, echo};
+/// return duet::run(context, server);
+/// ```
+///
+/// It serves from its construction on, as soon as the context runs. The handler is a function or a callable object that
+/// takes the session and returns `asio::awaitable<void>`; the server keeps it (and what a lambda captured) for as long as
+/// a session runs.
+///
+/// **The end of a session.** When the handler returns, the session gets close(): FIN, wait for the peer's, confirm. When
+/// it throws, the session gets abort(): RST, so that a failed answer never looks complete; the exception is counted and
+/// told to server_options::on_session_end, and the server goes on. The session's destructor ends nothing here: the
+/// handler's return does, so a session that was moved out of the handler ends with it too.
+///
+/// **Destruction** stops listening and resets every session; no session outlives the server. The graceful end is
+/// `co_await drain()`.
+///
+/// The context must be run by one thread; for more cores see server_options::threads.
+/// Distinct objects: safe. Shared objects: unsafe; use it on the context's thread, except counters().
+template <class Protocol>
+class basic_server
+{
+    using state_type = detail::server_state<Protocol>;
+
+public:
+    using protocol_type = Protocol;
+    using acceptor_type = basic_acceptor<Protocol>;
+    using session_type = typename acceptor_type::session_type;
+    using endpoint_type = typename Protocol::endpoint;
+
+    /// Listen on `options.address` and `options.port`, and serve. Throws session_error if it cannot listen.
+    template <class Handler>
+        requires std::is_same_v<Protocol, boost::asio::ip::tcp> &&
+                 std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, session_type>
+    basic_server(boost::asio::io_context& context, server_options options, Handler handler)
+        : core_{context, detail::listen_for(context, options), options, share(std::move(handler))}
+    {
+    }
+
+    /// Serve what `listening` accepts, which must live on `context`: a Unix-domain path, an inherited descriptor, a
+    /// listener with options of its own. With several threads they share its socket.
+    template <class Handler>
+        requires std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, session_type>
+    basic_server(boost::asio::io_context& context, acceptor_type listening, server_options options, Handler handler)
+        : core_{context, std::move(listening), options, share(std::move(handler))}
+    {
+    }
+
+    basic_server(basic_server const&) = delete;
+    basic_server& operator=(basic_server const&) = delete;
+    ~basic_server() = default;
+
+    /// Stop, losing nothing: stop listening and serve the clients that are already queued; ask every session to finish
+    /// (session::wait_readable() tells the handler; one that begins late is told at once); wait for their ends; reset
+    /// what is left after `timeout`, and cancel its handler. Completes when every handler has ended, at the latest a
+    /// second after `timeout`. May be called again: it waits for the same end.
+    ///
+    /// Errors: cancelled. Cancellation of any type stops the waiting; the drain goes on, without its deadline.
+    boost::asio::awaitable<drain_report> drain(std::chrono::steady_clock::duration timeout)
+    {
+        return core_.drain(timeout);
+    }
+
+    /// Stop at once: stop listening, reset every session, cancel every handler. Returns at once; drain() tells when all
+    /// handlers have ended.
+    void abort()
+    {
+        core_.abort();
+    }
+
+    /// Where it listens.
+    endpoint_type const& local_endpoint() const noexcept
+    {
+        return core_.local_endpoint();
+    }
+
+    /// Any thread.
+    server_counters counters() const noexcept
+    {
+        return core_.counters();
+    }
+
+    /// Why it stopped accepting by itself: an error of a listener. Null as long as it accepts, or was told to stop.
+    std::exception_ptr listener_failure() const
+    {
+        return core_.listener_failure();
+    }
+
+    server_options const& options() const noexcept
+    {
+        return core_.options();
+    }
+
+private:
+    /// std::function wants copies; the handler is one object, whose captures its coroutines refer to.
+    template <class Handler>
+    static typename state_type::handler_type share(Handler handler)
+    {
+        return [shared = std::make_shared<Handler>(std::move(handler))](session_type peer)
+        { return (*shared)(std::move(peer)); };
+    }
+
+    detail::server_core<Protocol> core_;
+};
+
+using server = basic_server<boost::asio::ip::tcp>;
+using unix_server = basic_server<boost::asio::local::stream_protocol>;
+
+}  // namespace v0
+}  // namespace duet
+
+#endif
