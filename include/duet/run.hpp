@@ -10,58 +10,89 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include <duet/server.hpp>
 
 namespace duet {
 inline namespace v0 {
+namespace detail {
+
+/// What duet::run() waits for. Shared with its handlers: the last of them may be called after run() has returned, by
+/// whoever runs the context next.
+template <class Protocol>
+struct runner
+{
+    runner(boost::asio::io_context& c, basic_server<Protocol>& s) : context{c}, served{s}, signals{c, SIGINT, SIGTERM}
+    {
+    }
+
+    static void wait_signal(std::shared_ptr<runner> self)
+    {
+        auto& signals = self->signals;
+        signals.async_wait(
+            [self = std::move(self)](error_code const& error, int)
+            {
+                if (error)
+                    return;
+                if (self->draining)
+                    self->served.abort();
+                else
+                    drain(self);
+                wait_signal(self);
+            });
+    }
+
+    static void drain(std::shared_ptr<runner> self)
+    {
+        if (std::exchange(self->draining, true))
+            return;
+        auto& target = self->served;
+        boost::asio::co_spawn(self->context, target.drain(target.options().drain_timeout),
+            [self](std::exception_ptr, drain_report report)
+            {
+                self->ended = report;
+                // The sessions have ended; what else lives on the context must not keep the program.
+                self->context.stop();
+            });
+    }
+
+    boost::asio::io_context& context;
+    basic_server<Protocol>& served;
+    boost::asio::signal_set signals;
+    std::optional<drain_report> ended;
+    bool draining = false;
+};
+
+}  // namespace detail
 
 /// Run `context` and serve until SIGINT or SIGTERM; then drain `served` (server_options::drain_timeout), tell on stderr
 /// how that went, and return. A second signal resets what is left. For main programs: while it runs, the two signals
 /// are its own; other handlers on `context` run as usual.
 ///
-/// Returns 0 when every session finished by itself, 1 when some were reset or the listener failed. An exception that
+/// Returns 0 when every session finished by itself, 1 when some were reset or a listener failed. An exception that
 /// leaves a handler of the context leaves this function too.
 template <class Protocol>
 int run(boost::asio::io_context& context, basic_server<Protocol>& served)
 {
-    struct
-    {
-        std::optional<drain_report> report;
-        bool draining = false;
-    } state;
-    auto const begin_drain = [&]
-    {
-        state.draining = true;
-        boost::asio::co_spawn(context, served.drain(served.options().drain_timeout),
-            [&state](std::exception_ptr, drain_report report) { state.report = report; });
-    };
-    boost::asio::signal_set signals{context, SIGINT, SIGTERM};
-    auto const on_signal = [&](auto const& self, error_code const& error) -> void
-    {
-        if (error)
-            return;
-        if (state.draining)
-            served.abort();
-        else
-            begin_drain();
-        signals.async_wait([&self](error_code const& next, int) { self(self, next); });
-    };
-    signals.async_wait([&on_signal](error_code const& error, int) { on_signal(on_signal, error); });
-    // One handler at a time: what else lives on the context must not keep the program once the drain is over.
-    while (!state.report)
+    auto const self = std::make_shared<detail::runner<Protocol>>(context, served);
+    detail::runner<Protocol>::wait_signal(self);
+    served.on_listener_failure([self] { detail::runner<Protocol>::drain(self); });
+    while (!self->ended)
     {
         context.restart();
-        context.run_one();
-        if (!state.draining && served.listener_failure())
-            begin_drain();
+        context.run();
     }
-    std::fprintf(
-        stderr, "duet: drained: %zu finished, %zu aborted\n", state.report->finished, state.report->aborted);
-    if (auto const failure = served.listener_failure())
+    served.on_listener_failure({});
+    self->signals.cancel();
+    auto const& report = *self->ended;
+    std::fprintf(stderr, "duet: drained: %zu finished, %zu aborted\n", report.finished, report.aborted);
+    auto const failure = served.listener_failure();
+    if (failure)
         std::fprintf(stderr, "duet: %s\n", session_end{{}, {}, failure}.what().c_str());
-    return state.report->aborted == 0 && !served.listener_failure() ? 0 : 1;
+    return report.aborted == 0 && !failure ? 0 : 1;
 }
 
 }  // namespace v0

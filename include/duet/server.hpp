@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -109,6 +110,12 @@ public:
     std::exception_ptr listener_failure() const
     {
         return core_.listener_failure();
+    }
+
+    /// Call `hook` on the context when a listener fails, or at once if one has failed; an empty one takes it back.
+    void on_listener_failure(std::function<void()> hook)
+    {
+        core_.on_listener_failure(std::move(hook));
     }
 
     server_options const& options() const noexcept

@@ -7,6 +7,7 @@
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -86,7 +87,12 @@ public:
         for (;;)
         {
             if (queue->taken_.empty() && queue->is_open())
+            {
+                // After a full batch there may be ever more: the sessions get their turn first.
+                if (std::exchange(queue->batch_was_full_, false))
+                    co_await boost::asio::post(queue->get_executor(), token);
                 queue->take_batch();
+            }
             if (!queue->taken_.empty())
             {
                 auto session = std::move(queue->taken_.front());
@@ -237,8 +243,10 @@ private:
     /// Take what is in the kernel's queue, a batch at the most.
     void take_batch() noexcept
     {
-        for (std::size_t count = 0; count < options_.batch && take_one(); ++count)
-            continue;
+        std::size_t count = 0;
+        while (count < options_.batch && take_one())
+            ++count;
+        batch_was_full_ = count == options_.batch;
     }
 
     /// Take one connection from the kernel's queue. False: no more for now.
@@ -326,6 +334,7 @@ private:
     backoff backoff_{
         {.initial = std::chrono::milliseconds{5}, .maximum = std::chrono::seconds{1}, .multiplier = 2, .jitter = 0}, 0};
     bool inherited_ = false;
+    bool batch_was_full_ = false;
 };
 
 }  // namespace detail

@@ -140,6 +140,11 @@ public:
         return state_->listener_failure();
     }
 
+    void on_listener_failure(std::function<void()> hook)
+    {
+        state_->on_listener_failure(std::move(hook));
+    }
+
     server_options const& options() const noexcept
     {
         return state_->options();

@@ -150,9 +150,20 @@ public:
 
     void listener_failed(std::exception_ptr failure)
     {
-        std::lock_guard const lock{mutex_};
-        if (!listener_failure_)
-            listener_failure_ = std::move(failure);
+        {
+            std::lock_guard const lock{mutex_};
+            if (!listener_failure_)
+                listener_failure_ = std::move(failure);
+        }
+        boost::asio::post(executor_, [self = this->shared_from_this()] { self->tell_listener_failure(); });
+    }
+
+    /// On executor().
+    void on_listener_failure(std::function<void()> hook)
+    {
+        failure_hook_ = std::move(hook);
+        if (listener_failure())
+            tell_listener_failure();
     }
 
     std::exception_ptr listener_failure() const
@@ -162,6 +173,12 @@ public:
     }
 
 private:
+    void tell_listener_failure()
+    {
+        if (failure_hook_)
+            failure_hook_();
+    }
+
     server_options options_;
     handler_type handler_;
     boost::asio::any_io_executor executor_;  // of the first shard
@@ -170,6 +187,7 @@ private:
     std::atomic<std::size_t> drained_shards_{0};
     bool drained_ = false;                                 // on executor_
     std::vector<boost::asio::steady_timer*> drain_waiters_;  // on executor_
+    std::function<void()> failure_hook_;                     // on executor_
     mutable std::mutex mutex_;
     std::exception_ptr listener_failure_;
 };
