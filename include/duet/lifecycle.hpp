@@ -228,9 +228,10 @@ public:
             return closing_ ? end(cause, action::reset) : action::none;
 
         case lifecycle_event::dropped:
+            // A FIN behind a write that was cut would make the stump look whole.
             return end(receive_ == receive_state::ended && send_ == send_state::finished ? close_reason::clean
                                                                                           : close_reason::dropped,
-                action::release);
+                poisoned_ ? action::reset : action::release);
         }
         return action::none;
     }

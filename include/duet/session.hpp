@@ -232,7 +232,7 @@ public:
     auto shutdown_send()
     {
         return make<detail::nothing>(
-            "shutdown_send", [](connection& c, detail::any_completion d) { c.start_shutdown_send(std::move(d)); });
+            "shutdown_send", [](connection& c, detail::any_completion&& d) { c.start_shutdown_send(std::move(d)); });
     }
 
     /// Wait until the peer's TCP has acknowledged every byte written, and the FIN if it was sent (Linux: SIOCOUTQ). On
@@ -244,7 +244,7 @@ public:
     auto delivered()
     {
         return make<detail::nothing>(
-            "delivered", [](connection& c, detail::any_completion d) { c.start_delivered(std::move(d)); });
+            "delivered", [](connection& c, detail::any_completion&& d) { c.start_delivered(std::move(d)); });
     }
 
     // ---- Ending --------------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ public:
     auto close()
     {
         return make<detail::report_of_close>(
-            "close", [](connection& c, detail::any_completion d) { c.start_close(std::move(d)); });
+            "close", [](connection& c, detail::any_completion&& d) { c.start_close(std::move(d)); });
     }
 
     /// End the connection at once: RST and nothing else, unless a FIN is already out. What the peer has not yet read is
@@ -279,7 +279,7 @@ public:
     auto wait_peer_gone()
     {
         return make<detail::reason_of_end>(
-            "wait_peer_gone", [](connection& c, detail::any_completion d) { c.start_wait_peer_gone(std::move(d)); });
+            "wait_peer_gone", [](connection& c, detail::any_completion&& d) { c.start_wait_peer_gone(std::move(d)); });
     }
 
     /// Complete every pending operation with operation_aborted. A write that is part-way poisons the send side.
@@ -395,7 +395,7 @@ public:
             if (first.size() == 0)
                 first = *b;
         return initiate(
-            [first](connection& c, detail::any_completion done)
+            [first](connection& c, detail::any_completion&& done)
             {
                 if (first.size() == 0)
                     c.complete_now(std::move(done));
@@ -453,14 +453,14 @@ private:
 
     static auto reading(kind k, boost::asio::mutable_buffer buffer)
     {
-        return [k, buffer](connection& c, detail::any_completion done)
+        return [k, buffer](connection& c, detail::any_completion&& done)
         { c.start_read(k, buffer, c.read_deadline(), std::move(done)); };
     }
 
     template <class ConstBufferSequence>
     static auto writing(ConstBufferSequence const& buffers, bool whole)
     {
-        return [buffers, whole](connection& c, detail::any_completion done)
+        return [buffers, whole](connection& c, detail::any_completion&& done)
         {
             if constexpr (std::is_convertible_v<ConstBufferSequence const&, boost::asio::const_buffer>)
             {

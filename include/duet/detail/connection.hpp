@@ -63,15 +63,15 @@ public:
     connection& operator=(connection const&) = delete;
 
     // Operations: see session.hpp for what each promises. `done` is called exactly once.
-    void start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by, any_completion done);
-    void start_write(std::span<boost::asio::const_buffer const> buffers, bool whole, any_completion done);
-    void start_shutdown_send(any_completion done);
-    void start_close(any_completion done);
-    void start_delivered(any_completion done);
-    void start_wait_peer_gone(any_completion done);
+    void start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by, any_completion&& done);
+    void start_write(std::span<boost::asio::const_buffer const> buffers, bool whole, any_completion&& done);
+    void start_shutdown_send(any_completion&& done);
+    void start_close(any_completion&& done);
+    void start_delivered(any_completion&& done);
+    void start_wait_peer_gone(any_completion&& done);
 
     /// Complete with nothing done and no error.
-    void complete_now(any_completion done)
+    void complete_now(any_completion&& done)
     {
         complete(std::move(done), {}, 0);
     }
@@ -155,7 +155,7 @@ public:
     void remove_handle() noexcept
     {
         if (--handles_ == 0)
-            execute(life_.apply(lifecycle_event::dropped));
+            drop();
     }
 
 private:
@@ -198,12 +198,13 @@ private:
     void execute(lifecycle_action actions);
     void latch(error_code error) noexcept;
     void release(bool reset);
+    void drop() noexcept;
     void discard_input();
     void on_discardable(error_code error);
     void check_delivery();
     void issue_wait_peer_gone();
     void on_hang_up(error_code error);
-    void wait_in(std::vector<waiter>& waiters, any_completion done);
+    void wait_in(std::vector<waiter>& waiters, any_completion&& done);
     void complete_all(std::vector<waiter>& waiters, error_code error);
 
     // Time (impl/connection_time.hpp)
@@ -214,11 +215,12 @@ private:
     void on_timer();
     void check_session_deadlines(time_point now);
     void check_close_deadlines(time_point now);
+    bool is_draining(time_point now) noexcept;
     void expire(errc code);
     void poll_delivery_soon() noexcept;
 
-    void complete(any_completion done, error_code error, std::size_t size);
-    void post(any_completion done, error_code error, std::size_t size);
+    void complete(any_completion&& done, error_code error, std::size_t size);
+    void post(any_completion&& done, error_code error, std::size_t size);
 
     template <class Function>
     auto bind(Function function);
@@ -255,6 +257,7 @@ private:
     time_point read_by_ = time_point::max();
     time_point write_by_ = time_point::max();
     time_point close_since_ = time_point::max();
+    time_point looked_at_ = time_point::min();  // when unacknowledged_ was asked for
     time_point poll_at_ = time_point::max();
     coarse_clock::duration poll_delay_{};
     time_point timer_at_ = time_point::max();

@@ -104,8 +104,11 @@ struct reason_of_end : no_error_is_a_value
     template <class Connection>
     static close_reason result(Connection& connection, error_code, std::size_t) noexcept
     {
-        auto const reason = connection.life().reason();
-        return reason == close_reason::none ? close_reason::clean : reason;
+        auto const& life = connection.life();
+        if (life.reason() != close_reason::none)
+            return life.reason();
+        // Nothing failed, but a peer that is gone while we have not finished has left.
+        return life.send() == send_state::finished ? close_reason::clean : close_reason::peer_reset;
     }
 };
 

@@ -53,7 +53,7 @@ auto connection<Stream>::bind(Function function)
 
 /// Complete a handler from within its initiating function.
 template <class Stream>
-void connection<Stream>::complete(any_completion done, error_code error, std::size_t size)
+void connection<Stream>::complete(any_completion&& done, error_code error, std::size_t size)
 {
     if (!done.inline_allowed())
         return post(std::move(done), error, size);
@@ -64,7 +64,7 @@ void connection<Stream>::complete(any_completion done, error_code error, std::si
 }
 
 template <class Stream>
-void connection<Stream>::post(any_completion done, error_code error, std::size_t size)
+void connection<Stream>::post(any_completion&& done, error_code error, std::size_t size)
 {
     boost::asio::post(stream_.get_executor(),
         [self = ref{this}, done = std::move(done), error, size]() mutable { done(error, size); });
@@ -79,7 +79,7 @@ void connection<Stream>::complete_all(std::vector<waiter>& waiters, error_code e
 
 /// Park a handler until complete_all(), or until it is cancelled.
 template <class Stream>
-void connection<Stream>::wait_in(std::vector<waiter>& waiters, any_completion done)
+void connection<Stream>::wait_in(std::vector<waiter>& waiters, any_completion&& done)
 {
     waiters.push_back({++last_id_, std::move(done)});
     waiters.back().done.on_cancel([this, id = last_id_](auto) { cancel_waiter(id); });

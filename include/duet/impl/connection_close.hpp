@@ -24,10 +24,13 @@ void connection<Stream>::execute(lifecycle_action actions)
     {
         // not_connected: the peer is gone, which a read or a write will tell.
         error_code ignored;
+        unacknowledged_ = traits::unacknowledged(stream_);  // without the FIN
         traits::shutdown_send(stream_, ignored);
         entered_half_closed();
         complete_all(finishers_, {});
     }
+    if (ends)
+        latch(life_.reason() == close_reason::aborted ? errc::aborted : errc::closed);
     if (contains(actions, action::fail_writes))
     {
         auto const cause = error_ ? error_ : error_code{life_.poisoned() ? errc::send_poisoned : errc::closed};
@@ -51,7 +54,6 @@ void connection<Stream>::execute(lifecycle_action actions)
 template <class Stream>
 void connection<Stream>::release(bool reset)
 {
-    latch(life_.reason() == close_reason::aborted ? errc::aborted : errc::closed);
     if (reading_ && !read_cause_)
         read_cause_ = error_;
     unacknowledged_ = traits::unacknowledged(stream_);
@@ -72,6 +74,16 @@ void connection<Stream>::release(bool reset)
     complete_all(closers_, {});
 }
 
+/// The last session object is gone.
+template <class Stream>
+void connection<Stream>::drop() noexcept
+{
+    auto cut = lifecycle_action::none;
+    if (!writes_.empty() && writes_.front().part_way())
+        cut = life_.apply(lifecycle_event::write_cut);
+    execute(cut | life_.apply(lifecycle_event::dropped));
+}
+
 template <class Stream>
 void connection<Stream>::abort() noexcept
 {
@@ -79,14 +91,14 @@ void connection<Stream>::abort() noexcept
 }
 
 template <class Stream>
-void connection<Stream>::start_close(any_completion done)
+void connection<Stream>::start_close(any_completion&& done)
 {
     if (life_.released())
         return complete(std::move(done), {}, 0);
     wait_in(closers_, std::move(done));
     if (life_.closing())
         return;  // it is under way: this caller waits for the same end
-    close_since_ = last_activity_ = coarse_clock::now();
+    close_since_ = last_activity_ = looked_at_ = coarse_clock::now();
     unacknowledged_ = traits::unacknowledged(stream_);
     ref const keep{this};
     auto const actions = life_.apply(lifecycle_event::close_requested);
@@ -109,7 +121,7 @@ void connection<Stream>::discard_input()
     auto const room = discard_limit_ - std::min<std::uint64_t>(discarded_, discard_limit_);
     error_code error;
     // One byte over the limit tells more input from the peer's FIN. One turn is bounded, so that a flood has to queue.
-    auto const size = traits::discard(stream_, std::min<std::uint64_t>(room + 1, 256 * 1024), error);
+    auto const size = traits::discard(stream_, std::min<std::uint64_t>(room, 256 * 1024 - 1) + 1, error);
     if (size > 0)
     {
         discarded_ += size;
@@ -168,7 +180,7 @@ void connection<Stream>::check_delivery()
 }
 
 template <class Stream>
-void connection<Stream>::start_delivered(any_completion done)
+void connection<Stream>::start_delivered(any_completion&& done)
 {
     if (error_)
         return complete(std::move(done), life_.reason() == close_reason::clean ? error_code{} : error_, 0);
@@ -182,7 +194,7 @@ void connection<Stream>::start_delivered(any_completion done)
 }
 
 template <class Stream>
-void connection<Stream>::start_wait_peer_gone(any_completion done)
+void connection<Stream>::start_wait_peer_gone(any_completion&& done)
 {
     if (gone_done_)
         return complete(std::move(done), errc::wait_in_progress, 0);
@@ -208,8 +220,15 @@ void connection<Stream>::on_hang_up(error_code)
         if (!traits::has_hung_up(stream_))
             return issue_wait_peer_gone();  // urgent data, or the cancellation of something else
         if (traits::has_failed(stream_))
+        {
             if (auto const failure = traits::take_failure(stream_))
                 fail_send(failure);
+        }
+        else if (reading_)
+        {
+            // Both FINs, or the pending read has met the failure and is about to tell it.
+            return boost::asio::post(stream_.get_executor(), bind([](connection& self) { self.on_hang_up({}); }));
+        }
     }
     auto done = std::move(gone_done_);
     done(gone_cause_, 0);

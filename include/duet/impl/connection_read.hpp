@@ -30,7 +30,7 @@ error_code connection<Stream>::refuse_read(read_kind kind, boost::asio::mutable_
 
 template <class Stream>
 void connection<Stream>::start_read(
-    read_kind kind, boost::asio::mutable_buffer buffer, time_point by, any_completion done)
+    read_kind kind, boost::asio::mutable_buffer buffer, time_point by, any_completion&& done)
 {
     if (auto const refused = refuse_read(kind, buffer))
         return complete(std::move(done), refused, 0);
@@ -95,6 +95,7 @@ void connection<Stream>::on_read(error_code error, std::size_t size)
     if (error == boost::asio::error::eof && !error_)
     {
         bool const in_the_middle = read_size_ > 0;
+        unacknowledged_ = traits::unacknowledged(stream_);
         execute(life_.apply(lifecycle_event::peer_finished));
         entered_half_closed();
         return finish_read(in_the_middle ? error_code{errc::truncated} : error);

@@ -27,7 +27,7 @@ void connection<Stream>::entered_half_closed() noexcept
 {
     if (!life_.half_closed())
         return;
-    half_closed_since_ = coarse_clock::now();
+    half_closed_since_ = looked_at_ = coarse_clock::now();
     arm(earliest());
 }
 
@@ -137,11 +137,28 @@ void connection<Stream>::check_session_deadlines(time_point now)
 {
     if (now >= first_message_by_)
         return expire(errc::first_message_timed_out);
-    if (life_.half_closed() &&
-        now >= coarse_clock::after(std::max(half_closed_since_, last_activity_), limits_.half_closed))
-        return expire(errc::half_closed_timed_out);
-    if (now >= coarse_clock::after(last_activity_, limits_.idle))
-        return expire(errc::idle_timed_out);
+    bool const half_closed_for_too_long =
+        life_.half_closed() &&
+        now >= coarse_clock::after(std::max(half_closed_since_, last_activity_), limits_.half_closed);
+    bool const idle_for_too_long = now >= coarse_clock::after(last_activity_, limits_.idle);
+    if ((!half_closed_for_too_long && !idle_for_too_long) || is_draining(now))
+        return;
+    expire(half_closed_for_too_long ? errc::half_closed_timed_out : errc::idle_timed_out);
+}
+
+/// Bytes that left the kernel's buffer since the last look are progress too, though no call of ours told it: the last
+/// bytes and the FIN may wait there for a slow reader. It is looked at only when a deadline is due.
+template <class Stream>
+bool connection<Stream>::is_draining(time_point now) noexcept
+{
+    auto const left = traits::unacknowledged(stream_);
+    auto const before = std::exchange(unacknowledged_, left);
+    // Bytes that were written since the last look have no figure to compare with: they get their time.
+    bool const newer = looked_at_ < last_activity_;
+    if (left >= before && !(newer && left > 0))
+        return false;
+    last_activity_ = looked_at_ = now;
+    return true;
 }
 
 template <class Stream>
@@ -153,14 +170,8 @@ void connection<Stream>::check_close_deadlines(time_point now)
     {
         if (now < coarse_clock::after(std::max(close_since_, last_activity_), limits_.close))
             return;
-        // Bytes that left the kernel's buffer since the last look are progress too, though no call of ours told it: the
-        // FIN and the last bytes may wait there for a slow reader.
-        auto const left = traits::unacknowledged(stream_);
-        if (std::exchange(unacknowledged_, left) > left)
-        {
-            last_activity_ = now;
+        if (is_draining(now))
             return;
-        }
     }
     latch(errc::close_timed_out);
     execute(life_.apply(lifecycle_event::close_gave_up, close_reason::timed_out));

@@ -25,7 +25,7 @@ error_code connection<Stream>::refuse_write() const noexcept
 
 template <class Stream>
 void connection<Stream>::start_write(
-    std::span<boost::asio::const_buffer const> buffers, bool whole, any_completion done)
+    std::span<boost::asio::const_buffer const> buffers, bool whole, any_completion&& done)
 {
     if (auto const refused = refuse_write())
         return complete(std::move(done), refused, 0);
@@ -172,7 +172,7 @@ void connection<Stream>::fail_writes(error_code cause)
 }
 
 template <class Stream>
-void connection<Stream>::start_shutdown_send(any_completion done)
+void connection<Stream>::start_shutdown_send(any_completion&& done)
 {
     if constexpr (!traits::half_close)
         return complete(std::move(done), boost::asio::error::operation_not_supported, 0);

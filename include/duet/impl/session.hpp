@@ -75,7 +75,7 @@ auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std
         auto const room = std::min(detail::line_chunk, limit - size);
         buffer.resize(size + room);
         auto const start = [b = boost::asio::buffer(buffer.data() + size, room), by](
-                               connection& target, detail::any_completion done)
+                               connection& target, detail::any_completion&& done)
         { target.start_read(kind::some, b, by, std::move(done)); };
         using operation = detail::operation<ref, detail::bytes_and_error, std::decay_t<decltype(start)>>;
         auto const got = co_await operation{c, "read_until", start};
@@ -105,10 +105,10 @@ auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t lim
     {
         auto const size = into.size();
         // One byte over the limit tells more from the peer's FIN.
-        auto const room = std::min(detail::stream_chunk, limit - received + 1);
+        auto const room = std::min(detail::stream_chunk - 1, limit - received) + 1;
         into.resize(size + room);
         auto const start = [b = boost::asio::buffer(into.data() + size, room), by](
-                               connection& target, detail::any_completion done)
+                               connection& target, detail::any_completion&& done)
         { target.start_read(kind::some, b, by, std::move(done)); };
         using operation = detail::operation<ref, detail::bytes_and_error, std::decay_t<decltype(start)>>;
         auto const got = co_await operation{c, "read_all", start};
