@@ -57,7 +57,8 @@ struct session_access;
 /// is lost by it. What partial, total and terminal cancellation leave behind is said at each operation.
 ///
 /// **Destruction** is the kernel's plain close: unread input makes it a RST, which may destroy what the peer has not
-/// yet read (RFC 1122 4.2.2.13). The graceful end is `co_await close()`. Pending operations complete with errc::closed.
+/// yet read (RFC 1122 4.2.2.13). A write that is cut part-way makes it a RST too, since a FIN would make the stump look
+/// whole. The graceful end is `co_await close()`. Pending operations complete with errc::closed.
 ///
 /// Distinct objects: safe. Shared objects: unsafe. Everything but canceller() is used on the session's executor alone;
 /// a context run by several threads needs a strand.
@@ -153,7 +154,8 @@ public:
     /// stays in `buffer`: erase what you have used, and call again.
     ///
     /// Errors: as read_some; truncated, when the FIN came and `buffer` holds something without a delimiter;
-    /// limit_exceeded, when `limit` bytes came without one. What was read is in `buffer` in every case.
+    /// limit_exceeded, when `limit` bytes came without one. What was read is in `buffer` in every case. An empty
+    /// delimiter is refused with invalid_argument.
     /// Cancellation: partial and terminal (in a coroutine: what its cancellation state lets through) leave what was
     /// read in `buffer`.
     awaitable<std::size_t> read_until(std::string& buffer, std::string delimiter, std::size_t limit)
@@ -266,6 +268,9 @@ public:
 
     /// End the connection at once: RST and nothing else, unless a FIN is already out. What the peer has not yet read is
     /// destroyed, and an answer that failed never looks complete. Pending operations complete with errc::aborted.
+    ///
+    /// Unix-domain sockets know no RST: their peer reads what was sent, and then the end; with ECONNRESET only when we
+    /// leave input unread.
     void abort() noexcept
     {
         connection_->abort();
@@ -273,6 +278,7 @@ public:
 
     /// Wait, reading nothing, until the connection can carry nothing any more: reset (peer_reset), dead (dead_peer),
     /// both sides said FIN (clean), or ended from here. A FIN of the peer alone is not gone: it may well be listening.
+    /// A Unix-domain peer that closes is seen at once, and is peer_reset unless we have finished too.
     /// One at a time: a second one fails with errc::wait_in_progress.
     ///
     /// Cancellation of any type stops the waiting and changes nothing.

@@ -30,6 +30,9 @@ struct deadlines
 
     /// The longest time without a byte in either direction. The connection is reset. A one-way transfer on a
     /// half-closed connection is not idle. For a polite end use `read`, and close() when it passes.
+    ///
+    /// Bytes that wait in the kernel for a slow peer and are acknowledged are progress too, here, at half_closed and at
+    /// close. It is looked at when the deadline is due, so what was under way by then may double it.
     duration idle{};
 
     /// The longest time without a byte while one direction has ended and the other has not (FIN_WAIT2, CLOSE_WAIT).

@@ -34,6 +34,9 @@ class connection_ref;
 template <class Connection>
 class remote_control;
 
+template <class Connection, class Function>
+class stream_handler;
+
 /// The inside of a session: the stream, the state of both directions, the operations under way and the deadlines.
 ///
 /// It lives as long as a session object or an operation refers to it, and is touched on one executor only; so its count
@@ -133,6 +136,10 @@ public:
         return finish_requested_;
     }
 
+    /// The execution context is being destroyed, and with it those who wait here: what their handlers own (a coroutine
+    /// owns its session) may be all that keeps this connection alive.
+    void abandon() noexcept;
+
     std::string describe_peer() const
     {
         return traits::describe(remote_);
@@ -149,7 +156,8 @@ public:
     // A session object came or went. The last to go drops the connection.
     void add_handle() noexcept
     {
-        ++handles_;
+        if (handles_++ == 0)
+            arm(earliest());  // a session that does nothing may be idle for too long, too
     }
 
     void remove_handle() noexcept
@@ -333,6 +341,37 @@ public:
 
 private:
     Connection* target_ = nullptr;
+};
+
+/// A handler for an operation of the stream's or the timer's. It keeps the connection alive until it was called; when it
+/// is destroyed instead, it will never be.
+template <class Connection, class Function>
+class stream_handler
+{
+public:
+    stream_handler(connection_ref<Connection> self, Function function) noexcept
+        : self_{std::move(self)}, function_{function}
+    {
+    }
+
+    stream_handler(stream_handler&&) noexcept = default;
+
+    ~stream_handler()
+    {
+        if (self_)
+            self_->abandon();
+    }
+
+    template <class... Arguments>
+    void operator()(Arguments... arguments)
+    {
+        auto const self = std::move(self_);
+        function_(*self, arguments...);
+    }
+
+private:
+    connection_ref<Connection> self_;
+    Function function_;
 };
 
 /// What another thread may hold of a session: the executor to post to, and the connection while there is one. The

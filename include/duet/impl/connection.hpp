@@ -43,12 +43,24 @@ std::shared_ptr<remote_control<connection<Stream>>> connection<Stream>::control(
     return control_;
 }
 
-/// A handler for the stream's or the timer's operation: it keeps the connection alive until it was called.
 template <class Stream>
 template <class Function>
 auto connection<Stream>::bind(Function function)
 {
-    return [self = ref{this}, function](auto... arguments) { function(*self, arguments...); };
+    return stream_handler<connection, Function>{ref{this}, function};
+}
+
+template <class Stream>
+void connection<Stream>::abandon() noexcept
+{
+    ref const keep{this};
+    // Destroyed one by one at the end, when none is a member any more: each may destroy sessions, this one too.
+    auto const read = std::move(read_done_);
+    auto const gone = std::move(gone_done_);
+    auto const writes = std::exchange(writes_, {});
+    auto const finishers = std::exchange(finishers_, {});
+    auto const closers = std::exchange(closers_, {});
+    auto const deliveries = std::exchange(deliveries_, {});
 }
 
 /// Complete a handler from within its initiating function.

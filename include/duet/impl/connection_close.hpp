@@ -5,6 +5,8 @@
 
 // The end: FIN, discarding input, waiting for the acknowledgement, reset, and the death watch.
 
+#include <boost/asio/post.hpp>
+
 #include <duet/detail/connection.hpp>
 
 namespace duet {

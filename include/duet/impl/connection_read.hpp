@@ -90,6 +90,9 @@ void connection<Stream>::on_read(error_code error, std::size_t size)
         // socket has transferred nothing.
         if (!read_cause_ && !life_.released())
             return issue_read();
+        // A drain ends only the wait for what has not come: it may have in the meantime, unseen by the cancelled wait.
+        if (read_cause_ == errc::draining && !life_.released() && traits::has_input(stream_))
+            return finish_read({});
         return finish_read(read_cause_ ? read_cause_ : error_code{errc::closed});
     }
     if (error == boost::asio::error::eof && !error_)

@@ -52,6 +52,9 @@ template <class Stream>
 auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std::string delimiter, std::size_t limit)
     -> awaitable<std::size_t>
 {
+    // Found at once and everywhere, it would complete with 0, which means FIN.
+    if (delimiter.empty())
+        throw session_error{boost::asio::error::invalid_argument, "read_until", c->describe_peer(), 0};
     auto const by = c->read_deadline();
     std::size_t searched = 0;
     std::size_t received = 0;

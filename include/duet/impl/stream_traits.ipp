@@ -135,7 +135,13 @@ DUET_DECL bool has_failed(int descriptor) noexcept
 
 DUET_DECL bool has_hung_up(int descriptor) noexcept
 {
-    return (poll_now(descriptor) & (POLLHUP | POLLERR)) != 0;
+    auto const events = poll_now(descriptor, POLLPRI);
+    if ((events & POLLPRI) != 0)
+    {
+        char urgent;
+        ::recv(descriptor, &urgent, 1, MSG_OOB | MSG_DONTWAIT);
+    }
+    return (events & (POLLHUP | POLLERR)) != 0;
 }
 
 DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept

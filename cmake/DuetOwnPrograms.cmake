@@ -1,0 +1,35 @@
+# How the tests and the examples are built. Nothing here reaches who uses the library.
+
+option(DUET_TEST_COMPILED "Link the tests and the examples to duet::compiled, not to duet::duet" OFF)
+
+# The variant under test, with our warnings.
+add_library(duet_own INTERFACE)
+if(DUET_TEST_COMPILED)
+    target_link_libraries(duet_own INTERFACE duet::compiled)
+else()
+    target_link_libraries(duet_own INTERFACE duet::duet)
+endif()
+
+set(DUET_OWN_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_FLAGS MATCHES "fsanitize=thread")
+    # Asio has a fence that ThreadSanitizer does not follow; g++ says so 62 times per file.
+    list(APPEND DUET_OWN_WARNINGS -Wno-tsan)
+endif()
+target_compile_options(duet_own INTERFACE ${DUET_OWN_WARNINGS})
+
+# duet_own_program(<target>...): links it to the variant under test and holds it to our rules.
+# (cmake --compile-no-warning-as-error lets warnings be warnings.)
+function(duet_own_program)
+    foreach(target IN LISTS ARGV)
+        target_link_libraries(${target} PRIVATE duet_own)
+        set_target_properties(${target} PROPERTIES
+            CXX_EXTENSIONS OFF
+            CXX_SCAN_FOR_MODULES OFF
+            COMPILE_WARNING_AS_ERROR ON)
+    endforeach()
+endfunction()
+
+if(DUET_BUILD_COMPILED)
+    target_compile_options(duet_compiled PRIVATE ${DUET_OWN_WARNINGS})
+    set_target_properties(duet_compiled PROPERTIES CXX_SCAN_FOR_MODULES OFF COMPILE_WARNING_AS_ERROR ON)
+endif()

@@ -1,0 +1,51 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+// Sends back whatever it receives, to everyone at once, and ends each connection when the client has.
+//
+//     echo_server --port 7000 &
+//     echo hello | nc -N localhost 7000
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <array>
+#include <cstddef>
+#include <exception>
+#include <iostream>
+
+#include <duet/duet.hpp>
+
+#include "options.hpp"
+
+namespace asio = boost::asio;
+
+asio::awaitable<void> echo(duet::session peer)
+{
+    std::array<char, 4096> buffer;
+    for (;;)
+    {
+        std::size_t const size = co_await peer.read_some(asio::buffer(buffer));
+        if (size == 0)  // the peer's FIN: it has said everything
+            break;
+        // Nothing more is read before this is on its way, so a client that sends and never reads costs no memory.
+        co_await peer.write(asio::buffer(buffer, size));
+    }
+}  // return: our FIN, then wait for the peer's
+
+int main(int argc, char** argv)
+try
+{
+    example::options const options{
+        argc, argv, "Sends back whatever it receives.", {{"port", "7777", "where to listen; 0 chooses a port"}}};
+
+    asio::io_context context;
+    duet::server server{context, {.port = options.port()}, echo};
+    std::cout << "listening on " << server.local_endpoint() << std::endl;
+    return duet::run(context, server);  // SIGINT or SIGTERM: stop listening, drain, report
+}
+catch (std::exception const& error)
+{
+    std::cerr << "echo_server: " << error.what() << '\n';
+    return 1;
+}

@@ -1,0 +1,140 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef EXAMPLES_OPTIONS_HPP
+#define EXAMPLES_OPTIONS_HPP
+
+// The command line of an example, kept here so that the example itself shows nothing but its topic.
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <limits>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace example {
+
+/// `--name value`, `--name=value` or, where there is no default, `--name` alone. Prints and ends the program for --help
+/// (status 0) and for what it does not understand (status 2).
+class options
+{
+public:
+    struct option
+    {
+        std::string name;
+        std::string fallback;  ///< a number: only numbers are taken, and a port has 16 bits. Empty: a flag
+        std::string help;
+    };
+
+    /// `arguments` says what may follow the options; where it is empty, nothing may.
+    options(int argc, char** argv, std::string_view about, std::vector<option> known, std::string_view arguments = {})
+        : program_{std::filesystem::path{argv[0]}.filename().string()}, known_{std::move(known)}
+    {
+        std::vector<std::string> const words(argv + 1, argv + argc);
+        for (auto word = words.begin(); word != words.end(); ++word)
+        {
+            if (*word == "--help")
+                help(about, arguments);
+            if (!word->starts_with("--"))
+                arguments_.push_back(*word);
+            else
+                word = take(word, words.end());
+        }
+        if (arguments.empty() && !arguments_.empty())
+            refuse("unexpected argument '" + arguments_.front() + "'");
+    }
+
+    std::string const& text(std::string_view name) const
+    {
+        auto const given = given_.find(name);
+        return given != given_.end() ? given->second : find(name)->fallback;
+    }
+
+    std::uint32_t number(std::string_view name) const
+    {
+        std::uint32_t result = 0;
+        parse(text(name), result);
+        return result;
+    }
+
+    bool flag(std::string_view name) const
+    {
+        return given_.contains(name);
+    }
+
+    std::uint16_t port() const
+    {
+        return static_cast<std::uint16_t>(number("port"));
+    }
+
+    std::vector<std::string> const& arguments() const
+    {
+        return arguments_;
+    }
+
+private:
+    using words_iterator = std::vector<std::string>::const_iterator;
+
+    std::vector<option>::const_iterator find(std::string_view name) const
+    {
+        return std::ranges::find(known_, name, &option::name);
+    }
+
+    static bool parse(std::string_view text, std::uint32_t& result)
+    {
+        auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
+        return error == std::errc{} && end == text.data() + text.size();
+    }
+
+    /// Take one option; returns where its last word is.
+    words_iterator take(words_iterator word, words_iterator end)
+    {
+        auto const equals = word->find('=');
+        auto const name = word->substr(2, equals == std::string::npos ? equals : equals - 2);
+        auto const known = find(name);
+        if (known == known_.end())
+            refuse("unknown option '--" + name + "'");
+        if (known->fallback.empty() && equals != std::string::npos)
+            refuse("option '--" + name + "' takes no value");
+        if (!known->fallback.empty() && equals == std::string::npos && ++word == end)
+            refuse("option '--" + name + "' needs a value");
+
+        auto const value = known->fallback.empty() ? "" : equals == std::string::npos ? *word : word->substr(equals + 1);
+        std::uint32_t number = 0;
+        bool const bad = parse(known->fallback, number) && !parse(value, number);
+        if (bad || (name == "port" && number > std::numeric_limits<std::uint16_t>::max()))
+            refuse("option '--" + name + "' cannot be '" + value + "'");
+        given_[name] = value;
+        return word;
+    }
+
+    [[noreturn]] void help(std::string_view about, std::string_view arguments) const
+    {
+        std::cout << "usage: " << program_ << " [OPTION]... " << arguments << "\n\n" << about << "\n\n";
+        for (auto const& [name, fallback, text] : known_)
+            std::cout << "  --" << name << (fallback.empty() ? "" : " VALUE") << "\n        " << text
+                      << (fallback.empty() ? "" : " (default: " + fallback + ")") << '\n';
+        std::cout << "  --help\n        print this\n" << std::flush;
+        std::exit(EXIT_SUCCESS);
+    }
+
+    [[noreturn]] void refuse(std::string_view problem) const
+    {
+        std::cerr << program_ << ": " << problem << "; see --help\n";
+        std::exit(2);
+    }
+
+    std::string program_;
+    std::vector<option> known_;
+    std::map<std::string, std::string, std::less<>> given_;
+    std::vector<std::string> arguments_;
+};
+
+}  // namespace example
+
+#endif

@@ -1,0 +1,96 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_CONNECT_ERROR_HPP
+#define DUET_CONNECT_ERROR_HPP
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <duet/error.hpp>
+#include <duet/stream_traits.hpp>
+
+namespace duet {
+inline namespace v0 {
+
+/// What became of the attempt on one address.
+template <class Protocol>
+struct connect_attempt
+{
+    typename Protocol::endpoint endpoint{};
+    error_code error{};
+};
+
+/// What connect throws: the error that a program decides by, and that of every attempt.
+///
+/// `what()` reads "connect example.com:80: [::1]:80: Connection refused; 127.0.0.1:80: connect deadline passed".
+///
+/// code() is errc::connect_timed_out when the connector's timeout passed and asio::error::operation_aborted when connect
+/// was cancelled; errc::resolve_timed_out, errc::no_address or the resolver's own error when it came to no attempt. Else
+/// it is the first error that a host or the system gave for an address which this host has a route to.
+template <class Protocol>
+class basic_connect_error : public session_error
+{
+public:
+    using attempt = connect_attempt<Protocol>;
+
+    /// `target` is what the program wanted to connect to.
+    basic_connect_error(error_code code, std::string const& target, std::vector<attempt> attempts)
+        : session_error{code, "connect", target, 0}
+    {
+        auto text = attempts.empty() ? std::string{session_error::what()} : describe(code, target, attempts);
+        details_ = std::make_shared<details const>(details{std::move(attempts), std::move(text)});
+    }
+
+    /// The attempts of the last try, in the order in which they began. Addresses whose turn did not come are not in it.
+    std::vector<attempt> const& attempts() const noexcept
+    {
+        return details_->attempts;
+    }
+
+    char const* what() const noexcept override
+    {
+        return details_->text.c_str();
+    }
+
+private:
+    // Shared, so that copying an exception cannot throw.
+    struct details
+    {
+        std::vector<attempt> attempts;
+        std::string text;
+    };
+
+    static std::string describe(error_code code, std::string const& target, std::vector<attempt> const& attempts)
+    {
+        std::string list;
+        for (auto const& one : attempts)
+        {
+            auto const peer = detail::to_string(one.endpoint);
+            if (!list.empty())
+                list += "; ";
+            if (attempts.size() > 1 || peer != target)
+                list += peer + ": ";
+            list += one.error.message();
+        }
+        bool const told = std::any_of(
+            attempts.begin(), attempts.end(), [&](attempt const& one) { return one.error == code; });
+        auto const prefix = "connect " + target + ": ";
+        return told ? prefix + list : prefix + code.message() + " (" + list + ')';
+    }
+
+    std::shared_ptr<details const> details_;
+};
+
+using connect_error = basic_connect_error<boost::asio::ip::tcp>;
+using unix_connect_error = basic_connect_error<boost::asio::local::stream_protocol>;
+
+}  // namespace v0
+}  // namespace duet
+
+#endif

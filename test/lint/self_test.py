@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+"""The lint finds what it is there to find, and nothing else."""
+
+import unittest
+
+import coroutines
+import cxx
+import layers
+import listed
+import pitfalls
+import text
+
+
+def in_function(statement):
+    return "asio::awaitable<void> f()\n{\n    " + statement + "\n}\n"
+
+
+class Coroutines(unittest.TestCase):
+    BAD = [
+        "if (co_await ready()) go();",
+        "if ((co_await ready())) { go(); }",
+        "if constexpr (x) { } else if (a && co_await b()) go();",
+        "if (auto const n = co_await read(); n == 0) go();",
+        "while (co_await more()) { go(); }",
+        "while (std::size_t n = co_await s.read_some(b)) go(n);",
+        "do { go(); } while (co_await more());",
+        "for (; co_await more();) { go(); }",
+        "for (auto& each : co_await all()) { go(each); }",
+        "for (int i = 0; i < 3; i += co_await step()) go();",
+        "switch (co_await kind()) { case 1: go(); break; default: break; }",
+        "if (/* a ) comment */ f(\")\", ')', co_await x())) go();",
+        "if\n    (co_await\n     ready())\n    go();",
+        "T r = c ? co_await a() : co_await b();",
+        "T r = co_await c() ? a : b;",
+        "T r = c ? a : (co_await b());",
+        "f(c ? a : g(co_await b()), d);",
+        "co_await (c ? f(T()) : f(T()));",
+        "return_value = f(x ? 1 : co_await y());",
+        "T r{co_await a()};",
+        "T r = {1, co_await a()};",
+        "std::vector<int> v{1, f(co_await a()), 3};",
+        "f({.x = co_await a()});",
+        "co_return T{co_await a()};",
+        "co_await f({co_await a()});",
+        "auto [error, size] = co_await s.read();",
+        "auto const [error, size] = co_await s.read();",
+        "auto&& [error, size] = co_await s.read();",
+        "co_spawn(e, []() -> awaitable<void> { if (co_await x()) go(); }, detached);",
+        "if (a) { if (co_await b()) go(); }",
+        "auto r = R\"x( if (co_await )x\"; while (co_await x()) go();",
+    ]
+    GOOD = [
+        "co_await ready();",
+        "bool const yes = co_await ready(); if (yes) go();",
+        "for (;;) { std::size_t const size = co_await s.read_some(b); if (size == 0) break; }",
+        "if (a) co_await b();",
+        "if (a) { co_await b(); } else { co_await c(); }",
+        "while (a) co_await b();",
+        "do { co_await b(); } while (a);",
+        "switch (k) { case 1: co_await a(); break; default: co_await b(); }",
+        "auto const x = c ? a : b; co_await f(x);",
+        "int const n = c ? 1 : 2; auto const m = co_await f(n); int const k = m ? 1 : 2;",
+        "f(c ? 1 : 2, co_await g());",
+        "// if (co_await x())\n    go();",
+        "/* while (co_await x()) */ go();",
+        "log(\"if (co_await x())\");",
+        "log(R\"(while (co_await x()) {)\");",
+        "char const c = '\"'; co_await x(); char const d = '\"';",
+        "int const n = 1'000'000; co_await x(); int const m = 1'0;",
+        "co_return co_await x();",
+        "co_spawn(e, []() -> asio::awaitable<void> { co_await x(); }, detached);",
+        "T const t{[]() -> asio::awaitable<void> { co_await x(); }};",
+        "run(context, [&]() -> asio::awaitable<void> { co_await x(); co_return; });",
+        "if (run([&]() -> asio::awaitable<void> { co_await x(); })) go();",
+        "auto const r = c ? run([&]() -> A { co_await x(); }) : 0;",
+        "try { co_await x(); } catch (error const& e) { failed = true; }",
+        "T const t{1, 2}; co_await x(t);",
+        "co_await x(asio::buffer(b), {});",
+        "auto [first, last] = range(); co_await x(first);",
+        "BOOST_TEST(ok); auto const n = co_await x(); BOOST_TEST(n == 1u);",
+        "label: co_await x();",
+        "\n#if defined(X) // if (co_await {\n    co_await x();\n#endif\n    go();",
+    ]
+
+    def test_bad(self):
+        for statement in self.BAD:
+            with self.subTest(statement):
+                self.assertTrue(list(coroutines.check_text(in_function(statement))))
+
+    def test_good(self):
+        for statement in self.GOOD:
+            with self.subTest(statement):
+                self.assertEqual(list(coroutines.check_text(in_function(statement))), [])
+
+    def test_line(self):
+        found = list(coroutines.check_text("/* 1\n2 */ char const* s = R\"(\n)\";\nA f()\n{\n    if (co_await x()) go();\n}"))
+        self.assertEqual([line for line, _ in found], [6])
+
+    def test_unbalanced(self):
+        self.assertTrue(list(coroutines.check_text("void f() { (; }")))
+        self.assertTrue(list(coroutines.check_text("void f() {")))
+
+    def test_markdown(self):
+        page = "text\n```cpp\nA f()\n{\n    if (co_await x()) go();\n}\n```\n```sh\nif (co_await\n```\n"
+        (first_line, block), = cxx.code_blocks(page)
+        self.assertEqual([line for line, _ in coroutines.check_text(block, first_line)], [5])
+
+
+class Layers(unittest.TestCase):
+    SOUND = {
+        "duet/duet.hpp": ["duet/session.hpp", "duet/error.hpp"],
+        "duet/session.hpp": ["duet/error.hpp", "duet/detail/connection.hpp", "duet/impl/session.hpp"],
+        "duet/error.hpp": ["duet/detail/config.hpp", "duet/impl/error.ipp"],
+        "duet/detail/config.hpp": [],
+        "duet/detail/connection.hpp": ["duet/error.hpp", "duet/stream_traits.hpp"],
+        "duet/stream_traits.hpp": ["duet/error.hpp"],
+        "duet/impl/session.hpp": ["duet/session.hpp"],
+        "duet/impl/error.ipp": ["duet/error.hpp"],
+        "duet/impl/src.hpp": ["duet/impl/error.ipp"],
+        "duet/acceptor.hpp": ["duet/session.hpp"],
+    }
+
+    def found(self, **changes):
+        includes = dict(self.SOUND)
+        includes.update({name.replace("__", "/") + ".hpp": targets for name, targets in changes.items()})
+        numbered = {header: list(enumerate(targets, 1)) for header, targets in includes.items()}
+        return list(layers.check_includes(numbered))
+
+    def test_sound(self):
+        self.assertEqual(self.found(), [])
+
+    def test_up(self):
+        self.assertTrue(self.found(duet__stream_traits=["duet/acceptor.hpp"]))
+        (header, line, wrong), = self.found(duet__backoff=["duet/stream_traits.hpp"])
+        self.assertEqual((header, line), ("duet/backoff.hpp", 1))
+
+    def test_up_through_the_inside(self):
+        found = self.found(duet__backoff=["duet/detail/connection.hpp"])
+        self.assertIn("through duet/detail/connection.hpp", found[0][2])
+
+    def test_up_in_impl(self):
+        self.assertTrue(self.found(duet__impl__session=["duet/session.hpp", "duet/acceptor.hpp"], duet__acceptor=[]))
+
+    def test_circle(self):
+        found = self.found(duet__tcp_info=["duet/lifecycle.hpp"], duet__lifecycle=["duet/tcp_info.hpp"])
+        self.assertIn("circle", found[0][2])
+        self.assertIn("circle", self.found(duet__detail__config=["duet/error.hpp"])[0][2])
+
+    def test_impl_of_two(self):
+        self.assertTrue(self.found(duet__backoff=["duet/impl/error.ipp"]))
+
+    def test_no_floor(self):
+        self.assertTrue(self.found(duet__cellar=[]))
+
+    def test_not_there(self):
+        self.assertTrue(self.found(duet__backoff=["duet/cellar.hpp"]))
+
+
+class Listed(unittest.TestCase):
+    def test_unlisted(self):
+        (_, _, _, test_pattern), _, (_, _, _, example_pattern) = listed.LISTS
+        text = "duet_add_test(wire NETNS)\nduet_add_test(run)\nduet_add_example(lifecycle lifecycle_display.cpp)\n"
+        self.assertEqual(listed.unlisted(["wire", "run", "session", "wir"], text, test_pattern), ["session", "wir"])
+        self.assertEqual(listed.unlisted(["lifecycle", "lifecycle_display", "echo"], text, example_pattern), ["echo"])
+
+
+class Text(unittest.TestCase):
+    def test_lines(self):
+        for bad in ("/hom" + "e/me/x\n", 'f("/wor' + 'k/x");\n', "// TO" + "DO: x\n", "x \n", "\tx\n", "x", "x\n\n", "x\r\n"):
+            with self.subTest(bad):
+                self.assertTrue(list(text.check_lines(bad)))
+        for good in ("", "x\n", "the /home page is at /work\n", "${prefix}/home/x\n", "TODOS\n"):
+            with self.subTest(good):
+                self.assertEqual(list(text.check_lines(good)), [])
+
+    def test_licence(self):
+        self.assertEqual(list(text.check_licence(f"// {text.LICENCE}\n#x\n", "//")), [])
+        self.assertEqual(list(text.check_licence(f"#!/usr/bin/env python3\n# {text.LICENCE}\n", "#")), [])
+        self.assertTrue(list(text.check_licence("#pragma once\n", "//")))
+
+    def test_guard(self):
+        guarded = "// x\n#ifndef DUET_A_B_HPP\n#define DUET_A_B_HPP\n#include <x>\n#endif\n"
+        self.assertEqual(list(text.check_guard("duet/a_b.hpp", guarded)), [])
+        self.assertTrue(list(text.check_guard("duet/a_c.hpp", guarded)))
+        self.assertTrue(list(text.check_guard("duet/a_b.hpp", "#pragma once\n")))
+
+
+class Pitfalls(unittest.TestCase):
+    FILES = {"wire.cpp": "// P01\nBOOST_AUTO_TEST_CASE(p02_no_reset)\n", "examples/echo.py": "# P441 P03\n"}
+
+    def found(self, *lines, rest=True):
+        named = {line[:3] for line in lines}
+        others = [f"{number}  -  later" for number in pitfalls.NUMBERS if number not in named] if rest else []
+        return [wrong for _, wrong in pitfalls.check_list("\n".join([*lines, *others]), self.FILES.get)]
+
+    def test_sound(self):
+        self.assertEqual(self.found("P01 wire.cpp", "P02  wire.cpp:p02_no_reset  # x", "P03 examples/echo.py"), [])
+
+    def test_missing(self):
+        self.assertEqual(len(self.found("P01 wire.cpp", rest=False)), 43)
+
+    def test_wrong(self):
+        for line in ("P03 wire.cpp", "P01 other.cpp", "P01 wire.cpp:other", "P01", "P01 -", "P45 - x", "P44 examples/echo.py"):
+            with self.subTest(line):
+                self.assertTrue(self.found(line))
+
+    def test_both(self):
+        self.assertTrue(self.found("P01 wire.cpp", "P01 - no"))
+
+
+if __name__ == "__main__":
+    unittest.main()
