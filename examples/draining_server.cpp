@@ -2,12 +2,8 @@
 
 // A server that can be stopped under load and loses no answer: each question that it has read is answered before its
 // FIN. A client that gets the FIN in place of an answer knows that nobody has touched its question, and asks elsewhere.
-//
-//     draining_server --port 7000 & printf 'one\ntwo\n' | nc -N localhost 7000; kill -TERM $!
+// Try: draining_server --port 7000 & printf 'one\ntwo\n' | nc -N localhost 7000; kill -TERM $!
 
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -18,7 +14,6 @@
 #include <string>
 
 #include <duet/run.hpp>
-#include <duet/server.hpp>
 
 #include "options.hpp"
 

@@ -1,13 +1,7 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
 // Sends back whatever it receives, to everyone at once, and ends each connection when the client has.
-//
-//     echo_server --port 7000 &
-//     echo hello | nc -N localhost 7000
-
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/io_context.hpp>
+// Try: echo_server --port 7000 & echo hello | nc -N localhost 7000
 
 #include <array>
 #include <cstddef>

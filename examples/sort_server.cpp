@@ -2,13 +2,7 @@
 
 // Reads lines until the client half-closes, and answers with them sorted. The client's FIN is the whole protocol: it
 // says "that was all", and leaves the other direction open for the answer.
-//
-//     sort_server --port 7000 &
-//     printf 'b\na\n' | nc -N localhost 7000
-
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/io_context.hpp>
+// Try: sort_server --port 7000 & printf 'b\na\n' | nc -N localhost 7000
 
 #include <algorithm>
 #include <chrono>
@@ -20,7 +14,6 @@
 #include <vector>
 
 #include <duet/run.hpp>
-#include <duet/server.hpp>
 
 #include "options.hpp"
 

@@ -7,9 +7,12 @@
 
 #include <duet/duet.hpp>
 
+#include <duet/impl/connect_schedule.ipp>
+#include <duet/impl/connect_socket.ipp>
 #include <duet/impl/error.ipp>
 #include <duet/impl/inherited.ipp>
 #include <duet/impl/listener.ipp>
+#include <duet/impl/resolve_lookup.ipp>
 #include <duet/impl/stream_traits.ipp>
 #include <duet/impl/tcp_info.ipp>
 

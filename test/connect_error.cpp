@@ -14,8 +14,7 @@
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-namespace
-{
+namespace {
 
 tcp::endpoint const v6{asio::ip::make_address("::1"), 80};
 tcp::endpoint const v4{asio::ip::make_address("127.0.0.1"), 80};
@@ -25,7 +24,7 @@ std::string what(duet::error_code code, std::string const& target, std::vector<d
     return duet::connect_error{code, target, std::move(attempts)}.what();
 }
 
-} // namespace
+}  // namespace
 
 BOOST_AUTO_TEST_CASE(every_attempt_is_named)
 {
@@ -33,8 +32,8 @@ BOOST_AUTO_TEST_CASE(every_attempt_is_named)
     duet::error_code const late = duet::errc::connect_timed_out;
     BOOST_TEST(what(refused, "example.com:80", {{v6, refused}, {v4, late}}) ==
                "connect example.com:80: [::1]:80: Connection refused; 127.0.0.1:80: connect deadline passed");
-    BOOST_TEST(what(refused, "example.com:80", {{v4, refused}}) ==
-               "connect example.com:80: 127.0.0.1:80: Connection refused");
+    BOOST_TEST(
+        what(refused, "example.com:80", {{v4, refused}}) == "connect example.com:80: 127.0.0.1:80: Connection refused");
     BOOST_TEST(what(refused, "127.0.0.1:80", {{v4, refused}}) == "connect 127.0.0.1:80: Connection refused");
     // The code's message stands in front when it is not that of an attempt.
     BOOST_TEST(what(asio::error::operation_aborted, "a:80", {{v4, refused}}) ==

@@ -22,8 +22,7 @@ using duet::detail::connect_step;
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-namespace
-{
+namespace {
 
 constexpr std::chrono::milliseconds never = 1000h;
 
@@ -248,7 +247,7 @@ std::vector<row> const rows{
         {hangs, connects_after(1ms)}, "0 start 0, 10 start 1, 11 connected 1"},
 };
 
-} // namespace
+}  // namespace
 
 BOOST_DATA_TEST_CASE(in_virtual_time, rows, each)
 {
@@ -256,10 +255,10 @@ BOOST_DATA_TEST_CASE(in_virtual_time, rows, each)
     BOOST_TEST(one.run(each.resolved_at) == each.expected);
 }
 
-// ---- The order ----------------------------------------------------------------------------------------------------------
+// ---- The order
+// ----------------------------------------------------------------------------------------------------------
 
-namespace
-{
+namespace {
 
 tcp::endpoint endpoint_of(std::string const& name)
 {
@@ -271,8 +270,8 @@ std::string planned(std::string const& names)
 {
     std::vector<tcp::endpoint> addresses;
     for (std::size_t at = 0; at < names.size(); at += 3)
-        addresses.push_back(
-            endpoint_of(names[at] == '6' ? std::string{"2001:db8::"} + names[at + 1] : std::string{"10.0.0."} + names[at + 1]));
+        addresses.push_back(endpoint_of(
+            names[at] == '6' ? std::string{"2001:db8::"} + names[at + 1] : std::string{"10.0.0."} + names[at + 1]));
     std::string text;
     for (auto const& each : duet::detail::plan_attempts(addresses))
     {
@@ -282,9 +281,9 @@ std::string planned(std::string const& names)
     return text;
 }
 
-} // namespace
+}  // namespace
 
-BOOST_AUTO_TEST_CASE(the_families_take_turns) // RFC 8305 4
+BOOST_AUTO_TEST_CASE(the_families_take_turns)  // RFC 8305 4
 {
     BOOST_TEST(planned("") == "");
     BOOST_TEST(planned("61") == "61");
@@ -296,7 +295,7 @@ BOOST_AUTO_TEST_CASE(the_families_take_turns) // RFC 8305 4
     // The resolver knows best which family is first (RFC 6724), and in which order within it.
     BOOST_TEST(planned("41 42 61 62") == "41 61 42 62");
     BOOST_TEST(planned("43 69 41 62 42") == "43 69 41 62 42");
-    BOOST_TEST(planned("61 41 61 41 42") == "61 41 42"); // twice in /etc/hosts
+    BOOST_TEST(planned("61 41 61 41 42") == "61 41 42");  // twice in /etc/hosts
 }
 
 BOOST_AUTO_TEST_CASE(the_most_telling_error)
@@ -316,9 +315,12 @@ BOOST_AUTO_TEST_CASE(the_most_telling_error)
     BOOST_TEST(telling({error::timed_out, error::timed_out}) == error_code{error::timed_out});
     BOOST_TEST(telling({error::connection_reset, error::connection_refused}) == error_code{error::connection_reset});
     // A host with IPv4 only says the first of these about every IPv6 address, whatever else is wrong.
-    BOOST_TEST(telling({error::network_unreachable, error::connection_refused}) == error_code{error::connection_refused});
-    BOOST_TEST(telling({no_address, error::address_family_not_supported, duet::errc::connect_timed_out}) == error_code{duet::errc::connect_timed_out});
+    BOOST_TEST(
+        telling({error::network_unreachable, error::connection_refused}) == error_code{error::connection_refused});
+    BOOST_TEST(telling({no_address, error::address_family_not_supported, duet::errc::connect_timed_out}) ==
+               error_code{duet::errc::connect_timed_out});
     BOOST_TEST(telling({error::host_unreachable, error::network_unreachable}) == error_code{error::host_unreachable});
-    BOOST_TEST(telling({duet::errc::no_local_port, error::connection_refused}) == error_code{duet::errc::no_local_port});
+    BOOST_TEST(
+        telling({duet::errc::no_local_port, error::connection_refused}) == error_code{duet::errc::no_local_port});
     BOOST_TEST(telling({}) == error_code{duet::errc::no_address});
 }

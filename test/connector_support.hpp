@@ -27,8 +27,7 @@
 
 #include <duet/connector.hpp>
 
-namespace duet_test
-{
+namespace duet_test {
 
 using asio::ip::tcp;
 using namespace std::chrono_literals;
@@ -63,25 +62,14 @@ inline bool has_ipv6()
 class good_address
 {
 public:
-    explicit good_address(family which = family::v4) : listener_{loopback(which)}
-    {
-    }
+    explicit good_address(family which = family::v4) : listener_{loopback(which)} {}
 
-    tcp::endpoint endpoint() const
-    {
-        return to_endpoint(listener_.address());
-    }
+    tcp::endpoint endpoint() const { return to_endpoint(listener_.address()); }
 
-    raw_socket accept()
-    {
-        return listener_.accept();
-    }
+    raw_socket accept() { return listener_.accept(); }
 
     // Connections that nobody has accepted.
-    std::size_t queued() const
-    {
-        return accept_queue_of(listener_.fd()).length;
-    }
+    std::size_t queued() const { return accept_queue_of(listener_.fd()).length; }
 
 private:
     raw_listener listener_;
@@ -103,15 +91,9 @@ public:
         endpoint_ = to_endpoint(raw_address{&bound, size});
     }
 
-    tcp::endpoint const& endpoint() const
-    {
-        return endpoint_;
-    }
+    tcp::endpoint const& endpoint() const { return endpoint_; }
 
-    void listen()
-    {
-        ::listen(socket_.get(), 16);
-    }
+    void listen() { ::listen(socket_.get(), 16); }
 
 private:
     descriptor socket_;
@@ -130,31 +112,16 @@ public:
             throw std::logic_error{"the accept queue of a black hole should be full"};
     }
 
-    tcp::endpoint endpoint() const
-    {
-        return to_endpoint(listener_.address());
-    }
+    tcp::endpoint endpoint() const { return to_endpoint(listener_.address()); }
 
     // How many connects are hanging on it.
-    std::size_t hanging() const
-    {
-        return count_state(kernel_state::syn_sent, listener_.port());
-    }
+    std::size_t hanging() const { return count_state(kernel_state::syn_sent, listener_.port()); }
 
-    void make_room()
-    {
-        listener_.accept();
-    }
+    void make_room() { listener_.accept(); }
 
-    std::size_t queued() const
-    {
-        return accept_queue_of(listener_.fd()).length;
-    }
+    std::size_t queued() const { return accept_queue_of(listener_.fd()).length; }
 
-    raw_socket accept()
-    {
-        return listener_.accept();
-    }
+    raw_socket accept() { return listener_.accept(); }
 
 private:
     raw_listener listener_;
@@ -184,10 +151,7 @@ struct list_resolver
         struct count
         {
             std::size_t& value;
-            ~count()
-            {
-                --value;
-            }
+            ~count() { --value; }
         } const guard{++shared->running};
         shared->asked.push_back(host + ' ' + service);
         if (shared->before)
@@ -216,24 +180,18 @@ inline std::string attempts_of(duet::connect_error const& error)
     return text;
 }
 
-} // namespace duet_test
+}  // namespace duet_test
 
 template <>
 struct boost::test_tools::tt_detail::print_log_value<duet::errc>
 {
-    void operator()(std::ostream& out, duet::errc value)
-    {
-        out << make_error_code(value).message();
-    }
+    void operator()(std::ostream& out, duet::errc value) { out << make_error_code(value).message(); }
 };
 
 template <>
 struct boost::test_tools::tt_detail::print_log_value<duet::condition>
 {
-    void operator()(std::ostream& out, duet::condition value)
-    {
-        out << make_error_condition(value).message();
-    }
+    void operator()(std::ostream& out, duet::condition value) { out << make_error_condition(value).message(); }
 };
 
 #endif

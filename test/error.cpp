@@ -37,9 +37,9 @@ void expect_none(error_code code)
 
 BOOST_AUTO_TEST_CASE(each_deadline_is_timed_out_and_nothing_else)
 {
-    for (auto const code : {errc::read_timed_out, errc::write_timed_out, errc::idle_timed_out,
-             errc::half_closed_timed_out, errc::close_timed_out, errc::first_message_timed_out, errc::connect_timed_out,
-             errc::resolve_timed_out})
+    for (auto const code :
+        {errc::read_timed_out, errc::write_timed_out, errc::idle_timed_out, errc::half_closed_timed_out,
+            errc::close_timed_out, errc::first_message_timed_out, errc::connect_timed_out, errc::resolve_timed_out})
         expect(code, condition::timed_out);
 }
 
@@ -71,12 +71,11 @@ BOOST_AUTO_TEST_CASE(etimedout_is_a_dead_peer_and_not_timed_out)
 BOOST_AUTO_TEST_CASE(duets_own_codes_have_their_conditions)
 {
     expect(errc::truncated, condition::truncated);
-    for (auto const code :
-        {errc::send_finished, errc::send_poisoned, errc::closed, errc::aborted, errc::draining})
+    for (auto const code : {errc::send_finished, errc::send_poisoned, errc::closed, errc::aborted, errc::draining})
         expect(code, condition::closed);
     expect(errc::no_local_port, condition::exhausted);
-    for (auto const code : {errc::limit_exceeded, errc::read_in_progress, errc::wait_in_progress, errc::self_connect,
-             errc::no_address})
+    for (auto const code :
+        {errc::limit_exceeded, errc::read_in_progress, errc::wait_in_progress, errc::self_connect, errc::no_address})
         expect_none(code);
 }
 

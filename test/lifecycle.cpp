@@ -157,13 +157,11 @@ BOOST_AUTO_TEST_CASE(the_pair_of_directions_in_a_word)
     BOOST_TEST(lifecycle{}.state() == session_state::open);
     BOOST_TEST(after({event::peer_finished}).state() == session_state::half_closed_remote);
     BOOST_TEST(after({event::finish_requested}).state() == session_state::half_closed_local);
-    BOOST_TEST(
-        after({event::finish_requested, event::writes_flushed}).state() == session_state::half_closed_local);
+    BOOST_TEST(after({event::finish_requested, event::writes_flushed}).state() == session_state::half_closed_local);
     // A FIN that waits behind writes is not yet said.
+    BOOST_TEST(after({event::peer_finished, event::finish_requested}).state() == session_state::half_closed_remote);
     BOOST_TEST(
-        after({event::peer_finished, event::finish_requested}).state() == session_state::half_closed_remote);
-    BOOST_TEST(after({event::peer_finished, event::finish_requested, event::writes_flushed}).state() ==
-               session_state::closed);
+        after({event::peer_finished, event::finish_requested, event::writes_flushed}).state() == session_state::closed);
     BOOST_TEST(after({event::abort_requested}).state() == session_state::closed);
     BOOST_TEST(after({event::receive_failed}).state() == session_state::closed);
 }

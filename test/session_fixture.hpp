@@ -145,7 +145,7 @@ asio::awaitable<outcome> outcome_of(asio::awaitable<T> body)
 }
 
 template <class Session>
-asio::awaitable<std::size_t> write(Session& session, std::string const& data)
+asio::awaitable<std::size_t> write(Session& session, std::string data)
 {
     auto const size = co_await session.write(asio::buffer(data));
     co_return size;

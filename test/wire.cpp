@@ -402,6 +402,27 @@ BOOST_AUTO_TEST_CASE(p04_p05_destruction_in_the_middle_of_a_write_says_no_fin)
     BOOST_TEST(w.a.recv_all().error == ECONNRESET);
 }
 
+BOOST_AUTO_TEST_CASE(p05_destruction_while_a_write_waits_says_no_fin)
+{
+    watched w;
+    std::string const text(1024 * 1024, 'x');
+    w.play(
+        [&](duet::session& s) -> asio::awaitable<void>
+        {
+            // What is written in parts leaves whole messages behind it; this one is missing altogether.
+            bool waits = false;
+            while (!waits)
+            {
+                waits = true;
+                s.async_write_some(asio::buffer(text), [&](duet::error_code const&, std::size_t) { waits = false; });
+                co_await settle();
+            }
+            auto const own = std::move(s);
+        });
+    BOOST_TEST(w.fins(side::client) == 0U);
+    BOOST_TEST(w.said().has_rst(side::client));
+}
+
 BOOST_AUTO_TEST_CASE(p04_destruction_after_a_write_was_cut_says_no_fin)
 {
     watched w;

@@ -49,10 +49,7 @@ public:
     }
 
     /// Begin again from `initial`: call it after a success.
-    void reset() noexcept
-    {
-        current_ = options_.initial;
-    }
+    void reset() noexcept { current_ = options_.initial; }
 
 private:
     backoff_options options_;

@@ -26,9 +26,7 @@ public:
     /// Nothing to cancel.
     canceller() = default;
 
-    explicit canceller(std::function<void(bool)> post) : post_{std::move(post)}
-    {
-    }
+    explicit canceller(std::function<void(bool)> post) : post_{std::move(post)} {}
 
     /// As session::cancel().
     void cancel() const

@@ -35,10 +35,7 @@ struct close_report
     std::uint64_t bytes_unacknowledged = 0;
 
     /// Both directions said FIN, and the peer acknowledged everything.
-    bool clean() const noexcept
-    {
-        return reason == close_reason::clean || reason == close_reason::discarded_input;
-    }
+    bool clean() const noexcept { return reason == close_reason::clean || reason == close_reason::discarded_input; }
 };
 
 }  // namespace v0

@@ -30,9 +30,9 @@ struct connect_attempt
 ///
 /// `what()` reads "connect example.com:80: [::1]:80: Connection refused; 127.0.0.1:80: connect deadline passed".
 ///
-/// code() is errc::connect_timed_out when the connector's timeout passed and asio::error::operation_aborted when connect
-/// was cancelled; errc::resolve_timed_out, errc::no_address or the resolver's own error when it came to no attempt. Else
-/// it is the first error that a host or the system gave for an address which this host has a route to.
+/// code() is errc::connect_timed_out when the connector's timeout passed and asio::error::operation_aborted when
+/// connect was cancelled; errc::resolve_timed_out, errc::no_address or the resolver's own error when it came to no
+/// attempt. Else it is the first error that a host or the system gave for an address which this host has a route to.
 template <class Protocol>
 class basic_connect_error : public session_error
 {
@@ -48,15 +48,9 @@ public:
     }
 
     /// The attempts of the last try, in the order in which they began. Addresses whose turn did not come are not in it.
-    std::vector<attempt> const& attempts() const noexcept
-    {
-        return details_->attempts;
-    }
+    std::vector<attempt> const& attempts() const noexcept { return details_->attempts; }
 
-    char const* what() const noexcept override
-    {
-        return details_->text.c_str();
-    }
+    char const* what() const noexcept override { return details_->text.c_str(); }
 
 private:
     // Shared, so that copying an exception cannot throw.
@@ -78,8 +72,8 @@ private:
                 list += peer + ": ";
             list += one.error.message();
         }
-        bool const told = std::any_of(
-            attempts.begin(), attempts.end(), [&](attempt const& one) { return one.error == code; });
+        bool const told =
+            std::any_of(attempts.begin(), attempts.end(), [&](attempt const& one) { return one.error == code; });
         auto const prefix = "connect " + target + ": ";
         return told ? prefix + list : prefix + code.message() + " (" + list + ')';
     }

@@ -39,9 +39,9 @@ inline namespace v0 {
 /// **Errors.** connect throws basic_connect_error, with the error of every attempt, and what() that names them all. By
 /// duet::condition: timed_out (errc::connect_timed_out, errc::resolve_timed_out), cancelled, exhausted
 /// (errc::no_local_port, or no descriptor is left); else what the resolver or the system said, as
-/// asio::error::connection_refused; errc::no_address; errc::self_connect, when a port of this host is connected to where
-/// nobody listens, and the kernel kept joining the socket to itself. An exception of another kind that the resolver
-/// throws comes through.
+/// asio::error::connection_refused; errc::no_address; errc::self_connect, when a port of this host is connected to
+/// where nobody listens, and the kernel kept joining the socket to itself. An exception of another kind that the
+/// resolver throws comes through.
 ///
 /// **Cancellation.** Of any type, in any phase: connect completes at once as cancelled and leaves no descriptor and no
 /// work behind. A look-up that is running ends by itself, see basic_system_resolver.
@@ -49,8 +49,8 @@ inline namespace v0 {
 /// Several connects may be under way at once, and the connector may be moved or destroyed meanwhile: they go on.
 /// Distinct objects: safe. Shared objects: unsafe; use it on its executor, which must be the awaiting coroutine's too.
 template <class Protocol, class Executor = boost::asio::any_io_executor,
-    class Resolver =
-        std::conditional_t<std::is_same_v<Protocol, boost::asio::ip::tcp>, basic_system_resolver<Executor>, no_resolver>>
+    class Resolver = std::conditional_t<std::is_same_v<Protocol, boost::asio::ip::tcp>, basic_system_resolver<Executor>,
+        no_resolver>>
 class basic_connector
 {
     using core_type = detail::connect_core<Protocol, Executor, Resolver>;
@@ -89,19 +89,18 @@ public:
     /// with the session, which has connector_options::session.
     ///
     /// Errors and cancellation: see the class.
-    awaitable<session_type> connect(std::string host, std::string service)
-        requires(core_type::has_resolver)
+    awaitable<session_type> connect(std::string host, std::string service) requires(core_type::has_resolver)
     {
         return core_type::connect(core_, {std::move(host), std::move(service)}, once);
     }
 
-    /// The same, and try again for as long as it fails: `retry` says how long to wait between the tries and when to give
-    /// up. Each try resolves anew, and has connector_options::timeout to itself.
+    /// The same, and try again for as long as it fails: `retry` says how long to wait between the tries and when to
+    /// give up. Each try resolves anew, and has connector_options::timeout to itself.
     ///
     /// Errors: those of the last try; cancelled. Cancellation of any type, at any moment; the error then has the
     /// attempts of the last try.
-    awaitable<session_type> connect(std::string host, std::string service, retry_options retry)
-        requires(core_type::has_resolver)
+    awaitable<session_type> connect(std::string host, std::string service, retry_options retry) requires(
+        core_type::has_resolver)
     {
         return core_type::connect(core_, {std::move(host), std::move(service)}, retry);
     }
@@ -118,22 +117,13 @@ public:
         return core_type::connect(core_, typename core_type::target_type{endpoint}, retry);
     }
 
-    /// Call `hook` on the executor when a try failed and another will follow; an empty one takes it back. What it throws
-    /// ends the connect.
-    void on_retry(std::function<void(connect_retry const&)> hook)
-    {
-        core_->on_retry = std::move(hook);
-    }
+    /// Call `hook` on the executor when a try failed and another will follow; an empty one takes it back. What it
+    /// throws ends the connect.
+    void on_retry(std::function<void(connect_retry const&)> hook) { core_->on_retry = std::move(hook); }
 
-    connector_options const& options() const noexcept
-    {
-        return core_->options;
-    }
+    connector_options const& options() const noexcept { return core_->options; }
 
-    executor_type get_executor() const noexcept
-    {
-        return core_->executor;
-    }
+    executor_type get_executor() const noexcept { return core_->executor; }
 
 private:
     static constexpr retry_options once{.max_tries = 1};

@@ -10,10 +10,13 @@
 #include <duet/backoff.hpp>
 #include <duet/canceller.hpp>
 #include <duet/close_report.hpp>
+#include <duet/connect_error.hpp>
 #include <duet/connector.hpp>
+#include <duet/connector_options.hpp>
 #include <duet/error.hpp>
 #include <duet/inherited.hpp>
 #include <duet/lifecycle.hpp>
+#include <duet/resolver.hpp>
 #include <duet/run.hpp>
 #include <duet/server.hpp>
 #include <duet/server_options.hpp>

@@ -35,19 +35,19 @@ enum class errc
     connect_timed_out,        ///< a connection attempt, or all of connect(), took too long
     resolve_timed_out,        ///< the name was not resolved in time
 
-    truncated,          ///< the peer's FIN came in the middle of what was to be read
-    limit_exceeded,     ///< the delimiter or the FIN did not come within the limit
-    dead_peer,          ///< the peer's host no longer answers (keepalive, TCP_USER_TIMEOUT, unreachable)
-    send_finished,      ///< a write after shutdown_send() or close(): it failed here, nothing was sent
-    send_poisoned,      ///< an earlier write was cut part-way, so the peer no longer knows where a message begins
-    closed,             ///< the session or acceptor was closed by its owner
-    aborted,            ///< the session was aborted by its owner
-    read_in_progress,   ///< a second read while one is pending
-    wait_in_progress,   ///< a second wait_peer_gone() while one is pending
-    no_local_port,      ///< connect(): no local port is left (EADDRNOTAVAIL)
-    self_connect,       ///< connect(): the kernel joined the socket to itself, again and again
-    no_address,         ///< connect(): the name has no address
-    draining,           ///< the server drains: it takes no new session
+    truncated,         ///< the peer's FIN came in the middle of what was to be read
+    limit_exceeded,    ///< the delimiter or the FIN did not come within the limit
+    dead_peer,         ///< the peer's host no longer answers (keepalive, TCP_USER_TIMEOUT, unreachable)
+    send_finished,     ///< a write after shutdown_send() or close(): it failed here, nothing was sent
+    send_poisoned,     ///< an earlier write was cut part-way, so the peer no longer knows where a message begins
+    closed,            ///< the session or acceptor was closed by its owner
+    aborted,           ///< the session was aborted by its owner
+    read_in_progress,  ///< a second read while one is pending
+    wait_in_progress,  ///< a second wait_peer_gone() while one is pending
+    no_local_port,     ///< connect(): no local port is left (EADDRNOTAVAIL)
+    self_connect,      ///< connect(): the kernel joined the socket to itself, again and again
+    no_address,        ///< connect(): the name has no address
+    draining,          ///< the server drains: it takes no new session
 };
 
 /// What a program decides by. Compare any error_code with it, whether it came from duet, Asio or the system:
@@ -86,16 +86,10 @@ public:
     DUET_DECL session_error(error_code code, char const* operation, std::string const& peer, std::size_t bytes);
 
     /// The name of the operation that failed, as it is called: "read_some", "write", ...
-    char const* operation() const noexcept
-    {
-        return operation_;
-    }
+    char const* operation() const noexcept { return operation_; }
 
     /// Bytes that this operation had received into, or sent from, the caller's buffer when it ended.
-    std::size_t bytes_transferred() const noexcept
-    {
-        return bytes_;
-    }
+    std::size_t bytes_transferred() const noexcept { return bytes_; }
 
 private:
     char const* operation_;

@@ -60,10 +60,7 @@ struct fmt::formatter<duet::tcp_state> : duet::detail::word_formatter<duet::tcp_
 template <>
 struct fmt::formatter<duet::close_report>
 {
-    constexpr auto parse(fmt::format_parse_context& context)
-    {
-        return context.begin();
-    }
+    constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
 
     template <class Context>
     auto format(duet::close_report const& report, Context& context) const

@@ -55,18 +55,18 @@ enum class close_reason : std::uint8_t
 /// What happens to a connection.
 enum class lifecycle_event : std::uint8_t
 {
-    peer_finished,       ///< a read met the peer's FIN
-    finish_requested,    ///< shutdown_send()
-    writes_flushed,      ///< the write queue is empty
-    write_cut,           ///< a write ended part-way: the peer cannot know where the next message begins
-    receive_failed,      ///< a read failed for good
-    send_failed,         ///< a write failed for good; bytes that arrived before are still readable
-    deadline_passed,     ///< idle, half-closed or first message
-    abort_requested,     ///< abort()
-    close_requested,     ///< close()
-    all_acknowledged,    ///< the peer's TCP has everything, our FIN included
-    close_gave_up,       ///< a deadline or the limit of close()
-    dropped,             ///< the last owner is gone
+    peer_finished,     ///< a read met the peer's FIN
+    finish_requested,  ///< shutdown_send()
+    writes_flushed,    ///< the write queue is empty
+    write_cut,         ///< a write ended part-way: the peer cannot know where the next message begins
+    receive_failed,    ///< a read failed for good
+    send_failed,       ///< a write failed for good; bytes that arrived before are still readable
+    deadline_passed,   ///< idle, half-closed or first message
+    abort_requested,   ///< abort()
+    close_requested,   ///< close()
+    all_acknowledged,  ///< the peer's TCP has everything, our FIN included
+    close_gave_up,     ///< a deadline or the limit of close()
+    dropped,           ///< the last owner is gone
 };
 
 /// What has to be done about it. A set.
@@ -100,38 +100,20 @@ constexpr bool contains(lifecycle_action set, lifecycle_action one) noexcept
 class lifecycle
 {
 public:
-    constexpr receive_state receive() const noexcept
-    {
-        return receive_;
-    }
+    constexpr receive_state receive() const noexcept { return receive_; }
 
-    constexpr send_state send() const noexcept
-    {
-        return send_;
-    }
+    constexpr send_state send() const noexcept { return send_; }
 
-    constexpr close_reason reason() const noexcept
-    {
-        return reason_;
-    }
+    constexpr close_reason reason() const noexcept { return reason_; }
 
     /// close() was called.
-    constexpr bool closing() const noexcept
-    {
-        return closing_;
-    }
+    constexpr bool closing() const noexcept { return closing_; }
 
     /// The descriptor is closed.
-    constexpr bool released() const noexcept
-    {
-        return released_;
-    }
+    constexpr bool released() const noexcept { return released_; }
 
     /// A write was cut part-way.
-    constexpr bool poisoned() const noexcept
-    {
-        return poisoned_;
-    }
+    constexpr bool poisoned() const noexcept { return poisoned_; }
 
     constexpr session_state state() const noexcept
     {
@@ -230,7 +212,7 @@ public:
         case lifecycle_event::dropped:
             // A FIN behind a write that was cut would make the stump look whole.
             return end(receive_ == receive_state::ended && send_ == send_state::finished ? close_reason::clean
-                                                                                          : close_reason::dropped,
+                                                                                         : close_reason::dropped,
                 poisoned_ ? action::reset : action::release);
         }
         return action::none;

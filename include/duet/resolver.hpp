@@ -24,18 +24,19 @@ inline namespace v0 {
 /// A connector cancels it (terminal) when its own time is over, and does not wait for that: what a resolver completes
 /// with later is dropped.
 template <class T, class Protocol, class Executor>
-concept resolver_for = requires(T& r, std::string text) {
+concept resolver_for = requires(T& r, std::string text)
+{
     {
         r.resolve(text, text)
-    } -> std::same_as<boost::asio::awaitable<std::vector<typename Protocol::endpoint>, Executor>>;
+        } -> std::same_as<boost::asio::awaitable<std::vector<typename Protocol::endpoint>, Executor>>;
 };
 
 /// The system's look-up, getaddrinfo: /etc/hosts, DNS and what else is configured, sorted as RFC 6724 has it.
 ///
 /// Addresses and ports given as numbers are taken as they are. For the rest a thread is started, and detached: when
 /// nobody waits for it any more, because of a cancellation, a deadline or the end of the io_context, it ends by itself
-/// when getaddrinfo returns, and touches nothing. Asio's own resolver would run all look-ups in one thread, and wait for
-/// it when the io_context is destroyed.
+/// when getaddrinfo returns, and touches nothing. Asio's own resolver would run all look-ups in one thread, and wait
+/// for it when the io_context is destroyed.
 ///
 /// Distinct objects: safe. Shared objects: unsafe.
 template <class Executor = boost::asio::any_io_executor>
@@ -45,18 +46,14 @@ public:
     using endpoint_type = boost::asio::ip::tcp::endpoint;
     using lookup_function = detail::blocking_lookup;
 
-    basic_system_resolver() : lookup_{&detail::look_up_by_system}
-    {
-    }
+    basic_system_resolver() : lookup_{&detail::look_up_by_system} {}
 
     /// Call `lookup` in place of getaddrinfo: a function that blocks until it returns the endpoints or throws. It is
     /// called in threads of its own, may outlive everything here, and must not refer to what it could outlive.
-    explicit basic_system_resolver(lookup_function lookup) : lookup_{std::move(lookup)}
-    {
-    }
+    explicit basic_system_resolver(lookup_function lookup) : lookup_{std::move(lookup)} {}
 
-    /// Completes with every endpoint of the name, on the executor of the coroutine that awaits it. An empty host is this
-    /// one's loopback. The wait is work for the io_context.
+    /// Completes with every endpoint of the name, on the executor of the coroutine that awaits it. An empty host is
+    /// this one's loopback. The wait is work for the io_context.
     ///
     /// Errors (system_error): those of the look-up, as asio::error::host_not_found and host_not_found_try_again; the
     /// system's own; cancelled. Cancellation of any type: completes at once, the thread is left to itself.

@@ -30,13 +30,13 @@ inline namespace v0 {
 /// ```
 ///
 /// It serves from its construction on, as soon as the context runs. The handler is a function or a callable object that
-/// takes the session and returns `asio::awaitable<void>`; the server keeps it (and what a lambda captured) for as long as
-/// a session runs.
+/// takes the session and returns `asio::awaitable<void>`; the server keeps it (and what a lambda captured) for as long
+/// as a session runs.
 ///
-/// **The end of a session.** When the handler returns, the session gets close(): FIN, wait for the peer's, confirm. When
-/// it throws, the session gets abort(): RST, so that a failed answer never looks complete; the exception is counted and
-/// told to server_options::on_session_end, and the server goes on. The session's destructor ends nothing here: the
-/// handler's return does, so a session that was moved out of the handler ends with it too.
+/// **The end of a session.** When the handler returns, the session gets close(): FIN, wait for the peer's, confirm.
+/// When it throws, the session gets abort(): RST, so that a failed answer never looks complete; the exception is
+/// counted and told to server_options::on_session_end, and the server goes on. The session's destructor ends nothing
+/// here: the handler's return does, so a session that was moved out of the handler ends with it too.
 ///
 /// **Destruction** stops listening and resets every session; no session outlives the server. The graceful end is
 /// `co_await drain()`.
@@ -56,9 +56,9 @@ public:
 
     /// Listen on `options.address` and `options.port`, and serve. Throws session_error if it cannot listen.
     template <class Handler>
-        requires std::is_same_v<Protocol, boost::asio::ip::tcp> &&
-                 std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, session_type>
-    basic_server(boost::asio::io_context& context, server_options options, Handler handler)
+    requires std::is_same_v<Protocol, boost::asio::ip::tcp> &&
+        std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, session_type>
+        basic_server(boost::asio::io_context& context, server_options options, Handler handler)
         : core_{context, detail::listen_for(context, options), options, share(std::move(handler))}
     {
     }
@@ -66,8 +66,8 @@ public:
     /// Serve what `listening` accepts, which must live on `context`: a Unix-domain path, an inherited descriptor, a
     /// listener with options of its own. With several threads they share its socket.
     template <class Handler>
-        requires std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, session_type>
-    basic_server(boost::asio::io_context& context, acceptor_type listening, server_options options, Handler handler)
+    requires std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, session_type> basic_server(
+        boost::asio::io_context& context, acceptor_type listening, server_options options, Handler handler)
         : core_{context, std::move(listening), options, share(std::move(handler))}
     {
     }
@@ -89,39 +89,21 @@ public:
 
     /// Stop at once: stop listening, reset every session, cancel every handler. Returns at once; drain() tells when all
     /// handlers have ended.
-    void abort()
-    {
-        core_.abort();
-    }
+    void abort() { core_.abort(); }
 
     /// Where it listens.
-    endpoint_type const& local_endpoint() const noexcept
-    {
-        return core_.local_endpoint();
-    }
+    endpoint_type const& local_endpoint() const noexcept { return core_.local_endpoint(); }
 
     /// Any thread.
-    server_counters counters() const noexcept
-    {
-        return core_.counters();
-    }
+    server_counters counters() const noexcept { return core_.counters(); }
 
     /// Why it stopped accepting by itself: an error of a listener. Null as long as it accepts, or was told to stop.
-    std::exception_ptr listener_failure() const
-    {
-        return core_.listener_failure();
-    }
+    std::exception_ptr listener_failure() const { return core_.listener_failure(); }
 
     /// Call `hook` on the context when a listener fails, or at once if one has failed; an empty one takes it back.
-    void on_listener_failure(std::function<void()> hook)
-    {
-        core_.on_listener_failure(std::move(hook));
-    }
+    void on_listener_failure(std::function<void()> hook) { core_.on_listener_failure(std::move(hook)); }
 
-    server_options const& options() const noexcept
-    {
-        return core_.options();
-    }
+    server_options const& options() const noexcept { return core_.options(); }
 
 private:
     /// std::function wants copies; the handler is one object, whose captures its coroutines refer to.

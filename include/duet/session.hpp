@@ -57,13 +57,14 @@ struct session_access;
 /// is lost by it. What partial, total and terminal cancellation leave behind is said at each operation.
 ///
 /// **Destruction** is the kernel's plain close: unread input makes it a RST, which may destroy what the peer has not
-/// yet read (RFC 1122 4.2.2.13). A write that is cut part-way makes it a RST too, since a FIN would make the stump look
-/// whole. The graceful end is `co_await close()`. Pending operations complete with errc::closed.
+/// yet read (RFC 1122 4.2.2.13). So does a pending write, and one that was cut part-way: a FIN would make
+/// the stump look whole. The graceful end is `co_await close()`. Pending operations complete with errc::closed.
 ///
 /// Distinct objects: safe. Shared objects: unsafe. Everything but canceller() is used on the session's executor alone;
 /// a context run by several threads needs a strand.
 ///
-/// A moved-from session may be destroyed, assigned to, and asked for `valid()`; nothing else.
+/// A session that was default-constructed or moved from may be destroyed, assigned to, and asked for `valid()`; nothing
+/// else.
 template <class Stream>
 class basic_session
 {
@@ -82,6 +83,9 @@ public:
     template <class T>
     using awaitable = boost::asio::awaitable<T, executor_type>;
 
+    /// No connection, as one that was moved from: a place for one to come. (What co_spawn() is to return needs it.)
+    basic_session() noexcept = default;
+
     /// Adopt a connected stream. The endpoints are asked of it; one that was reset in the meantime has none to tell,
     /// which is no error here.
     explicit basic_session(Stream stream, session_options const& options = {})
@@ -95,8 +99,8 @@ public:
     }
 
     /// Adopt a connected stream whose endpoints are known, as accept and connect do.
-    basic_session(Stream stream, endpoint_type const& local, endpoint_type const& remote,
-        session_options const& options = {})
+    basic_session(
+        Stream stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options = {})
     {
         traits::apply(stream, options);
         traits::prepare(stream);
@@ -115,15 +119,9 @@ public:
         return *this;
     }
 
-    ~basic_session()
-    {
-        drop();
-    }
+    ~basic_session() { drop(); }
 
-    bool valid() const noexcept
-    {
-        return static_cast<bool>(connection_);
-    }
+    bool valid() const noexcept { return static_cast<bool>(connection_); }
 
     // ---- Receiving. One read at a time: a second one fails with errc::read_in_progress. --------------------------
 
@@ -173,38 +171,23 @@ public:
     }
 
     /// Read until the peer's FIN. As above, but what was read before an error is lost with it.
-    awaitable<std::string> read_all(std::size_t limit)
-    {
-        return collect_all(connection_, limit);
-    }
+    awaitable<std::string> read_all(std::size_t limit) { return collect_all(connection_, limit); }
 
     /// Wait, holding no buffer, until a read would not wait: for bytes, the peer's FIN or a failure; then true. False:
     /// the owner asked the session to finish (server::drain()), and nothing has arrived. A handler that serves message
     /// after message waits here between them, and so is told of a drain where it loses nothing.
     ///
     /// Errors: as read_some. Counts as a read. Cancellation of any type: nothing was read.
-    auto wait_readable()
-    {
-        return make<detail::readable_or_finish>("wait_readable", reading(kind::wait, {}));
-    }
+    auto wait_readable() { return make<detail::readable_or_finish>("wait_readable", reading(kind::wait, {})); }
 
     /// The owner has asked the session to finish (server::drain()).
-    bool finish_requested() const noexcept
-    {
-        return connection_->finish_requested();
-    }
+    bool finish_requested() const noexcept { return connection_->finish_requested(); }
 
     /// Ask this session to finish: see wait_readable().
-    void request_finish() noexcept
-    {
-        connection_->request_finish();
-    }
+    void request_finish() noexcept { connection_->request_finish(); }
 
     /// The first whole message is here: its absolute deadline is met. Only needed with read_some.
-    void first_message_received() noexcept
-    {
-        connection_->first_message_received();
-    }
+    void first_message_received() noexcept { connection_->first_message_received(); }
 
     // ---- Sending -------------------------------------------------------------------------------------------------
 
@@ -271,10 +254,7 @@ public:
     ///
     /// Unix-domain sockets know no RST: their peer reads what was sent, and then the end; with ECONNRESET only when we
     /// leave input unread.
-    void abort() noexcept
-    {
-        connection_->abort();
-    }
+    void abort() noexcept { connection_->abort(); }
 
     /// Wait, reading nothing, until the connection can carry nothing any more: reset (peer_reset), dead (dead_peer),
     /// both sides said FIN (clean), or ended from here. A FIN of the peer alone is not gone: it may well be listening.
@@ -289,72 +269,36 @@ public:
     }
 
     /// Complete every pending operation with operation_aborted. A write that is part-way poisons the send side.
-    void cancel() noexcept
-    {
-        connection_->cancel_all();
-    }
+    void cancel() noexcept { connection_->cancel_all(); }
 
     /// A handle that cancels or aborts this session from any thread, and may outlive it.
-    duet::canceller canceller()
-    {
-        return detail::make_canceller(connection_->control());
-    }
+    duet::canceller canceller() { return detail::make_canceller(connection_->control()); }
 
     // ---- State: none of these throws, waits or asks the peer. ----------------------------------------------------
 
-    duet::receive_state receive_state() const noexcept
-    {
-        return connection_->life().receive();
-    }
+    duet::receive_state receive_state() const noexcept { return connection_->life().receive(); }
 
-    duet::send_state send_state() const noexcept
-    {
-        return connection_->life().send();
-    }
+    duet::send_state send_state() const noexcept { return connection_->life().send(); }
 
-    session_state state() const noexcept
-    {
-        return connection_->life().state();
-    }
+    session_state state() const noexcept { return connection_->life().state(); }
 
     /// Who ended it and how; close_reason::none while it lives.
-    duet::close_reason close_reason() const noexcept
-    {
-        return connection_->report().reason;
-    }
+    duet::close_reason close_reason() const noexcept { return connection_->report().reason; }
 
     /// The first terminal error, if there was one.
-    error_code error() const noexcept
-    {
-        return connection_->error();
-    }
+    error_code error() const noexcept { return connection_->error(); }
 
     /// As of now what close() will report.
-    close_report report() const noexcept
-    {
-        return connection_->report();
-    }
+    close_report report() const noexcept { return connection_->report(); }
 
     /// As accept or connect told them: still known when the connection is long gone.
-    endpoint_type const& local_endpoint() const noexcept
-    {
-        return connection_->local();
-    }
+    endpoint_type const& local_endpoint() const noexcept { return connection_->local(); }
 
-    endpoint_type const& remote_endpoint() const noexcept
-    {
-        return connection_->remote();
-    }
+    endpoint_type const& remote_endpoint() const noexcept { return connection_->remote(); }
 
-    std::uint64_t bytes_received() const noexcept
-    {
-        return connection_->bytes_received();
-    }
+    std::uint64_t bytes_received() const noexcept { return connection_->bytes_received(); }
 
-    std::uint64_t bytes_sent() const noexcept
-    {
-        return connection_->bytes_sent();
-    }
+    std::uint64_t bytes_sent() const noexcept { return connection_->bytes_sent(); }
 
     /// The kernel's view. Errors: operation_not_supported where there is none (not Linux, not TCP); bad_descriptor
     /// after the end.
@@ -366,28 +310,16 @@ public:
         return {};
     }
 
-    duet::deadlines const& deadlines() const noexcept
-    {
-        return connection_->limits();
-    }
+    duet::deadlines const& deadlines() const noexcept { return connection_->limits(); }
 
     /// Change the deadlines, from now on. A pending operation keeps the one it began with.
-    void set_deadlines(duet::deadlines const& values) noexcept
-    {
-        connection_->set_deadlines(values);
-    }
+    void set_deadlines(duet::deadlines const& values) noexcept { connection_->set_deadlines(values); }
 
-    executor_type get_executor() const noexcept
-    {
-        return connection_->get_executor();
-    }
+    executor_type get_executor() const noexcept { return connection_->get_executor(); }
 
     /// The descriptor, for socket options. Reading from it, writing to it or closing it behind the session's back is
     /// not supported.
-    native_handle_type native_handle() noexcept
-    {
-        return connection_->stream().lowest_layer().native_handle();
-    }
+    native_handle_type native_handle() noexcept { return connection_->stream().lowest_layer().native_handle(); }
 
     // ---- The Asio face -------------------------------------------------------------------------------------------
 
@@ -420,23 +352,14 @@ public:
     }
 
     /// What asio::ssl::stream asks for. See native_handle().
-    lowest_layer_type& lowest_layer() noexcept
-    {
-        return connection_->stream().lowest_layer();
-    }
+    lowest_layer_type& lowest_layer() noexcept { return connection_->stream().lowest_layer(); }
 
-    lowest_layer_type const& lowest_layer() const noexcept
-    {
-        return connection_->stream().lowest_layer();
-    }
+    lowest_layer_type const& lowest_layer() const noexcept { return connection_->stream().lowest_layer(); }
 
 private:
     friend detail::session_access;
 
-    explicit basic_session(ref existing) noexcept
-    {
-        adopt(std::move(existing));
-    }
+    explicit basic_session(ref existing) noexcept { adopt(std::move(existing)); }
 
     void adopt(ref existing) noexcept
     {
@@ -486,14 +409,14 @@ private:
     auto initiate(Start start, Token&& token)
     {
         return boost::asio::async_initiate<Token, void(error_code, std::size_t)>(
-            [](auto&& handler, ref c, Start begin)
+            [begin = std::move(start)](auto&& handler, ref c)
             {
                 using handler_type = std::decay_t<decltype(handler)>;
                 detail::any_completion done{std::forward<decltype(handler)>(handler), c->get_executor(),
                     detail::is_awaiting_coroutine<handler_type>::value};
                 begin(*c, std::move(done));
             },
-            token, connection_, std::move(start));
+            token, connection_);
     }
 
     static awaitable<std::size_t> read_until_delimiter(

@@ -131,8 +131,8 @@ struct stream_traits<boost::asio::basic_stream_socket<Protocol, Executor>>
         return detail::has_failed(stream.native_handle());
     }
 
-    /// Nothing will ever come or go again (poll's POLLHUP): both directions ended, or it broke. An urgent byte is thrown
-    /// away: it would end every `async_wait(wait_error)` at once, and no read here would ever take it.
+    /// Nothing will ever come or go again (poll's POLLHUP): both directions ended, or it broke. An urgent byte is
+    /// thrown away: it would end every `async_wait(wait_error)` at once, and no read here would ever take it.
     static bool has_hung_up(stream_type& stream) noexcept
     {
         return detail::has_hung_up(stream.native_handle());

@@ -6,9 +6,11 @@ failed, or with 77 if one could not be run here. Nothing sleeps to wait for some
 only time limit, PATIENCE, guards against hanging; no check depends on how fast the machine is.
 """
 
+import array
 import contextlib
 import errno
 import faulthandler
+import fcntl
 import os
 import pathlib
 import queue
@@ -20,6 +22,7 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 import traceback
@@ -148,7 +151,7 @@ class Program:
 
     @property
     def errors(self):
-        """All of its standard error; complete once finish() has returned."""
+        """Its standard error so far; all of it, once finish() has returned."""
         return b"".join(self.complained).decode()
 
     def line(self):
@@ -166,6 +169,11 @@ class Program:
             if match:
                 return match
         raise Failure(f"{self.command} never said '{pattern}'")
+
+    def expect_error(self, pattern):
+        """Wait for something on standard error; returns the match."""
+        wait_until(lambda: re.search(pattern, self.errors), f"'{pattern}' from {self.command}")
+        return re.search(pattern, self.errors)
 
     def send(self, data):
         self.process.stdin.write(data)
@@ -203,11 +211,11 @@ class Program:
 class Server(Program):
     """An example that listens, ready for clients and for signals."""
 
-    def __init__(self, name, *arguments, listen=("--port", "0")):
-        super().__init__(example(name), *listen, *arguments)
-        endpoint = self.expect(r"^listening on (.*)$").group(1)
-        port = re.fullmatch(r"(?:\[::\]|0\.0\.0\.0):(\d+)", endpoint)
-        self.port = int(port.group(1)) if port else None
+    def __init__(self, name, *arguments, port=0):
+        super().__init__(example(name), *arguments, *([] if port is None else ["--port", port]))
+        self.endpoint = self.expect(r"^listening on (.*)$").group(1)
+        if port is not None:
+            self.port = int(re.fullmatch(r"(?:\[::\]|0\.0\.0\.0):(\d+)", self.endpoint).group(1))
         wait_until(lambda: self.process.poll() is not None or self._catches(signal.SIGTERM), "a handler of SIGTERM")
 
     def _catches(self, number):
@@ -224,26 +232,29 @@ class Server(Program):
         for link in pathlib.Path(f"/proc/{self.pid}/fd").iterdir():
             with contextlib.suppress(OSError):
                 count += os.readlink(link).startswith("socket:")
-        return count - listening(self.port)
+        return count - self.listeners()
+
+    def listeners(self):
+        return tcp_listeners(self.port)
 
     def begin_drain(self):
         """SIGTERM; returns when it has been seen, and the listener is closed."""
         self.signal()
-        wait_until(lambda: not listening(self.port), "the end of the listener")
+        wait_until(lambda: not self.listeners(), "the end of the listener")
 
-    def finish_drain(self, finished, aborted=0):
-        """Wait for its end and check the report; returns its standard error."""
+    def finish_drain(self, finished=None, aborted=0):
+        """Wait for its end and check the report: `finished` is known where the sessions were open at the drain."""
         self.finish(1 if aborted else 0)
-        report = f"duet: drained: {finished} finished, {aborted} aborted\n"
-        check(report in self.errors, f"its report is {self.errors!r}, without {report!r}")
-        return self.errors
+        report = rf"^duet: drained: {r'[0-9]+' if finished is None else finished} finished, {aborted} aborted$"
+        check(re.search(report, self.errors, re.M), f"its report is {self.errors!r}, not {report!r}")
 
-    def stop(self, finished=0):
+    def stop(self):
+        """SIGTERM, with nobody left to abort."""
         self.signal()
-        return self.finish_drain(finished)
+        self.finish_drain()
 
 
-def listening(port):
+def tcp_listeners(port):
     """How many sockets listen on `port`."""
     count = 0
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -315,6 +326,17 @@ def exchange_reluctantly(peer, data, step=16384):
     return b"".join(parts)
 
 
+def wait_delivered(peer):
+    """Until the server's kernel has all that was sent."""
+    outstanding = array.array("i", [0])
+
+    def delivered():
+        fcntl.ioctl(peer, termios.TIOCOUTQ, outstanding)
+        return outstanding[0] == 0
+
+    wait_until(delivered, "the acknowledgement of what was sent")
+
+
 def reset(peer):
     """Close with RST."""
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -329,7 +351,7 @@ def check_reset(peer, what):
     raise Failure(f"{what}: no reset, but the end after {shorten(rest)}")
 
 
-def in_parallel(function, count):
+def in_parallel(function, count, meanwhile=lambda: None):
     """function(0), function(1), ... each in a thread of its own; returns their results, or raises what one raised."""
     results, errors = [None] * count, []
 
@@ -342,6 +364,7 @@ def in_parallel(function, count):
     threads = [threading.Thread(target=call, args=(index,), daemon=True) for index in range(count)]
     for thread in threads:
         thread.start()
+    meanwhile()
     for thread in threads:
         thread.join(time_left())
         check(not thread.is_alive(), "a client did not end in time")
@@ -362,7 +385,7 @@ def run_tool(*command, data=b"", status=0):
 
 
 def ask_with_curl(port, questions_and_answers):
-    """curl's telnet, which has no half-close and stays until the server ends: it is returned, still connected."""
+    """curl's telnet, which has no half-close and stays until the server has ended: it is returned, still connected."""
     curl = Program(tool("curl"), "--silent", "--show-error", "--no-buffer", f"telnet://localhost:{port}")
     for question, answer in questions_and_answers:
         curl.send(question)
@@ -393,12 +416,29 @@ def check_command_line(name, *known, arguments=False):
         check(not run.said, f"{words}: it printed {run.said}")
 
 
+@contextlib.contextmanager
+def listener():
+    """A server of our own: (socket, port)."""
+    with socket.socket(socket.AF_INET6) as listening:
+        listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening.settimeout(time_left())
+        listening.bind(("::", 0))
+        listening.listen()
+        yield listening, listening.getsockname()[1]
+
+
+@contextlib.contextmanager
+def reserved_port():
+    """A port that nobody else gets. Connections are refused, until a server with SO_REUSEADDR listens on it."""
+    with socket.socket(socket.AF_INET6) as holder:
+        holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("::", 0))
+        yield holder.getsockname()[1]
+
+
 def check_port_in_use(name, *arguments):
-    with socket.socket(socket.AF_INET6) as taken:
-        taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        taken.bind(("::", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with listener() as (_, port):
         run = Program(example(name), *arguments, "--port", port)
         run.finish(1)
     said = f"{name}: bind [::]:{port}: {os.strerror(errno.EADDRINUSE)}"

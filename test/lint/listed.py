@@ -1,24 +1,38 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
-"""What lies in the folders of tests and examples is named in a CMakeLists.txt: no test is forgotten."""
+"""What lies in a folder is named where it has to be named: no test is forgotten, and no definition."""
 
 import re
+from typing import NamedTuple
 
-# folder, what lies there, the list, how it is named in it
-LISTS = [
-    ("test", "*.cpp", "test/CMakeLists.txt", r"duet_add_test\({name}\b"),
-    ("test/examples", "*.py", "test/CMakeLists.txt", r"duet_add_example_test\({name}\b"),
-    ("examples", "*.cpp", "examples/CMakeLists.txt", r"duet_add_example\((?:\w+ (?:[\w.]+ )*)?{name}\b"),
+
+class Rule(NamedTuple):
+    folder: str
+    files: str
+    list_file: str
+    pattern: str  # how {name}, a file without its suffix, stands in list_file
+    exempt: tuple = ()
+
+
+RULES = [
+    Rule("test", "*.cpp", "test/CMakeLists.txt", r"duet_add_test\({name}\b"),
+    Rule("test/examples", "*.py", "test/CMakeLists.txt", r"duet_add_example_test\({name}\b"),
+    Rule("examples", "*.cpp", "examples/CMakeLists.txt", r"duet_add_example\((?:\w+ (?:[\w.]+ )*)?{name}\b"),
+    Rule("include/duet/impl", "*.ipp", "src/duet.cpp", r"<duet/impl/{name}\.ipp>"),
+    # format and beast need libraries that not everybody has.
+    Rule("include/duet", "*.hpp", "include/duet/duet.hpp", r"<duet/{name}\.hpp>", exempt=("duet", "format", "beast")),
 ]
 
 
-def unlisted(stems, text, pattern):
-    return [stem for stem in stems if not re.search(pattern.format(name=re.escape(stem)), text)]
+def unlisted(names, text, rule):
+    return [name for name in names
+            if name not in rule.exempt and not re.search(rule.pattern.format(name=re.escape(name)), text)]
 
 
 def check(tree):
-    for folder, files, list_file, pattern in LISTS:
-        text = tree.text(tree.root / list_file)
-        # What begins with '_' is a module that the others share.
-        stems = sorted(path.stem for path in (tree.root / folder).glob(files) if not path.stem.startswith("_"))
-        for stem in unlisted(stems, text, pattern):
-            yield tree.root / list_file, 1, f"does not name {folder}/{files.replace('*', stem)}"
+    for rule in RULES:
+        paths = sorted((tree.root / rule.folder).glob(rule.files))
+        # A Python file that others import is no test.
+        imported = set(re.findall(r"^\s*(?:import|from) (\w+)", "".join(map(tree.text, paths)), re.M))
+        list_file = tree.root / rule.list_file
+        for name in unlisted([path.stem for path in paths if path.stem not in imported], tree.text(list_file), rule):
+            yield list_file, 1, f"does not name {rule.folder}/{rule.files.replace('*', name)}"

@@ -159,10 +159,11 @@ class Layers(unittest.TestCase):
 
 class Listed(unittest.TestCase):
     def test_unlisted(self):
-        (_, _, _, test_pattern), _, (_, _, _, example_pattern) = listed.LISTS
+        tests, _, examples, _, headers = listed.RULES
         text = "duet_add_test(wire NETNS)\nduet_add_test(run)\nduet_add_example(lifecycle lifecycle_display.cpp)\n"
-        self.assertEqual(listed.unlisted(["wire", "run", "session", "wir"], text, test_pattern), ["session", "wir"])
-        self.assertEqual(listed.unlisted(["lifecycle", "lifecycle_display", "echo"], text, example_pattern), ["echo"])
+        self.assertEqual(listed.unlisted(["wire", "run", "session", "wir"], text, tests), ["session", "wir"])
+        self.assertEqual(listed.unlisted(["lifecycle", "lifecycle_display", "echo"], text, examples), ["echo"])
+        self.assertEqual(listed.unlisted(["format", "run"], "#include <duet/run.hpp>", headers), [])
 
 
 class Text(unittest.TestCase):

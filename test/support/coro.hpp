@@ -211,8 +211,12 @@ asio::awaitable<boost::system::error_code> error_of(asio::awaitable<T> body)
 template <typename T, typename Error>
 asio::awaitable<void> expect_error(asio::awaitable<T> body, Error const expected)
 {
+    using is_code = std::is_convertible<Error, boost::system::error_code>;
+    using comparable = std::conditional_t<is_code::value, boost::system::error_code, boost::system::error_condition>;
+    comparable const wanted{expected};
     auto const error = co_await error_of(std::move(body));
-    BOOST_CHECK_MESSAGE(error == expected, "expected another error than " << error << " (" << error.message() << ')');
+    BOOST_CHECK_MESSAGE(
+        error == wanted, "the coroutine ended with '" << error.message() << "', expected '" << wanted.message() << "'");
 }
 
 // Lets everything that is ready run: a coroutine just spawned gets to its first wait.

@@ -139,20 +139,11 @@ public:
         pause_.cancel();
     }
 
-    bool is_open() const noexcept
-    {
-        return listener_.is_open();
-    }
+    bool is_open() const noexcept { return listener_.is_open(); }
 
-    endpoint_type const& local() const noexcept
-    {
-        return local_;
-    }
+    endpoint_type const& local() const noexcept { return local_; }
 
-    acceptor_counters const& counters() const noexcept
-    {
-        return counters_;
-    }
+    acceptor_counters const& counters() const noexcept { return counters_; }
 
     listen_queue kernel_queue(error_code& error) noexcept
     {
@@ -171,15 +162,9 @@ public:
         return result;
     }
 
-    Executor get_executor() noexcept
-    {
-        return listener_.get_executor();
-    }
+    Executor get_executor() noexcept { return listener_.get_executor(); }
 
-    int native_handle() noexcept
-    {
-        return listener_.native_handle();
-    }
+    int native_handle() noexcept { return listener_.native_handle(); }
 
 private:
     using listener_type = boost::asio::basic_socket_acceptor<Protocol, Executor>;
@@ -298,8 +283,8 @@ private:
                 if (local.address().is_unspecified())
                     local = stream.local_endpoint(error);
             }
-            taken_.push_back(session_access::make_accepted<session_type>(
-                std::move(stream), local, remote, options_.session));
+            taken_.push_back(
+                session_access::make_accepted<session_type>(std::move(stream), local, remote, options_.session));
         }
         catch (std::exception const&)
         {

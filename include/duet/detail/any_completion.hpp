@@ -45,6 +45,17 @@ struct is_awaiting_coroutine<Handler<R(Args...), Executor>>
 inline thread_local int inline_depth = 0;
 inline constexpr int maximum_inline_depth = 16;
 
+/// One level, also when the handler throws: what a handler throws leaves through the context's run().
+struct inline_level
+{
+    inline_level() noexcept { ++inline_depth; }
+
+    ~inline_level() { --inline_depth; }
+
+    inline_level(inline_level const&) = delete;
+    inline_level& operator=(inline_level const&) = delete;
+};
+
 /// One handler of the signature void(error_code, std::size_t), of whatever type, called at most once.
 ///
 /// It knows its handler's executor and goes there by itself. Small handlers (an awaiting coroutine is one) are stored
@@ -73,10 +84,7 @@ public:
         emplace<bound>(bound{target, std::forward<Handler>(handler)});
     }
 
-    any_completion(any_completion&& other) noexcept
-    {
-        take(other);
-    }
+    any_completion(any_completion&& other) noexcept { take(other); }
 
     any_completion& operator=(any_completion&& other) noexcept
     {
@@ -88,24 +96,15 @@ public:
         return *this;
     }
 
-    ~any_completion()
-    {
-        clear();
-    }
+    ~any_completion() { clear(); }
 
-    explicit operator bool() const noexcept
-    {
-        return functions_ != nullptr;
-    }
+    explicit operator bool() const noexcept { return functions_ != nullptr; }
 
     /// It may be called within its initiating function, here and now.
-    bool inline_allowed() const noexcept
-    {
-        return inline_allowed_ && inline_depth < maximum_inline_depth;
-    }
+    bool inline_allowed() const noexcept { return inline_allowed_ && inline_depth < maximum_inline_depth; }
 
-    /// Call `cancel` with the wanted type when the handler's owner asks for cancellation. Set it only once the operation
-    /// has to wait: connecting a slot is not free.
+    /// Call `cancel` with the wanted type when the handler's owner asks for cancellation. Set it only once the
+    /// operation has to wait: connecting a slot is not free.
     template <class Cancel>
     void on_cancel(Cancel cancel)
     {
@@ -144,8 +143,12 @@ private:
 
         void operator()(boost::system::error_code error, std::size_t size)
         {
-            boost::asio::dispatch(
-                work, [handler = std::move(handler), error, size]() mutable { std::move(handler)(error, size); });
+            // What is to be asked of the session is asked here; the handler gets it over there.
+            if constexpr (requires { handler.settle(error, size); })
+                boost::asio::dispatch(work, handler.settle(error, size));
+            else
+                boost::asio::dispatch(
+                    work, [handler = std::move(handler), error, size]() mutable { std::move(handler)(error, size); });
         }
 
         work_type work;
@@ -155,21 +158,20 @@ private:
     static constexpr std::size_t inline_size = 6 * sizeof(void*);
 
     template <class Handler>
-    static constexpr bool fits =
-        sizeof(Handler) <= inline_size && alignof(Handler) <= alignof(std::max_align_t) &&
-        std::is_nothrow_move_constructible_v<Handler>;
+    static constexpr bool
+        fits = sizeof(Handler) <= inline_size &&
+               alignof(Handler) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<Handler>;
 
     template <class Handler>
-    using allocator_of = typename std::allocator_traits<
-        boost::asio::associated_allocator_t<Handler>>::template rebind_alloc<Handler>;
+    using allocator_of =
+        typename std::allocator_traits<boost::asio::associated_allocator_t<Handler>>::template rebind_alloc<Handler>;
 
     template <class Handler, class Argument>
     void emplace(Argument&& argument)
     {
         if constexpr (fits<Handler>)
         {
-            static constexpr function_table table{
-                [](void* storage, boost::system::error_code error, std::size_t size)
+            static constexpr function_table table{[](void* storage, boost::system::error_code error, std::size_t size)
                 {
                     // Moved to the stack first: the handler may start an operation that reuses this very storage.
                     auto* const stored = static_cast<Handler*>(storage);
@@ -189,15 +191,14 @@ private:
         }
         else
         {
-            static constexpr function_table table{
-                [](void* storage, boost::system::error_code error, std::size_t size)
+            static constexpr function_table table{[](void* storage, boost::system::error_code error, std::size_t size)
                 {
                     auto* const stored = *static_cast<Handler**>(storage);
                     Handler handler{std::move(*stored)};
                     free(stored);
                     std::move(handler)(error, size);
                 },
-                [](void* from, void* to) noexcept { ::new (to) Handler* (*static_cast<Handler**>(from)); },
+                [](void* from, void* to) noexcept { ::new (to) Handler*(*static_cast<Handler**>(from)); },
                 [](void* storage) noexcept { free(*static_cast<Handler**>(storage)); }};
             allocator_of<Handler> allocator{boost::asio::get_associated_allocator(argument)};
             auto* const stored = std::allocator_traits<allocator_of<Handler>>::allocate(allocator, 1);
@@ -210,7 +211,7 @@ private:
                 std::allocator_traits<allocator_of<Handler>>::deallocate(allocator, stored, 1);
                 throw;
             }
-            ::new (static_cast<void*>(storage_)) Handler* (stored);
+            ::new (static_cast<void*>(storage_)) Handler*(stored);
             functions_ = &table;
         }
     }

@@ -27,8 +27,8 @@ struct coarse_clock
 #if defined(__linux__)
         ::timespec time{};
         ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-        return time_point{
-            std::chrono::duration_cast<duration>(std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec})};
+        return time_point{std::chrono::duration_cast<duration>(
+            std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec})};
 #else
         return std::chrono::steady_clock::now();
 #endif

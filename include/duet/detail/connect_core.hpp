@@ -33,13 +33,9 @@ namespace detail {
 template <class Protocol>
 struct connect_target
 {
-    explicit connect_target(typename Protocol::endpoint const& e) : endpoint{e}
-    {
-    }
+    explicit connect_target(typename Protocol::endpoint const& e) : endpoint{e} {}
 
-    connect_target(std::string h, std::string s) : host(std::move(h)), service(std::move(s)), named{true}
-    {
-    }
+    connect_target(std::string h, std::string s) : host(std::move(h)), service(std::move(s)), named{true} {}
 
     std::string describe() const
     {

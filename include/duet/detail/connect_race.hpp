@@ -43,10 +43,8 @@ public:
     using session_type = typename racer::session_type;
 
     connect_race(Executor const& executor, connector_options const& options)
-        : options_{options},
-          schedule_{options, clock::now()},
-          timer_{executor},
-          ended_event_{executor, clock::time_point::max()}
+        : options_{options}, schedule_{options, clock::now()}, timer_{executor}, ended_event_{
+                                                                                     executor, clock::time_point::max()}
     {
     }
 
@@ -70,10 +68,7 @@ public:
         act();
     }
 
-    bool ended() const noexcept
-    {
-        return ended_;
-    }
+    bool ended() const noexcept { return ended_; }
 
     /// Wait for the end, or for the awaiting coroutine's cancellation: ask ended() which.
     auto wait(error_code& interrupted)
@@ -82,10 +77,7 @@ public:
             boost::asio::redirect_error(boost::asio::use_awaitable_t<Executor>{}, interrupted));
     }
 
-    void cancel() noexcept
-    {
-        end(boost::asio::error::operation_aborted);
-    }
+    void cancel() noexcept { end(boost::asio::error::operation_aborted); }
 
     /// Nobody waits any more, because the context is being destroyed: close everything and call nobody.
     void abandon() noexcept
@@ -95,22 +87,14 @@ public:
         timer_.cancel();
     }
 
-    // What came of it: a session; or an exception that is no failure to connect; or an error, and what the attempts met.
+    // What came of it: a session; or an exception that is no failure to connect; or an error, and what the attempts
+    // met.
 
-    std::optional<session_type>& winner() noexcept
-    {
-        return winner_;
-    }
+    std::optional<session_type>& winner() noexcept { return winner_; }
 
-    std::exception_ptr const& failure() const noexcept
-    {
-        return failure_;
-    }
+    std::exception_ptr const& failure() const noexcept { return failure_; }
 
-    error_code error() const noexcept
-    {
-        return error_;
-    }
+    error_code error() const noexcept { return error_; }
 
     std::vector<connect_attempt<Protocol>> reports() const
     {
@@ -140,7 +124,9 @@ private:
 
     void plan(std::vector<endpoint_type> const& endpoints)
     {
-        racers_.assign(endpoints.begin(), endpoints.end());
+        racers_.reserve(endpoints.size());
+        for (auto const& endpoint : endpoints)
+            racers_.emplace_back(endpoint);
         schedule_.resolved(endpoints.size());
     }
 

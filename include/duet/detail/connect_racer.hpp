@@ -30,36 +30,19 @@ public:
     using traits = stream_traits<stream_type>;
     using time_point = std::chrono::steady_clock::time_point;
 
-    explicit connect_racer(endpoint_type const& endpoint) : report_{endpoint, {}}
-    {
-    }
+    explicit connect_racer(endpoint_type const& endpoint) : report_{endpoint, {}} {}
 
-    connect_attempt<Protocol> const& report() const noexcept
-    {
-        return report_;
-    }
+    connect_attempt<Protocol> const& report() const noexcept { return report_; }
 
-    bool started() const noexcept
-    {
-        return started_;
-    }
+    bool started() const noexcept { return started_; }
 
-    bool running() const noexcept
-    {
-        return stream_.has_value();
-    }
+    bool running() const noexcept { return stream_.has_value(); }
 
     /// Tells the handler of the present connect from one that was given up.
-    bool is_current(std::uint64_t serial) const noexcept
-    {
-        return serial == serial_;
-    }
+    bool is_current(std::uint64_t serial) const noexcept { return serial == serial_; }
 
     /// When to call connect() again; time_point::max() is never.
-    time_point again_at() const noexcept
-    {
-        return again_at_;
-    }
+    time_point again_at() const noexcept { return again_at_; }
 
     /// A socket with the session's options. Before connect: the window scale follows from the buffer's size now.
     error_code open(Executor const& executor, session_options const& options)
@@ -90,8 +73,8 @@ public:
         again_at_ = time_point::max();
         if constexpr (traits::is_tcp)
         {
-            stream_->async_connect(report_.endpoint,
-                [done = std::move(done), serial](error_code const& error) { done(serial, error); });
+            stream_->async_connect(
+                report_.endpoint, [done = std::move(done), serial](error_code const& error) { done(serial, error); });
         }
         else
         {
@@ -119,8 +102,9 @@ public:
         return false;
     }
 
-    /// End such a connection. RST: a FIN would leave the port in TIME_WAIT, and its server could not begin. False: it has
-    /// happened too often. A local port is drawn anew each time, so meeting oneself again is rare where there are many.
+    /// End such a connection. RST: a FIN would leave the port in TIME_WAIT, and its server could not begin. False: it
+    /// has happened too often. A local port is drawn anew each time, so meeting oneself again is rare where there are
+    /// many.
     bool leave_itself() noexcept
     {
         traits::reset(*stream_);
@@ -147,8 +131,8 @@ public:
     void fail(error_code const& error) noexcept
     {
         close();
-        report_.error = name_connect_error(
-            error, report_.endpoint.data(), static_cast<::socklen_t>(report_.endpoint.size()));
+        report_.error =
+            name_connect_error(error, report_.endpoint.data(), static_cast<::socklen_t>(report_.endpoint.size()));
     }
 
     /// The kernel's plain close: a loser that got through by now sends FIN and no data (P42).

@@ -61,7 +61,8 @@ public:
         wait,   ///< no byte at all: until a read would not wait
     };
 
-    connection(Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options);
+    connection(
+        Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options);
     connection(connection const&) = delete;
     connection& operator=(connection const&) = delete;
 
@@ -74,10 +75,7 @@ public:
     void start_wait_peer_gone(any_completion&& done);
 
     /// Complete with nothing done and no error.
-    void complete_now(any_completion&& done)
-    {
-        complete(std::move(done), {}, 0);
-    }
+    void complete_now(any_completion&& done) { complete(std::move(done), {}, 0); }
 
     void abort() noexcept;
     void cancel_all() noexcept;
@@ -86,64 +84,31 @@ public:
     void set_deadlines(deadlines const& values) noexcept;
     close_report report() const noexcept;
 
-    Stream& stream() noexcept
-    {
-        return stream_;
-    }
+    Stream& stream() noexcept { return stream_; }
 
-    executor_type get_executor() noexcept
-    {
-        return stream_.get_executor();
-    }
+    executor_type get_executor() noexcept { return stream_.get_executor(); }
 
-    lifecycle const& life() const noexcept
-    {
-        return life_;
-    }
+    lifecycle const& life() const noexcept { return life_; }
 
-    error_code error() const noexcept
-    {
-        return error_;
-    }
+    error_code error() const noexcept { return error_; }
 
-    endpoint_type const& local() const noexcept
-    {
-        return local_;
-    }
+    endpoint_type const& local() const noexcept { return local_; }
 
-    endpoint_type const& remote() const noexcept
-    {
-        return remote_;
-    }
+    endpoint_type const& remote() const noexcept { return remote_; }
 
-    deadlines const& limits() const noexcept
-    {
-        return limits_;
-    }
+    deadlines const& limits() const noexcept { return limits_; }
 
-    std::uint64_t bytes_received() const noexcept
-    {
-        return received_;
-    }
+    std::uint64_t bytes_received() const noexcept { return received_; }
 
-    std::uint64_t bytes_sent() const noexcept
-    {
-        return sent_;
-    }
+    std::uint64_t bytes_sent() const noexcept { return sent_; }
 
-    bool finish_requested() const noexcept
-    {
-        return finish_requested_;
-    }
+    bool finish_requested() const noexcept { return finish_requested_; }
 
     /// The execution context is being destroyed, and with it those who wait here: what their handlers own (a coroutine
     /// owns its session) may be all that keeps this connection alive.
     void abandon() noexcept;
 
-    std::string describe_peer() const
-    {
-        return traits::describe(remote_);
-    }
+    std::string describe_peer() const { return traits::describe(remote_); }
 
     time_point read_deadline() const noexcept
     {
@@ -239,6 +204,7 @@ private:
     bool writing_ = false;     // a wait for writability is under way
     bool discarding_ = false;  // a wait for input to discard is under way
     bool finish_requested_ = false;
+    bool first_message_met_ = false;
     read_kind read_kind_ = read_kind::some;
     int handles_ = 0;
     int references_ = 0;
@@ -292,10 +258,7 @@ class connection_ref
 public:
     connection_ref() noexcept = default;
 
-    explicit connection_ref(Connection* target) noexcept : target_{target}
-    {
-        ++target_->references_;
-    }
+    explicit connection_ref(Connection* target) noexcept : target_{target} { ++target_->references_; }
 
     connection_ref(connection_ref const& other) noexcept : target_{other.target_}
     {
@@ -303,9 +266,7 @@ public:
             ++target_->references_;
     }
 
-    connection_ref(connection_ref&& other) noexcept : target_{std::exchange(other.target_, nullptr)}
-    {
-    }
+    connection_ref(connection_ref&& other) noexcept : target_{std::exchange(other.target_, nullptr)} {}
 
     connection_ref& operator=(connection_ref other) noexcept
     {
@@ -319,32 +280,20 @@ public:
             delete target_;
     }
 
-    Connection* operator->() const noexcept
-    {
-        return target_;
-    }
+    Connection* operator->() const noexcept { return target_; }
 
-    Connection& operator*() const noexcept
-    {
-        return *target_;
-    }
+    Connection& operator*() const noexcept { return *target_; }
 
-    explicit operator bool() const noexcept
-    {
-        return target_ != nullptr;
-    }
+    explicit operator bool() const noexcept { return target_ != nullptr; }
 
-    Connection* get() const noexcept
-    {
-        return target_;
-    }
+    Connection* get() const noexcept { return target_; }
 
 private:
     Connection* target_ = nullptr;
 };
 
-/// A handler for an operation of the stream's or the timer's. It keeps the connection alive until it was called; when it
-/// is destroyed instead, it will never be.
+/// A handler for an operation of the stream's or the timer's. It keeps the connection alive until it was called; when
+/// it is destroyed instead, it will never be.
 template <class Connection, class Function>
 class stream_handler
 {

@@ -6,6 +6,7 @@
 #include <boost/asio/associator.hpp>
 #include <boost/asio/async_result.hpp>
 
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -35,6 +36,8 @@ struct completion_of<void>
 template <class Handler, class Connection, class Outcome>
 class outcome_handler
 {
+    using result_type = typename Outcome::type;
+
 public:
     outcome_handler(Handler handler, Connection* connection, char const* name)
         : handler_{std::move(handler)}, connection_{connection}, name_{name}
@@ -43,31 +46,52 @@ public:
 
     void operator()(error_code error, std::size_t size)
     {
-        bool const failed = error && !Outcome::is_value(error);
         // Asked before the handler is called: it may be what ends the connection's life.
-        if constexpr (std::is_void_v<typename Outcome::type>)
-            std::move(handler_)(told(failed, error, size));
+        auto failure = failure_of(error, size);
+        if constexpr (std::is_void_v<result_type>)
+            std::move(handler_)(tell(std::move(failure)));
         else
         {
             auto result = Outcome::result(*connection_, error, size);
-            std::move(handler_)(told(failed, error, size), std::move(result));
+            std::move(handler_)(tell(std::move(failure)), std::move(result));
         }
     }
 
-    Handler const& inner() const noexcept
+    /// The same in two steps: this one on the session's executor, and what it returns is called on the handler's own.
+    /// By then the connection may be gone.
+    auto settle(error_code error, std::size_t size)
     {
-        return handler_;
+        if constexpr (std::is_void_v<result_type>)
+            return [handler = std::move(handler_), failure = failure_of(error, size)]() mutable
+            { std::move(handler)(tell(std::move(failure))); };
+        else
+            return [handler = std::move(handler_), failure = failure_of(error, size),
+                       result = Outcome::result(*connection_, error, size)]() mutable
+            { std::move(handler)(tell(std::move(failure)), std::move(result)); };
     }
 
+    Handler const& inner() const noexcept { return handler_; }
+
 private:
-    error_code told(bool failed, error_code error, std::size_t size)
+    using failure_type =
+        std::conditional_t<is_awaiting_coroutine<Handler>::value, std::optional<session_error>, error_code>;
+
+    failure_type failure_of(error_code error, std::size_t size)
     {
-        if (!failed)
+        if (!error || Outcome::is_value(error))
             return {};
         if constexpr (is_awaiting_coroutine<Handler>::value)
-            return thrown_failure::carry({error, name_, connection_->describe_peer(), size});
+            return session_error{error, name_, connection_->describe_peer(), size};
         else
             return error;
+    }
+
+    static error_code tell(failure_type failure)
+    {
+        if constexpr (is_awaiting_coroutine<Handler>::value)
+            return failure ? thrown_failure::carry(std::move(*failure)) : error_code{};
+        else
+            return failure;
     }
 
     Handler handler_;
@@ -95,16 +119,16 @@ public:
     auto operator()(Token&& token)
     {
         return boost::asio::async_initiate<Token, signature>(
-            [](auto&& handler, Ref connection, char const* name, Start start)
+            // Not without a capture: g++ 12 takes an empty initiation behind bind_executor for uninitialized memory.
+            [name = name_](auto&& handler, Ref connection, Start start)
             {
                 using handler_type = std::decay_t<decltype(handler)>;
                 using wrapped = outcome_handler<handler_type, std::remove_reference_t<decltype(*connection)>, Outcome>;
-                any_completion done{
-                    wrapped{std::forward<decltype(handler)>(handler), connection.get(), name},
+                any_completion done{wrapped{std::forward<decltype(handler)>(handler), connection.get(), name},
                     connection->get_executor(), is_awaiting_coroutine<handler_type>::value};
                 start(*connection, std::move(done));
             },
-            token, connection_, name_, std::move(start_));
+            token, connection_, std::move(start_));
     }
 
 private:
@@ -124,10 +148,7 @@ struct boost::asio::associator<Associator, duet::detail::outcome_handler<Handler
 {
     using wrapped = duet::detail::outcome_handler<Handler, Connection, Outcome>;
 
-    static auto get(wrapped const& handler) noexcept
-    {
-        return Associator<Handler, Default>::get(handler.inner());
-    }
+    static auto get(wrapped const& handler) noexcept { return Associator<Handler, Default>::get(handler.inner()); }
 
     static auto get(wrapped const& handler, Default const& fallback) noexcept
     {

@@ -18,10 +18,7 @@ namespace detail {
 
 struct no_error_is_a_value
 {
-    static bool is_value(error_code) noexcept
-    {
-        return false;
-    }
+    static bool is_value(error_code) noexcept { return false; }
 };
 
 /// Bytes read; the peer's FIN is 0.
@@ -29,10 +26,7 @@ struct bytes_or_end
 {
     using type = std::size_t;
 
-    static bool is_value(error_code error) noexcept
-    {
-        return error == boost::asio::error::eof;
-    }
+    static bool is_value(error_code error) noexcept { return error == boost::asio::error::eof; }
 
     template <class Connection>
     static std::size_t result(Connection&, error_code, std::size_t size) noexcept
@@ -74,10 +68,7 @@ struct readable_or_finish
 {
     using type = bool;
 
-    static bool is_value(error_code error) noexcept
-    {
-        return error == errc::draining;
-    }
+    static bool is_value(error_code error) noexcept { return error == errc::draining; }
 
     template <class Connection>
     static bool result(Connection&, error_code error, std::size_t) noexcept
@@ -121,10 +112,7 @@ struct bytes_and_error
         error_code error{};
     };
 
-    static bool is_value(error_code) noexcept
-    {
-        return true;
-    }
+    static bool is_value(error_code) noexcept { return true; }
 
     template <class Connection>
     static type result(Connection&, error_code error, std::size_t size) noexcept

@@ -52,9 +52,7 @@ class lookup_channel
 public:
     using receiver = std::function<void(lookup_result&)>;
 
-    explicit lookup_channel(receiver to) : receiver_{std::move(to)}
-    {
-    }
+    explicit lookup_channel(receiver to) : receiver_{std::move(to)} {}
 
     /// Called in the look-up's thread. `receiver` is called under the lock, so that abandon() waits for it.
     void deliver(lookup_result& result)
@@ -91,9 +89,7 @@ template <class Executor>
 class lookup : public std::enable_shared_from_this<lookup<Executor>>
 {
 public:
-    explicit lookup(Executor const& executor) : timer_{executor, std::chrono::steady_clock::time_point::max()}
-    {
-    }
+    explicit lookup(Executor const& executor) : timer_{executor, std::chrono::steady_clock::time_point::max()} {}
 
     static boost::asio::awaitable<resolved_endpoints, Executor> run(
         blocking_lookup function, std::string host, std::string service)
@@ -129,9 +125,7 @@ private:
     class keeper
     {
     public:
-        explicit keeper(std::shared_ptr<lookup_channel> channel) : channel_{std::move(channel)}
-        {
-        }
+        explicit keeper(std::shared_ptr<lookup_channel> channel) : channel_{std::move(channel)} {}
 
         keeper(keeper&&) noexcept = default;
 
@@ -141,9 +135,7 @@ private:
                 channel_->abandon();
         }
 
-        void operator()(error_code const&) const noexcept
-        {
-        }
+        void operator()(error_code const&) const noexcept {}
 
     private:
         std::shared_ptr<lookup_channel> channel_;

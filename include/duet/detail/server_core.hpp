@@ -110,15 +110,9 @@ public:
         return drain_all(state_, timeout);
     }
 
-    void abort()
-    {
-        abort_all(state_);
-    }
+    void abort() { abort_all(state_); }
 
-    auto const& local_endpoint() const noexcept
-    {
-        return state_->shards().front()->acceptor().local_endpoint();
-    }
+    auto const& local_endpoint() const noexcept { return state_->shards().front()->acceptor().local_endpoint(); }
 
     server_counters counters() const noexcept
     {
@@ -135,20 +129,11 @@ public:
         return result;
     }
 
-    std::exception_ptr listener_failure() const
-    {
-        return state_->listener_failure();
-    }
+    std::exception_ptr listener_failure() const { return state_->listener_failure(); }
 
-    void on_listener_failure(std::function<void()> hook)
-    {
-        state_->on_listener_failure(std::move(hook));
-    }
+    void on_listener_failure(std::function<void()> hook) { state_->on_listener_failure(std::move(hook)); }
 
-    server_options const& options() const noexcept
-    {
-        return state_->options();
-    }
+    server_options const& options() const noexcept { return state_->options(); }
 
 private:
     using state_ref = std::shared_ptr<state_type>;
@@ -204,8 +189,7 @@ private:
             boost::asio::post(shard->executor(), [state, each = shard.get()] { each->abort(state); });
     }
 
-    static boost::asio::awaitable<drain_report> drain_all(
-        state_ref state, std::chrono::steady_clock::duration timeout)
+    static boost::asio::awaitable<drain_report> drain_all(state_ref state, std::chrono::steady_clock::duration timeout)
     {
         using clock = std::chrono::steady_clock;
         for (auto const& shard : state->shards())

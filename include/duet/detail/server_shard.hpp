@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <list>
 #include <memory>
@@ -38,15 +39,9 @@ public:
     {
     }
 
-    acceptor_type& acceptor() noexcept
-    {
-        return acceptor_;
-    }
+    acceptor_type& acceptor() noexcept { return acceptor_; }
 
-    boost::asio::any_io_executor executor() const noexcept
-    {
-        return acceptor_.get_executor();
-    }
+    boost::asio::any_io_executor executor() const noexcept { return acceptor_.get_executor(); }
 
     void start(state_ref state)
     {
@@ -102,23 +97,15 @@ public:
     }
 
     /// Neither accepting nor serving any more.
-    bool idle() const noexcept
-    {
-        return !accepting_ && live_.empty();
-    }
+    bool idle() const noexcept { return !accepting_ && live_.empty(); }
 
     /// Call `then` when a drain or an abort has come to its end here.
-    void when_idle(std::function<void()> then)
-    {
-        when_idle_ = std::move(then);
-    }
+    void when_idle(std::function<void()> then) { when_idle_ = std::move(then); }
 
 private:
     struct live_session
     {
-        live_session(session_type keeper, std::uint64_t number) : session{std::move(keeper)}, id{number}
-        {
-        }
+        live_session(session_type keeper, std::uint64_t number) : session{std::move(keeper)}, id{number} {}
 
         session_type session;  // keeps the connection open until its handler has ended
         std::uint64_t id;
@@ -134,8 +121,8 @@ private:
         bool const waits = state->options().at_limit == limit_policy::wait;
         for (;;)
         {
-            // Waiting before the accept leaves the client in the kernel's queue. The place itself is taken after it: one
-            // held while no client comes would be missing on the other threads.
+            // Waiting before the accept leaves the client in the kernel's queue. The place itself is taken after it:
+            // one held while no client comes would be missing on the other threads.
             if (waits)
                 co_await wait_for_place(state, shard);
             std::optional<session_type> peer;
@@ -286,23 +273,22 @@ private:
             hook({session_type::traits::describe(keeper.remote_endpoint()), report, failure});
     }
 
-    /// Ask the sessions to finish: all at once, or spread over drain_spread.
+    /// Ask the sessions to finish: all at once, or one after the other over drain_spread.
     void tell_sessions(state_ref const& state)
     {
         auto const spread = state->options().drain_spread;
-        bool const at_once = spread <= spread.zero() || live_.size() < 2;
-        if (told_ == 0)
-            tell_every_ = at_once ? spread.zero() : spread / static_cast<std::int64_t>(live_.size());
-        for (auto& live : live_)
+        auto const untold = [](live_session const& live) { return !live.told; };
+        if (tell_every_ == tell_every_.zero() && !live_.empty())
+            tell_every_ = spread / static_cast<std::int64_t>(live_.size());
+        for (auto live = std::find_if(live_.begin(), live_.end(), untold); live != live_.end();
+             live = std::find_if(live, live_.end(), untold))
         {
-            if (std::exchange(live.told, true))
-                continue;
-            ++told_;
-            live.session.request_finish();
+            live->told = true;
+            live->session.request_finish();
             if (tell_every_ > tell_every_.zero())
                 break;
         }
-        if (tell_every_ <= tell_every_.zero() || told_ >= live_.size())
+        if (std::none_of(live_.begin(), live_.end(), untold))
             return;
         teller_.expires_after(tell_every_);
         teller_.async_wait(
@@ -337,7 +323,6 @@ private:
     acceptor_counters published_;
     std::function<void()> when_idle_;
     std::uint64_t last_id_ = 0;
-    std::size_t told_ = 0;
     std::chrono::steady_clock::duration tell_every_{};
     std::atomic<bool> parked_{false};
     bool accepting_ = true;

@@ -40,30 +40,15 @@ public:
     {
     }
 
-    server_options const& options() const noexcept
-    {
-        return options_;
-    }
+    server_options const& options() const noexcept { return options_; }
 
-    handler_type const& handler() const noexcept
-    {
-        return handler_;
-    }
+    handler_type const& handler() const noexcept { return handler_; }
 
-    boost::asio::any_io_executor const& executor() const noexcept
-    {
-        return executor_;
-    }
+    boost::asio::any_io_executor const& executor() const noexcept { return executor_; }
 
-    std::vector<std::unique_ptr<shard_type>>& shards() noexcept
-    {
-        return shards_;
-    }
+    std::vector<std::unique_ptr<shard_type>>& shards() noexcept { return shards_; }
 
-    bool has_place() const noexcept
-    {
-        return options_.max_sessions == 0 || active_.load() < options_.max_sessions;
-    }
+    bool has_place() const noexcept { return options_.max_sessions == 0 || active_.load() < options_.max_sessions; }
 
     /// Take a place among max_sessions. Any thread.
     bool acquire() noexcept
@@ -73,7 +58,8 @@ public:
         {
             if (options_.max_sessions != 0 && active >= options_.max_sessions)
                 return false;
-        } while (!active_.compare_exchange_weak(active, active + 1));
+        }
+        while (!active_.compare_exchange_weak(active, active + 1));
         return true;
     }
 
@@ -111,10 +97,7 @@ public:
         {
             server_state& state;
             boost::asio::steady_timer* timer;
-            ~leave()
-            {
-                std::erase(state.drain_waiters_, timer);
-            }
+            ~leave() { std::erase(state.drain_waiters_, timer); }
         } const guard{*self, &timer};
         error_code error;
         while (!self->drained_ && std::chrono::steady_clock::now() < until)
@@ -125,10 +108,7 @@ public:
         }
     }
 
-    bool drained() const noexcept
-    {
-        return drained_;
-    }
+    bool drained() const noexcept { return drained_; }
 
     struct
     {
@@ -143,10 +123,7 @@ public:
         std::atomic<std::size_t> drain_aborted{0};
     } counts;
 
-    std::uint64_t active() const noexcept
-    {
-        return active_.load();
-    }
+    std::uint64_t active() const noexcept { return active_.load(); }
 
     void listener_failed(std::exception_ptr failure)
     {
@@ -185,7 +162,7 @@ private:
     std::vector<std::unique_ptr<shard_type>> shards_;
     std::atomic<std::size_t> active_{0};
     std::atomic<std::size_t> drained_shards_{0};
-    bool drained_ = false;                                 // on executor_
+    bool drained_ = false;                                   // on executor_
     std::vector<boost::asio::steady_timer*> drain_waiters_;  // on executor_
     std::function<void()> failure_hook_;                     // on executor_
     mutable std::mutex mutex_;

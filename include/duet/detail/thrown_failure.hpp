@@ -34,10 +34,7 @@ public:
         return {1, category};
     }
 
-    char const* name() const noexcept override
-    {
-        return "duet";
-    }
+    char const* name() const noexcept override { return "duet"; }
 
     std::string message(int) const override
     {

@@ -43,21 +43,12 @@ public:
         rest_ = owned_;
     }
 
-    bool finished() const noexcept
-    {
-        return front_.size() == 0 || (!whole_ && sent_ > 0);
-    }
+    bool finished() const noexcept { return front_.size() == 0 || (!whole_ && sent_ > 0); }
 
     /// Ended here, the peer could not tell where the next message begins.
-    bool part_way() const noexcept
-    {
-        return !finished() && sent_ > 0;
-    }
+    bool part_way() const noexcept { return !finished() && sent_ > 0; }
 
-    std::size_t sent() const noexcept
-    {
-        return sent_;
-    }
+    std::size_t sent() const noexcept { return sent_; }
 
     /// Hand to `write` what is left, as one buffer or as a sequence; it returns the bytes that were taken.
     template <class Write>

@@ -23,10 +23,8 @@ inline connect_schedule::time_point deadline_after(
 }
 
 DUET_DECL connect_schedule::connect_schedule(connector_options const& options, time_point now) noexcept
-    : delay_{std::max(options.attempt_delay, minimum_attempt_delay)},
-      attempt_timeout_{options.attempt_timeout},
-      by_{deadline_after(now, options.timeout)},
-      resolve_by_{deadline_after(now, options.resolve_timeout)}
+    : delay_{std::max(options.attempt_delay, minimum_attempt_delay)}, attempt_timeout_{options.attempt_timeout},
+      by_{deadline_after(now, options.timeout)}, resolve_by_{deadline_after(now, options.resolve_timeout)}
 {
 }
 

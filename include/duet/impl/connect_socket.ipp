@@ -55,8 +55,8 @@ DUET_DECL boost::system::error_code name_connect_error(
 {
     if (error.value() != EADDRNOTAVAIL || error.category() != boost::system::system_category())
         return error;
-    // Connecting a datagram socket sends nothing, and needs the same route and local address, but a port of its own kind.
-    boost::system::error_code ignored;
+    // Connecting a datagram socket sends nothing, and needs the same route and local address, but a port of its own
+    // kind.
     int const probe = ::socket(address->sa_family, SOCK_DGRAM, 0);
     if (probe < 0)
         return errc::no_local_port;

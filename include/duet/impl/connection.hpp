@@ -16,13 +16,8 @@ namespace detail {
 template <class Stream>
 connection<Stream>::connection(
     Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options)
-    : stream_{std::move(stream)},
-      limits_{options.deadlines},
-      discard_limit_{options.close_discard_limit},
-      last_activity_{coarse_clock::now()},
-      timer_{stream_.get_executor()},
-      local_{local},
-      remote_{remote}
+    : stream_{std::move(stream)}, limits_{options.deadlines}, discard_limit_{options.close_discard_limit},
+      last_activity_{coarse_clock::now()}, timer_{stream_.get_executor()}, local_{local}, remote_{remote}
 {
     first_message_by_ = coarse_clock::after(last_activity_, limits_.first_message);
 }
@@ -38,8 +33,8 @@ template <class Stream>
 std::shared_ptr<remote_control<connection<Stream>>> connection<Stream>::control()
 {
     if (!control_)
-        control_ = std::make_shared<remote_control<connection>>(
-            remote_control<connection>{stream_.get_executor(), this});
+        control_ =
+            std::make_shared<remote_control<connection>>(remote_control<connection>{stream_.get_executor(), this});
     return control_;
 }
 
@@ -70,9 +65,8 @@ void connection<Stream>::complete(any_completion&& done, error_code error, std::
     if (!done.inline_allowed())
         return post(std::move(done), error, size);
     ref const keep{this};
-    ++inline_depth;
+    inline_level const level;
     done(error, size);
-    --inline_depth;
 }
 
 template <class Stream>
@@ -109,13 +103,17 @@ template <class Stream>
 void connection<Stream>::cancel_all() noexcept
 {
     ref const keep{this};
-    interrupt_read(boost::asio::error::operation_aborted);
-    while (!writes_.empty())
-        end_write(writes_.begin(), boost::asio::error::operation_aborted);
-    complete_all(finishers_, boost::asio::error::operation_aborted);
-    complete_all(closers_, boost::asio::error::operation_aborted);
-    complete_all(deliveries_, boost::asio::error::operation_aborted);
+    boost::system::error_code const cause = boost::asio::error::operation_aborted;
+    bool const writing = !writes_.empty();
+    bool const poisons = writing && (writes_.front().part_way() || life_.send() == send_state::finishing);
+    interrupt_read(cause);
+    fail_writes(cause);
+    complete_all(finishers_, cause);
+    complete_all(closers_, cause);
+    complete_all(deliveries_, cause);
     cancel_wait_peer_gone();
+    if (poisons)
+        execute(life_.apply(lifecycle_event::write_cut));
 }
 
 template <class Stream>

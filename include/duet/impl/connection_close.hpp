@@ -76,12 +76,12 @@ void connection<Stream>::release(bool reset)
     complete_all(closers_, {});
 }
 
-/// The last session object is gone.
+/// The last session object is gone. The kernel's plain close would say FIN, which hides that a write is missing.
 template <class Stream>
 void connection<Stream>::drop() noexcept
 {
     auto cut = lifecycle_action::none;
-    if (!writes_.empty() && writes_.front().part_way())
+    if (!writes_.empty())
         cut = life_.apply(lifecycle_event::write_cut);
     execute(cut | life_.apply(lifecycle_event::dropped));
 }
@@ -223,8 +223,8 @@ void connection<Stream>::on_hang_up(error_code)
             return issue_wait_peer_gone();  // urgent data, or the cancellation of something else
         if (traits::has_failed(stream_))
         {
-            if (auto const failure = traits::take_failure(stream_))
-                fail_send(failure);
+            auto const failure = traits::take_failure(stream_);
+            fail_send(failure ? failure : error_code{boost::asio::error::connection_reset});
         }
         else if (reading_)
         {
@@ -249,8 +249,8 @@ template <class Stream>
 close_report connection<Stream>::report() const noexcept
 {
     close_report result;
-    result.reason = life_.reason() == close_reason::clean && discarded_ > 0 ? close_reason::discarded_input
-                                                                           : life_.reason();
+    result.reason =
+        life_.reason() == close_reason::clean && discarded_ > 0 ? close_reason::discarded_input : life_.reason();
     if (!result.clean())
         result.error = error_;
     result.receive = life_.receive();

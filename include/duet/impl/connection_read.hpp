@@ -133,8 +133,8 @@ template <class Stream>
 void connection<Stream>::cancel_read(boost::asio::cancellation_type_t type) noexcept
 {
     using boost::asio::cancellation_type;
-    bool const only_total = (type & (cancellation_type::partial | cancellation_type::terminal)) ==
-                            cancellation_type::none;
+    bool const only_total =
+        (type & (cancellation_type::partial | cancellation_type::terminal)) == cancellation_type::none;
     if (type == cancellation_type::none || (only_total && read_size_ > 0))
         return;
     interrupt_read(boost::asio::error::operation_aborted);

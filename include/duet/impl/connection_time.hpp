@@ -34,6 +34,7 @@ void connection<Stream>::entered_half_closed() noexcept
 template <class Stream>
 void connection<Stream>::first_message_received() noexcept
 {
+    first_message_met_ = true;
     first_message_by_ = time_point::max();
 }
 
@@ -42,7 +43,7 @@ void connection<Stream>::set_deadlines(deadlines const& values) noexcept
 {
     if (values.dead_peer != limits_.dead_peer && !life_.released())
         traits::set_dead_peer_timeout(stream_, values.dead_peer);
-    if (values.first_message != limits_.first_message && first_message_by_ != time_point::max())
+    if (values.first_message != limits_.first_message && !first_message_met_)
         first_message_by_ = coarse_clock::after(coarse_clock::now(), values.first_message);
     limits_ = values;
     last_activity_ = coarse_clock::now();
@@ -60,7 +61,8 @@ typename connection<Stream>::time_point connection<Stream>::earliest() const noe
             coarse_clock::after(close_since_, limits_.close_total)});
     result = std::min({result, first_message_by_, coarse_clock::after(last_activity_, limits_.idle)});
     if (life_.half_closed())
-        result = std::min(result, coarse_clock::after(std::max(half_closed_since_, last_activity_), limits_.half_closed));
+        result =
+            std::min(result, coarse_clock::after(std::max(half_closed_since_, last_activity_), limits_.half_closed));
     return result;
 }
 
@@ -114,10 +116,13 @@ void connection<Stream>::on_timer()
             check_delivery();
         if (!deliveries_.empty() && !life_.released())
         {
-            if (traits::has_failed(stream_))
+            if (error_ || life_.poisoned())
+                complete_all(deliveries_, error_ ? error_ : error_code{errc::send_poisoned});
+            else if (traits::has_failed(stream_))
             {
                 auto const failure = traits::take_failure(stream_);
-                complete_all(deliveries_, fail_send(failure ? failure : error_code{boost::asio::error::connection_reset}));
+                complete_all(
+                    deliveries_, fail_send(failure ? failure : error_code{boost::asio::error::connection_reset}));
             }
             else if (writes_.empty() && traits::unacknowledged(stream_) == 0)
                 complete_all(deliveries_, {});

@@ -95,16 +95,18 @@ void connection<Stream>::on_writable(error_code error)
 template <class Stream>
 void connection<Stream>::pump_writes()
 {
+    bool progress = false;
     while (!writes_.empty())
     {
         auto const before = writes_.front().sent();
         auto const error = push(writes_.front());
+        progress = progress || writes_.front().sent() > before;
         if (error == boost::asio::error::would_block)
         {
             // Only progress restarts the write deadline.
             auto const by = std::exchange(write_by_, time_point::max());
             wait_writable();
-            if (writes_.front().sent() == before)
+            if (!progress)
                 write_by_ = by;
             return;
         }
@@ -137,8 +139,8 @@ void connection<Stream>::cancel_write(std::uint64_t id, boost::asio::cancellatio
     {
         if (request->id != id)
             continue;
-        bool const only_total = (type & (cancellation_type::partial | cancellation_type::terminal)) ==
-                                cancellation_type::none;
+        bool const only_total =
+            (type & (cancellation_type::partial | cancellation_type::terminal)) == cancellation_type::none;
         if (type == cancellation_type::none || (only_total && request->sent() > 0))
             return;
         return end_write(request, boost::asio::error::operation_aborted);
@@ -146,12 +148,13 @@ void connection<Stream>::cancel_write(std::uint64_t id, boost::asio::cancellatio
 }
 
 /// End one write with `cause`. If some of its bytes are on their way and some are not, the send side is poisoned: the
-/// peer could not tell where the next message begins.
+/// peer could not tell where the next message begins. So it is if a FIN waits behind it, which would hide that a
+/// message is missing.
 template <class Stream>
 void connection<Stream>::end_write(write_queue::iterator request, error_code cause)
 {
     ref const keep{this};
-    bool const poisons = request->part_way();
+    bool const poisons = request->part_way() || life_.send() == send_state::finishing;
     bool const was_first = request == writes_.begin();
     post(std::move(request->done), cause, request->sent());
     writes_.erase(request);
@@ -180,7 +183,8 @@ void connection<Stream>::start_shutdown_send(any_completion&& done)
     // FIN behind a write that was cut would make the stump look whole.
     if (life_.poisoned())
         return complete(std::move(done), errc::send_poisoned, 0);
-    if (life_.released() && life_.send() != send_state::finished && error_ != condition::reset && error_ != condition::dead_peer)
+    if (life_.released() && life_.send() != send_state::finished && error_ != condition::reset &&
+        error_ != condition::dead_peer)
         return complete(std::move(done), error_, 0);
     execute(life_.apply(lifecycle_event::finish_requested));
     if (writes_.empty())

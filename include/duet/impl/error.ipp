@@ -16,10 +16,7 @@ namespace detail {
 class error_category_type final : public boost::system::error_category
 {
 public:
-    char const* name() const noexcept override
-    {
-        return "duet";
-    }
+    char const* name() const noexcept override { return "duet"; }
 
     std::string message(int value) const override
     {
@@ -120,10 +117,7 @@ inline bool error_category_type::equivalent(int value, error_condition const& wa
 class condition_category_type final : public boost::system::error_category
 {
 public:
-    char const* name() const noexcept override
-    {
-        return "duet.condition";
-    }
+    char const* name() const noexcept override { return "duet.condition"; }
 
     std::string message(int value) const override
     {
@@ -161,8 +155,8 @@ public:
         case condition::ended:
             return code == error::eof;
         case condition::reset:
-            return code == error::connection_reset || code == error::broken_pipe ||
-                   code == error::connection_aborted || code == error::not_connected;
+            return code == error::connection_reset || code == error::broken_pipe || code == error::connection_aborted ||
+                   code == error::not_connected;
         case condition::dead_peer:
             return code == error::timed_out || code == error::host_unreachable || code == error::network_unreachable;
         case condition::exhausted:
@@ -170,7 +164,8 @@ public:
                    code == boost::system::errc::too_many_files_open_in_system ||
                    code == boost::system::errc::address_not_available;
         case condition::truncated:
-            // asio::ssl::error::stream_truncated, told by its category's name and value: OpenSSL is not ours to include.
+            // asio::ssl::error::stream_truncated, told by its category's name and value: OpenSSL is not ours to
+            // include.
             return code.value() == 1 && std::string_view{code.category().name()} == "asio.ssl.stream";
         case condition::timed_out:
         case condition::closed:
@@ -202,7 +197,8 @@ DUET_DECL boost::system::error_category const& condition_category() noexcept
 DUET_DECL session_error::session_error(
     error_code code, char const* operation, std::string const& peer, std::size_t bytes)
     // Without the source location that Boost puts into codes: a line within Asio helps nobody.
-    : system_error{error_code{code.value(), code.category()}, detail::error_prefix(operation, peer)}, operation_{operation}, bytes_{bytes}
+    : system_error{error_code{code.value(), code.category()}, detail::error_prefix(operation, peer)},
+      operation_{operation}, bytes_{bytes}
 {
 }
 

@@ -118,7 +118,9 @@ DUET_DECL void check_listening(int descriptor, int family, boost::system::error_
 
 DUET_DECL bool remove_stale_socket_file(char const* path) noexcept
 {
-    struct ::stat status{};
+    struct ::stat status
+    {
+    };
     ::sockaddr_un address{};
     if (::lstat(path, &status) != 0 || !S_ISSOCK(status.st_mode) || std::strlen(path) >= sizeof(address.sun_path))
         return false;
@@ -127,8 +129,8 @@ DUET_DECL bool remove_stale_socket_file(char const* path) noexcept
     int const probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe < 0)
         return false;
-    bool const refused = ::connect(probe, reinterpret_cast<::sockaddr*>(&address), sizeof(address)) != 0 &&
-                         errno == ECONNREFUSED;
+    bool const refused =
+        ::connect(probe, reinterpret_cast<::sockaddr*>(&address), sizeof(address)) != 0 && errno == ECONNREFUSED;
     ::close(probe);
     return refused && ::unlink(path) == 0;
 }

@@ -60,8 +60,8 @@ DUET_DECL resolved_endpoints look_up_by_system(std::string const& host, std::str
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_protocol = IPPROTO_TCP;
     ::addrinfo* found = nullptr;
-    int const result = ::getaddrinfo(host.empty() ? nullptr : host.c_str(),
-        service.empty() ? nullptr : service.c_str(), &hints, &found);
+    int const result = ::getaddrinfo(
+        host.empty() ? nullptr : host.c_str(), service.empty() ? nullptr : service.c_str(), &hints, &found);
     if (result != 0)
         throw system_error{code_of_getaddrinfo(result, errno), "resolve"};
     std::unique_ptr<::addrinfo, void (*)(::addrinfo*)> const owner{found, &::freeaddrinfo};
@@ -107,10 +107,7 @@ public:
     all_signals_blocked(all_signals_blocked const&) = delete;
     all_signals_blocked& operator=(all_signals_blocked const&) = delete;
 
-    ~all_signals_blocked()
-    {
-        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    }
+    ~all_signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
 private:
     ::sigset_t before_;
@@ -149,8 +146,9 @@ DUET_DECL void start_lookup_thread(
     try
     {
         std::thread{[function = std::move(function), host = std::move(host), service = std::move(service),
-                        channel = std::move(channel)] { run_lookup(function, host, service, *channel); }}
-            .detach();
+                        channel = std::move(channel)] {
+            run_lookup(function, host, service, *channel);
+        }}.detach();
     }
     catch (std::system_error const& error)
     {

@@ -40,8 +40,8 @@ DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout
 #endif
         return;
     }
-    // Probe after half of the time, then in quarters of the rest. On Linux TCP_USER_TIMEOUT also decides when unanswered
-    // probes are enough; the count matters where there is no such option.
+    // Probe after half of the time, then in quarters of the rest. On Linux TCP_USER_TIMEOUT also decides when
+    // unanswered probes are enough; the count matters where there is no such option.
     auto const whole = std::clamp<std::int64_t>(std::chrono::ceil<seconds>(timeout).count(), 2, 32767);
     auto const idle = static_cast<int>((whole + 1) / 2);
     auto const interval = static_cast<int>(std::max<std::int64_t>(1, (whole - idle) / 4));

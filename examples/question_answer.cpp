@@ -1,0 +1,79 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+// The classic loop: the client asks, the server answers, until the client closes and the server's read returns 0.
+// Try: question_answer --listen & question_answer who? what? why?
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <chrono>
+#include <iostream>
+#include <stdexcept>
+
+#include <duet/connector.hpp>
+#include <duet/run.hpp>
+
+#include "options.hpp"
+
+namespace asio = boost::asio;
+
+asio::awaitable<void> answer(duet::session peer)
+{
+    std::string input;
+    bool readable = co_await peer.wait_readable();
+    while (readable)
+    {
+        std::size_t const size = co_await peer.read_until(input, "\n", 4096);
+        if (size == 0)
+            break;  // the client has closed
+        std::string const reply = "42 is the answer to " + input.substr(0, size);
+        co_await peer.write(asio::buffer(reply));
+        input.erase(0, size);
+        // Here a drain may end it, and nothing is lost. But a question that came together with this one is in `input`.
+        if (input.empty())
+            readable = co_await peer.wait_readable();
+    }
+}
+
+asio::awaitable<void> ask(asio::io_context& context, example::options const& options)
+{
+    duet::connector connector{context, {.timeout = std::chrono::seconds{5}}};
+    duet::session peer = co_await connector.connect(options.text("host"), options.text("port"));
+    std::string input;
+    for (auto const& question : options.arguments())
+    {
+        std::string const line = question + '\n';
+        co_await peer.write(asio::buffer(line));
+        std::size_t const size = co_await peer.read_until(input, "\n", 4096);
+        if (size == 0)
+            throw std::runtime_error{"the server ended before it answered '" + question + "'"};
+        std::cout << input.substr(0, size) << std::flush;
+        input.erase(0, size);
+    }
+    duet::close_report const end = co_await peer.close();
+    std::cerr << "closed: " << to_string(end.reason) << '\n';
+}
+
+int main(int argc, char** argv)
+try
+{
+    example::options const options{argc, argv, "Asks a server, and prints its answers; or is the server.",
+        {{"listen", "", "be the server"}, {"host", "localhost", "the server"}, {"port", "7777", "its port"}},
+        "[QUESTION]..."};
+    asio::io_context context;
+    if (options.flag("listen"))
+    {
+        duet::server server{context, {.port = options.port()}, answer};
+        std::cout << "listening on " << server.local_endpoint() << std::endl;
+        return duet::run(context, server);
+    }
+    auto asked = asio::co_spawn(context, ask(context, options), asio::use_future);
+    context.run();
+    asked.get();  // throws what it has thrown
+    return 0;
+}
+catch (std::exception const& error)
+{
+    std::cerr << "question_answer: " << error.what() << '\n';
+    return 1;
+}
