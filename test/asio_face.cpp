@@ -49,25 +49,26 @@ using namespace duet_test;
 namespace error = boost::asio::error;
 using duet::error_code;
 
-// ---- What can be said without running anything. ----------------------------------------------------------------------
+// ---- What can be said without running anything.
+// ----------------------------------------------------------------------
 
 static_assert(boost::beast::is_async_read_stream<duet::session>::value);
 static_assert(boost::beast::is_async_write_stream<duet::session>::value);
 static_assert(boost::beast::is_async_stream<duet::unix_session>::value);
 static_assert(boost::beast::is_async_stream<duet::session&>::value);
-static_assert(!boost::beast::is_sync_stream<duet::session>::value); // it never waits in a call
+static_assert(!boost::beast::is_sync_stream<duet::session>::value);  // it never waits in a call
 
 static_assert(std::is_same_v<boost::beast::executor_type<duet::session>, asio::any_io_executor>);
 static_assert(std::is_nothrow_move_constructible_v<duet::session>);
 static_assert(std::is_nothrow_move_assignable_v<duet::session>);
 static_assert(!std::is_copy_constructible_v<duet::session>);
 
-namespace
-{
+namespace {
 
 using concrete_session = duet::basic_session<asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>>;
 static_assert(std::is_same_v<concrete_session::executor_type, asio::io_context::executor_type>);
-static_assert(std::is_same_v<concrete_session::awaitable<void>, asio::awaitable<void, asio::io_context::executor_type>>);
+static_assert(
+    std::is_same_v<concrete_session::awaitable<void>, asio::awaitable<void, asio::io_context::executor_type>>);
 
 raw_address address_for(std::type_identity<duet::session>)
 {
@@ -98,10 +99,7 @@ duet::session_options without_deadlines()
 template <typename Session>
 struct pair_of
 {
-    raw_socket& peer()
-    {
-        return raw.server;
-    }
+    raw_socket& peer() { return raw.server; }
 
     std::size_t run()
     {
@@ -117,7 +115,7 @@ struct pair_of
 using both = std::tuple<duet::session, duet::unix_session>;
 using all = std::tuple<duet::session, duet::unix_session, concrete_session>;
 
-} // namespace
+}  // namespace
 
 BOOST_AUTO_TEST_SUITE(composed_operations_of_asio)
 
@@ -144,8 +142,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(read_until_read_and_write, Session, all)
                     buffer.erase(0, second_size);
                     rest = buffer;
                     // To the peer's FIN, which Asio is told as its own eof.
-                    asio::async_read(p.session, asio::dynamic_buffer(rest),
-                        [&](error_code const& end, std::size_t) { last = end; });
+                    asio::async_read(
+                        p.session, asio::dynamic_buffer(rest), [&](error_code const& end, std::size_t) { last = end; });
                 });
         });
     p.run();
@@ -192,7 +190,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_long_write_of_many_buffers, Session, both)
         parts.push_back(std::string(static_cast<std::size_t>(each) * 101, static_cast<char>('a' + each % 26)));
         expected += parts.back();
     }
-    std::list<asio::const_buffer> buffers; // any sequence will do
+    std::list<asio::const_buffer> buffers;  // any sequence will do
     for (auto const& part : parts)
         buffers.push_back(asio::buffer(part));
     auto reader = std::async(std::launch::async, [&] { return p.peer().recv_all(); });
@@ -240,7 +238,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(buffers_without_room, Session, both)
 {
     pair_of<Session> p;
     std::array<char, 8> buffer{};
-    std::array<asio::mutable_buffer, 3> const with_a_hole{asio::mutable_buffer{}, asio::buffer(buffer), asio::mutable_buffer{}};
+    std::array<asio::mutable_buffer, 3> const with_a_hole{
+        asio::mutable_buffer{}, asio::buffer(buffer), asio::mutable_buffer{}};
     error_code nothing = error::would_block;
     std::size_t size = 0;
     p.session.async_read_some(asio::mutable_buffer{},
@@ -250,7 +249,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(buffers_without_room, Session, both)
             BOOST_TEST(none == 0U);
         });
     p.run();
-    BOOST_TEST(!nothing); // at once, though nothing was sent
+    BOOST_TEST(!nothing);  // at once, though nothing was sent
     p.peer().send_all("hello");
     p.session.async_read_some(with_a_hole, [&](error_code const&, std::size_t const some) { size = some; });
     p.session.async_write_some(asio::const_buffer{},
@@ -289,7 +288,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(use_future, Session, both)
     auto report = p.session.close()(asio::use_future);
     p.peer().close();
     p.run();
-    BOOST_TEST(end.get() == 0U); // the coroutine face's operations tell FIN as 0 with any token
+    BOOST_TEST(end.get() == 0U);  // the coroutine face's operations tell FIN as 0 with any token
     BOOST_TEST(report.get().clean());
 }
 
@@ -328,7 +327,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(coroutines_of_every_shape, Session, both)
 
         p.peer().shutdown_write();
         auto const end = co_await p.session.read_some(b)(asio::as_tuple(asio::use_awaitable));
-        BOOST_TEST(!std::get<0>(end)); // FIN is the value 0 on this face
+        BOOST_TEST(!std::get<0>(end));  // FIN is the value 0 on this face
         BOOST_TEST(std::get<1>(end) == 0U);
         auto const asio_end = co_await p.session.async_read_some(b, asio::as_tuple(asio::use_awaitable));
         BOOST_TEST((std::get<0>(asio_end) == error::eof));
@@ -381,7 +380,8 @@ BOOST_AUTO_TEST_CASE(a_concrete_executor_in_its_own_awaitable)
         BOOST_TEST(size == 9U);
         co_await p.session.write(asio::buffer("answer", 6));
         BOOST_TEST(p.peer().recv_exactly(6) == "answer");
-        auto const tuple = co_await p.session.write(asio::buffer("more", 4))(asio::as_tuple(asio::use_awaitable_t<executor_type>{}));
+        auto const tuple =
+            co_await p.session.write(asio::buffer("more", 4))(asio::as_tuple(asio::use_awaitable_t<executor_type>{}));
         BOOST_TEST(std::get<1>(tuple) == 4U);
         p.peer().recv_exactly(4);
         p.peer().shutdown_write();
@@ -443,19 +443,19 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(never_inside_the_initiating_function, Session, bot
     asio::post(p.context,
         [&]
         {
-            p.session.write(asio::buffer("x", 1))(check);            // the kernel takes it at once
+            p.session.write(asio::buffer("x", 1))(check);  // the kernel takes it at once
             p.session.async_write_some(asio::buffer("x", 1), check);
-            p.session.async_read_some(asio::mutable_buffer{}, check); // nothing to do
-            p.session.read_some(asio::mutable_buffer{})(check);       // refused
-            p.session.read_some(asio::buffer(buffer))(check);         // there is data
-            p.session.read_some(asio::buffer(buffer))(check);         // a second read
+            p.session.async_read_some(asio::mutable_buffer{}, check);  // nothing to do
+            p.session.read_some(asio::mutable_buffer{})(check);        // refused
+            p.session.read_some(asio::buffer(buffer))(check);          // there is data
+            p.session.read_some(asio::buffer(buffer))(check);          // a second read
             p.session.shutdown_send()(check);
-            p.session.write(asio::buffer("x", 1))(check);             // after the FIN
+            p.session.write(asio::buffer("x", 1))(check);  // after the FIN
             p.session.wait_peer_gone()(check);
-            p.session.wait_peer_gone()(check);                        // a second one
+            p.session.wait_peer_gone()(check);  // a second one
             p.session.delivered()(check);
             p.session.abort();
-            p.session.close()(check);                                 // it is closed
+            p.session.close()(check);  // it is closed
             p.session.delivered()(check);
             p.session.wait_peer_gone()(check);
             p.session.read_some(asio::buffer(buffer))(check);
@@ -502,10 +502,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(on_another_executor_when_the_session_is_gone, Sess
     std::optional<duet::close_reason> reason;
     {
         auto p = std::make_unique<pair_of<Session>>();
-        p->session.wait_peer_gone()(asio::bind_executor(other,
-            [&](error_code const&, duet::close_reason const told) { reason = told; }));
-        p->session.close()(asio::bind_executor(other,
-            [&](error_code const&, duet::close_report const& told) { report = told; }));
+        p->session.wait_peer_gone()(
+            asio::bind_executor(other, [&](error_code const&, duet::close_reason const told) { reason = told; }));
+        p->session.close()(
+            asio::bind_executor(other, [&](error_code const&, duet::close_report const& told) { report = told; }));
         asio::post(p->context, [&] { p->session.abort(); });
         p->run();
         BOOST_TEST(!report);
@@ -572,7 +572,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(on_a_strand, Session, both)
     auto session = std::make_unique<Session>(adopt<Session>(raw.client, strand));
     constexpr int rounds = 200;
     std::atomic<int> outside{0};
-    int count = 0; // no atomic: TSan watches
+    int count = 0;  // no atomic: TSan watches
     std::promise<void> done;
     std::array<char, 1> buffer{};
     std::function<void()> const next = [&]
@@ -607,8 +607,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(on_a_strand, Session, both)
     BOOST_TEST(count == 2 * rounds + 1);
 }
 
-namespace
-{
+namespace {
 
 // Counts what is allocated by it and not yet given back.
 template <typename T>
@@ -616,9 +615,7 @@ struct counting_allocator
 {
     using value_type = T;
 
-    counting_allocator(int* const allocated_, int* const live_) noexcept : allocated{allocated_}, live{live_}
-    {
-    }
+    counting_allocator(int* const allocated_, int* const live_) noexcept : allocated{allocated_}, live{live_} {}
 
     template <typename U>
     counting_allocator(counting_allocator<U> const& other) noexcept : allocated{other.allocated}, live{other.live}
@@ -648,7 +645,7 @@ struct counting_allocator
     int* live;
 };
 
-} // namespace
+}  // namespace
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(with_the_allocator_they_are_bound_to, Session, both)
 {
@@ -658,7 +655,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(with_the_allocator_they_are_bound_to, Session, bot
     {
         pair_of<Session> p;
         std::array<char, 8> buffer{};
-        std::array<char, 256> const large{}; // does not fit into what is stored inside
+        std::array<char, 256> const large{};  // does not fit into what is stored inside
         int called = 0;
         auto const handler = [&called, large](error_code const&, std::size_t) { called += 1 + large[0]; };
         p.peer().send_all("hello");
@@ -666,7 +663,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(with_the_allocator_they_are_bound_to, Session, bot
         BOOST_TEST(allocated > 0);
         p.run();
         BOOST_TEST(called == 1);
-        BOOST_TEST(live == 0); // given back before the handler was called, or with it
+        BOOST_TEST(live == 0);  // given back before the handler was called, or with it
         // Given back also when it is never called.
         p.session.async_read_some(asio::buffer(buffer), asio::bind_allocator(allocator, handler));
         BOOST_TEST(live > 0);
@@ -714,7 +711,8 @@ BOOST_AUTO_TEST_CASE(a_handler_that_throws)
         };
         BOOST_CHECK_THROW(run(p.context, talk()), std::runtime_error);
     }
-    p.session.write(asio::buffer("x", 1))([](error_code const&, std::size_t) { throw std::runtime_error{"out of run()"}; });
+    p.session.write(asio::buffer("x", 1))(
+        [](error_code const&, std::size_t) { throw std::runtime_error{"out of run()"}; });
     BOOST_CHECK_THROW(p.run(), std::runtime_error);
     std::size_t size = 0;
     p.session.write(asio::buffer("x", 1))([&](error_code const&, std::size_t const written) { size = written; });

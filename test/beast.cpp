@@ -36,8 +36,7 @@ namespace http = beast::http;
 namespace websocket = beast::websocket;
 using duet::error_code;
 
-namespace
-{
+namespace {
 
 raw_address address_for(std::type_identity<duet::session>)
 {
@@ -47,7 +46,8 @@ raw_address address_for(std::type_identity<duet::session>)
 raw_address address_for(std::type_identity<duet::unix_session>)
 {
     static int count = 0;
-    return raw_address::local(std::string{'\0'} + "duet-beast-" + std::to_string(::getpid()) + '-' + std::to_string(++count));
+    return raw_address::local(
+        std::string{'\0'} + "duet-beast-" + std::to_string(::getpid()) + '-' + std::to_string(++count));
 }
 
 template <typename Session>
@@ -97,7 +97,7 @@ parsed answer_of(std::string const& text, bool const resets = false)
         });
 }
 
-} // namespace
+}  // namespace
 
 BOOST_AUTO_TEST_SUITE(over_http)
 
@@ -119,9 +119,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(question_and_answer, Session, both)
                 question.keep_alive(round < 2);
                 question.prepare_payload();
                 auto const ask = [&]() -> asio::awaitable<void>
-                {
-                    co_await http::async_write(client, question, asio::use_awaitable);
-                };
+                { co_await http::async_write(client, question, asio::use_awaitable); };
                 started<void> asking{executor, ask()};
 
                 http::request<http::string_body> asked;
@@ -178,7 +176,8 @@ BOOST_AUTO_TEST_CASE(p17_a_body_that_ends_with_the_connection)
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(p38_a_message_that_is_cut, Session, both)
 {
-    BOOST_TEST((answer_of<Session>("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello").code == http::error::partial_message));
+    BOOST_TEST((
+        answer_of<Session>("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello").code == http::error::partial_message));
     BOOST_TEST((answer_of<Session>("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").code ==
                 http::error::partial_message));
     BOOST_TEST((answer_of<Session>("HTTP/1.1 200 OK\r\nContent-Le").code == http::error::partial_message));
@@ -193,7 +192,8 @@ BOOST_AUTO_TEST_CASE(p01_curl_gets_its_answer)
     std::optional<child_process> curl;
     try
     {
-        curl.emplace(std::vector<std::string>{"curl", "-s", "-S", "--noproxy", "*", "--data-binary", "@-", "-H", "Expect:", url});
+        curl.emplace(std::vector<std::string>{
+            "curl", "-s", "-S", "--noproxy", "*", "--data-binary", "@-", "-H", "Expect:", url});
     }
     catch (std::system_error const& failure)
     {
@@ -227,16 +227,15 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(over_websocket)
 
-namespace
-{
+namespace {
 
 template <typename Session>
 struct dialogue
 {
     explicit dialogue(asio::any_io_executor const& executor, duet::session_options const& options = {})
-        : raw{connected<Session>()},
-          client{adopt<Session>(raw.client, executor, options)},
-          server{adopt<Session>(raw.server, executor, options)}
+        : raw{connected<Session>()}, client{adopt<Session>(raw.client, executor, options)}, server{adopt<Session>(
+                                                                                                raw.server, executor,
+                                                                                                options)}
     {
     }
 
@@ -274,7 +273,7 @@ asio::awaitable<void> close(Stream& stream)
     co_await stream.async_close(websocket::close_code::normal, asio::use_awaitable);
 }
 
-} // namespace
+}  // namespace
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(messages_and_the_closing_handshake, Session, both)
 {
@@ -355,7 +354,7 @@ BOOST_AUTO_TEST_CASE(p30_a_peer_that_does_not_end_the_connection)
             co_await accepting.result();
             started<void> closing{executor, close(server)};
             co_await settle();
-            std::string const goodbye{"\x88\x80\x00\x00\x00\x00", 6}; // a masked close frame, and no FIN
+            std::string const goodbye{"\x88\x80\x00\x00\x00\x00", 6};  // a masked close frame, and no FIN
             raw.server.send_all(goodbye);
             co_await expect_error(closing.result(), duet::condition::timed_out);
             BOOST_TEST((server.next_layer().close_reason() == duet::close_reason::timed_out));

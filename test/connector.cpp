@@ -671,6 +671,7 @@ void cancel_in(phase which, int type)
                                          : "";
             BOOST_TEST(attempts_of(error) == told);
             scene.wake_the_deaf();
+            co_await settle();
             // No work is left: run() would wait for it.
         });
 }

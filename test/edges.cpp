@@ -1,7 +1,7 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-// The edges: FIN and data in one event of the reactor, resets behind data, urgent data, descriptors that are used again,
-// signals, and what a session asks the kernel for.
+// The edges: FIN and data in one event of the reactor, resets behind data, urgent data, descriptors that are used
+// again, signals, and what a session asks the kernel for.
 
 #define BOOST_TEST_MODULE edges
 #include <duet/session.hpp>
@@ -37,10 +37,10 @@ using namespace duet_test;
 using namespace std::chrono_literals;
 namespace error = boost::asio::error;
 
-// ---- What is asked of the kernel: calls of this program that pass by here on their way to the C library. -------------
+// ---- What is asked of the kernel: calls of this program that pass by here on their way to the C library.
+// -------------
 
-namespace
-{
+namespace {
 
 struct socket_call
 {
@@ -96,7 +96,7 @@ Function* next_in_line(char const* const name)
     return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
 }
 
-} // namespace
+}  // namespace
 
 extern "C" int shutdown(int const fd, int const how) noexcept
 {
@@ -105,7 +105,8 @@ extern "C" int shutdown(int const fd, int const how) noexcept
     return next(fd, how);
 }
 
-extern "C" int setsockopt(int const fd, int const level, int const name, void const* const value, socklen_t const size) noexcept
+extern "C" int setsockopt(
+    int const fd, int const level, int const name, void const* const value, socklen_t const size) noexcept
 {
     static auto* const next = next_in_line<int(int, int, int, void const*, socklen_t)>("setsockopt");
     if (level == SOL_SOCKET)
@@ -113,7 +114,8 @@ extern "C" int setsockopt(int const fd, int const level, int const name, void co
     return next(fd, level, name, value, size);
 }
 
-extern "C" int getsockopt(int const fd, int const level, int const name, void* const value, socklen_t* const size) noexcept
+extern "C" int getsockopt(
+    int const fd, int const level, int const name, void* const value, socklen_t* const size) noexcept
 {
     static auto* const next = next_in_line<int(int, int, int, void*, socklen_t*)>("getsockopt");
     if (level == SOL_SOCKET)
@@ -135,22 +137,18 @@ extern "C" ssize_t sendmsg(int const fd, msghdr const* const message, int const 
     return next(fd, message, flags);
 }
 
-namespace
-{
+namespace {
 
 // A session, and a raw peer that does what the test says.
 struct pair_of
 {
     explicit pair_of(asio::any_io_executor const& executor, duet::session_options const& options = {},
-                     raw_address const& at = raw_address::v4(0))
+        raw_address const& at = raw_address::v4(0))
         : raw{connected_pair(at)}, session{adopt(raw.client, executor, options)}
     {
     }
 
-    raw_socket& peer()
-    {
-        return raw.server;
-    }
+    raw_socket& peer() { return raw.server; }
 
     raw_pair raw;
     duet::session session;
@@ -204,9 +202,9 @@ std::size_t drain(asio::io_context& context, std::size_t const limit = 1000)
 
 constexpr int repeats = 1000 / sanitizer_factor;
 
-} // namespace
+}  // namespace
 
-BOOST_AUTO_TEST_SUITE(data_and_fin_in_one_edge) // P39
+BOOST_AUTO_TEST_SUITE(data_and_fin_in_one_edge)  // P39
 
 BOOST_AUTO_TEST_CASE(p39_before_the_read)
 {
@@ -353,7 +351,7 @@ BOOST_AUTO_TEST_CASE(fin_with_nothing_before_it)
             p.peer().shutdown_write();
             bool const told = co_await waiting.result();
             BOOST_TEST(told);
-            BOOST_TEST((p.session.receive_state() == duet::receive_state::open)); // nothing was read
+            BOOST_TEST((p.session.receive_state() == duet::receive_state::open));  // nothing was read
             auto const end = co_await read(p.session);
             BOOST_TEST(end == "");
             auto const all = co_await read_all(p.session);
@@ -536,7 +534,7 @@ BOOST_AUTO_TEST_CASE(p07_idle_and_first_message)
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_AUTO_TEST_SUITE(busy_loops) // P21
+BOOST_AUTO_TEST_SUITE(busy_loops)  // P21
 
 BOOST_AUTO_TEST_CASE(p21_half_closed_and_then_reset)
 {
@@ -551,9 +549,9 @@ BOOST_AUTO_TEST_CASE(p21_half_closed_and_then_reset)
     p.peer().shutdown_write();
     p.session.read_some(asio::buffer(buffer))([&](duet::error_code const&, std::size_t) { ++ended; });
     BOOST_TEST(drain(context) < 100U);
-    BOOST_TEST(ended == 1); // the read, with the peer's FIN
+    BOOST_TEST(ended == 1);  // the read, with the peer's FIN
     for (int look = 0; look < 20; ++look)
-        BOOST_TEST(drain(context) == 0U); // half-closed, with input that stays ready: nothing runs
+        BOOST_TEST(drain(context) == 0U);  // half-closed, with input that stays ready: nothing runs
     p.peer().reset();
     BOOST_TEST(drain(context) < 100U);
     BOOST_TEST(ended == 3);
@@ -594,7 +592,8 @@ BOOST_AUTO_TEST_CASE(p21_urgent_data)
     for (int look = 0; look < 20; ++look)
         BOOST_TEST(drain(context) == 0U);
     BOOST_TEST(ended == 0);
-    // What is read is the stream without it. (An urgent byte that is unread when the next one comes is the kernel's data.)
+    // What is read is the stream without it. (An urgent byte that is unread when the next one comes is the kernel's
+    // data.)
     std::string text;
     auto const read_two = [&]
     {
@@ -633,16 +632,15 @@ BOOST_AUTO_TEST_CASE(p21_close_waits_without_turning)
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_AUTO_TEST_SUITE(descriptors) // P40
+BOOST_AUTO_TEST_SUITE(descriptors)  // P40
 
-namespace
-{
+namespace {
 
 enum class ending
 {
     abort,
     destroy,
-    close // the peer has closed: it ends at once
+    close  // the peer has closed: it ends at once
 };
 
 // A session with everything outstanding ends, and the next one gets its descriptor, before any handler has run.
@@ -666,7 +664,12 @@ void end_and_reuse(ending const how)
         s.write(asio::buffer(text))([&](duet::error_code const& code, std::size_t) { count(code); });
     else
         count(error::operation_aborted);
-    s.delivered()([&](duet::error_code const& code) { if (how != ending::close) count(code); });
+    s.delivered()(
+        [&](duet::error_code const& code)
+        {
+            if (how != ending::close)
+                count(code);
+        });
     s.wait_peer_gone()([&](duet::error_code const&, duet::close_reason) { ++ended; });
     drain(context);
     switch (how)
@@ -675,7 +678,7 @@ void end_and_reuse(ending const how)
         s.abort();
         break;
     case ending::destroy:
-        old->session = duet::session{std::move(s)}; // a handle may move meanwhile
+        old->session = duet::session{std::move(s)};  // a handle may move meanwhile
         old.reset();
         break;
     case ending::close:
@@ -735,7 +738,7 @@ void end_and_reuse(ending const how)
     BOOST_TEST(disturbed == 3);
 }
 
-} // namespace
+}  // namespace
 
 BOOST_AUTO_TEST_CASE(p40_the_next_session_gets_the_number)
 {
@@ -782,14 +785,14 @@ BOOST_AUTO_TEST_CASE(p14_p18_p33_p37_what_is_never_asked)
     BOOST_TEST((p.session.close_reason() == duet::close_reason::peer_reset));
 
     for (auto const& each : log.named("shutdown"))
-        BOOST_TEST(each.what == SHUT_WR); // P37
+        BOOST_TEST(each.what == SHUT_WR);  // P37
     for (auto const& each : log.named("getsockopt"))
-        BOOST_TEST(each.what != SO_ERROR); // P18
+        BOOST_TEST(each.what != SO_ERROR);  // P18
     for (auto const& each : log.named("setsockopt"))
-        BOOST_TEST(each.what != SO_LINGER); // P14
+        BOOST_TEST(each.what != SO_LINGER);  // P14
     BOOST_TEST(!log.named("send").empty());
     for (auto const& each : log.named("send"))
-        BOOST_TEST((each.what & MSG_NOSIGNAL) != 0); // P33
+        BOOST_TEST((each.what & MSG_NOSIGNAL) != 0);  // P33
 }
 
 BOOST_AUTO_TEST_CASE(p14_the_only_linger_is_abort_s_zero)
@@ -809,10 +812,9 @@ BOOST_AUTO_TEST_CASE(p14_the_only_linger_is_abort_s_zero)
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_AUTO_TEST_SUITE(signals) // P33
+BOOST_AUTO_TEST_SUITE(signals)  // P33
 
-namespace
-{
+namespace {
 
 // Every way of writing to a peer that is gone, until it was told.
 template <typename Session>
@@ -886,21 +888,22 @@ public:
     sigpipe_counted()
     {
         raised = 0;
-        struct sigaction action{};
+        struct sigaction action
+        {
+        };
         action.sa_handler = [](int) { ++raised; };
         ::sigaction(SIGPIPE, &action, &before_);
     }
 
-    ~sigpipe_counted()
-    {
-        ::sigaction(SIGPIPE, &before_, nullptr);
-    }
+    ~sigpipe_counted() { ::sigaction(SIGPIPE, &before_, nullptr); }
 
     sigpipe_counted(sigpipe_counted const&) = delete;
     sigpipe_counted& operator=(sigpipe_counted const&) = delete;
 
 private:
-    struct sigaction before_{};
+    struct sigaction before_
+    {
+    };
 };
 
 // This program once more, in a process of its own, with one of the tests that are disabled here.
@@ -908,7 +911,8 @@ exit_status run_alone(char const* const test)
 {
     std::array<char, 4096> path{};
     checked(::readlink("/proc/self/exe", path.data(), path.size() - 1), "readlink");
-    child_process child{{path.data(), std::string{"--run_test=signals/"} + test, "--catch_system_errors=no"}, child_errors::merged};
+    child_process child{
+        {path.data(), std::string{"--run_test=signals/"} + test, "--catch_system_errors=no"}, child_errors::merged};
     child.close_input();
     auto const said = child.read_rest();
     auto const status = child.wait();
@@ -916,7 +920,7 @@ exit_status run_alone(char const* const test)
     return status;
 }
 
-} // namespace
+}  // namespace
 
 BOOST_AUTO_TEST_CASE(p33_no_sigpipe_is_raised)
 {
@@ -924,7 +928,9 @@ BOOST_AUTO_TEST_CASE(p33_no_sigpipe_is_raised)
     write_to_the_departed_by_all_ways();
     BOOST_TEST(raised == 0);
     // The disposition is the program's own.
-    struct sigaction now{};
+    struct sigaction now
+    {
+    };
     ::sigaction(SIGPIPE, nullptr, &now);
     BOOST_TEST((now.sa_handler != SIG_IGN && now.sa_handler != SIG_DFL));
 }

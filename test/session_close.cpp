@@ -462,8 +462,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(P03_bytes_leaving_the_kernels_buffer_are_progress,
                 received all;
                 while (clock_type::now() - begin < 2 * limit)
                 {
-                    all.data += talk.peer.recv_some(2 * 1024).data;
-                    ::poll(nullptr, 0, 40);
+                    all.data += talk.peer.recv_some(4 * 1024).data;
+                    ::poll(nullptr, 0, 20 * sanitizer_factor);
                 }
                 auto const rest = read_all_and_close(talk.peer);
                 return received{all.data + rest.data, rest.error};

@@ -38,21 +38,14 @@ namespace ssl = asio::ssl;
 namespace error = boost::asio::error;
 using duet::error_code;
 
-namespace
-{
+namespace {
 
 // A network of our own, where it is to be had: then what was said is looked at, too.
 struct own_network
 {
-    own_network()
-    {
-        refusal = enter_private_network().refusal;
-    }
+    own_network() { refusal = enter_private_network().refusal; }
 
-    static bool entered()
-    {
-        return refusal.empty();
-    }
+    static bool entered() { return refusal.empty(); }
 
     static inline std::string refusal;
 };
@@ -66,8 +59,9 @@ struct credentials
         if (::mkdtemp(name.data()) == nullptr)
             throw_errno("mkdtemp");
         directory = name;
-        child_process request{{"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                                  "-keyout", key(), "-out", certificate(), "-subj", "/CN=localhost", "-days", "2"},
+        child_process request{
+            {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                key(), "-out", certificate(), "-subj", "/CN=localhost", "-days", "2"},
             child_errors::merged};
         request.close_input();
         auto const said = request.read_rest();
@@ -84,15 +78,9 @@ struct credentials
     credentials(credentials const&) = delete;
     credentials& operator=(credentials const&) = delete;
 
-    static std::string key()
-    {
-        return (directory / "key.pem").string();
-    }
+    static std::string key() { return (directory / "key.pem").string(); }
 
-    static std::string certificate()
-    {
-        return (directory / "certificate.pem").string();
-    }
+    static std::string certificate() { return (directory / "certificate.pem").string(); }
 
     static inline std::filesystem::path directory;
 };
@@ -123,7 +111,8 @@ struct version
 
 std::array<version, 2> const versions{{{"TLS 1.3", "-tls1_3"}, {"TLS 1.2", "-tls1_2"}}};
 
-// openssl s_client, to a port or to the path of a Unix-domain socket. It ends when the server does: its stdin stays open.
+// openssl s_client, to a port or to the path of a Unix-domain socket. It ends when the server does: its stdin stays
+// open.
 class s_client
 {
 public:
@@ -132,16 +121,13 @@ public:
     {
     }
 
-    child_process& process()
-    {
-        return process_;
-    }
+    child_process& process() { return process_; }
 
 private:
     static std::vector<std::string> command(std::vector<std::string> const& where, char const* const version_option)
     {
-        std::vector<std::string> result{"openssl", "s_client", version_option, "-msg", "-servername", "localhost", "-CAfile",
-            credentials::certificate(), "-verify_return_error"};
+        std::vector<std::string> result{"openssl", "s_client", version_option, "-msg", "-servername", "localhost",
+            "-CAfile", credentials::certificate(), "-verify_return_error"};
         result.insert(result.end(), where.begin(), where.end());
         return result;
     }
@@ -154,8 +140,8 @@ class s_server
 {
 public:
     explicit s_server(char const* const version_option)
-        : process_{{"openssl", "s_server", version_option, "-accept", "127.0.0.1:0", "-naccept", "1", "-rev", "-msg", "-key",
-                       credentials::key(), "-cert", credentials::certificate()},
+        : process_{{"openssl", "s_server", version_option, "-accept", "127.0.0.1:0", "-naccept", "1", "-rev", "-msg",
+                       "-key", credentials::key(), "-cert", credentials::certificate()},
               child_errors::merged}
     {
         std::string_view const marker = "ACCEPT ";
@@ -169,15 +155,9 @@ public:
         throw std::runtime_error{"openssl s_server does not listen"};
     }
 
-    std::uint16_t port() const
-    {
-        return port_;
-    }
+    std::uint16_t port() const { return port_; }
 
-    child_process& process()
-    {
-        return process_;
-    }
+    child_process& process() { return process_; }
 
 private:
     child_process process_;
@@ -220,7 +200,7 @@ asio::awaitable<void> serve(Tls& tls)
     BOOST_TEST(line == "question\n");
     std::string const answer = std::string(1'000'000, 'a') + "\nanswered\n";
     co_await asio::async_write(tls, asio::buffer(answer), asio::use_awaitable);
-    co_await tls.async_shutdown(asio::use_awaitable); // our close_notify, and then the peer's
+    co_await tls.async_shutdown(asio::use_awaitable);  // our close_notify, and then the peer's
     duet::close_report const report = co_await tls.next_layer().close();
     BOOST_TEST(report.clean(), to_string(report.reason));
 }
@@ -244,7 +224,7 @@ error_code handshake_with(Peer const& act)
         });
 }
 
-} // namespace
+}  // namespace
 
 BOOST_TEST_GLOBAL_FIXTURE(own_network);
 BOOST_TEST_GLOBAL_FIXTURE(credentials);
@@ -413,12 +393,12 @@ BOOST_AUTO_TEST_CASE(p17_a_reset_is_not_a_truncation)
             BOOST_TEST((code == duet::errc::aborted), code.message());
         });
     auto const said = client.process().read_rest();
-    BOOST_TEST(contains(said, "errno=104")); // ECONNRESET
+    BOOST_TEST(contains(said, "errno=104"));  // ECONNRESET
     BOOST_TEST(!shows_close_notify(said, "<<<"));
 }
 
-// What comes in plain text before the handshake is never taken for TLS data (CVE-2023-40217), and an end before it is no
-// end of anything.
+// What comes in plain text before the handshake is never taken for TLS data (CVE-2023-40217), and an end before it is
+// no end of anything.
 BOOST_AUTO_TEST_CASE(p35_no_handshake_with_plain_text)
 {
     auto const plain = handshake_with(

@@ -31,8 +31,7 @@ using namespace std::chrono_literals;
 namespace error = boost::asio::error;
 using unix_protocol = asio::local::stream_protocol;
 
-namespace
-{
+namespace {
 
 // A name in Linux's abstract space, which is nobody else's.
 std::string abstract_name()
@@ -59,10 +58,7 @@ public:
     temporary_directory(temporary_directory const&) = delete;
     temporary_directory& operator=(temporary_directory const&) = delete;
 
-    std::string file(std::string_view const name) const
-    {
-        return path_ + '/' + std::string{name};
-    }
+    std::string file(std::string_view const name) const { return path_ + '/' + std::string{name}; }
 
 private:
     std::string path_;
@@ -72,10 +68,9 @@ private:
 struct pair_of
 {
     explicit pair_of(asio::any_io_executor const& executor, duet::session_options const& options = {},
-                     std::string const& name = abstract_name())
+        std::string const& name = abstract_name())
         : raw{connected_pair(raw_address::local(name))},
-          session{adopt<duet::unix_session>(raw.client, executor, options)},
-          peer{raw.server}
+          session{adopt<duet::unix_session>(raw.client, executor, options)}, peer{raw.server}
     {
     }
 
@@ -129,12 +124,11 @@ asio::awaitable<void> deliver(duet::unix_session& session)
 
 constexpr std::size_t long_stream = 8U << 20U;
 
-} // namespace
+}  // namespace
 
 BOOST_AUTO_TEST_SUITE(a_whole_conversation)
 
-namespace
-{
+namespace {
 
 // The client asks, says FIN, and reads the answer and the server's FIN behind it.
 asio::awaitable<void> ask(duet::unix_session& session)
@@ -161,7 +155,7 @@ asio::awaitable<void> answer(duet::unix_session& session)
     BOOST_TEST((report.reason == duet::close_reason::clean), to_string(report.reason));
 }
 
-} // namespace
+}  // namespace
 
 BOOST_AUTO_TEST_CASE(between_two_sessions_over_a_socket_pair)
 {
@@ -172,7 +166,8 @@ BOOST_AUTO_TEST_CASE(between_two_sessions_over_a_socket_pair)
     asio::local::connect_pair(one, other);
     duet::unix_session client{std::move(one)};
     duet::unix_session server{std::move(other)};
-    BOOST_TEST(duet::stream_traits<duet::unix_session::stream_type>::describe(client.remote_endpoint()) == "unix:(unnamed)");
+    BOOST_TEST(
+        duet::stream_traits<duet::unix_session::stream_type>::describe(client.remote_endpoint()) == "unix:(unnamed)");
     run_all(context, {}, ask(client), answer(server));
     BOOST_TEST((client.state() == duet::session_state::closed));
     BOOST_TEST((server.state() == duet::session_state::closed));
@@ -191,7 +186,7 @@ BOOST_AUTO_TEST_CASE(by_path_and_by_abstract_name)
         BOOST_TEST(client.local_endpoint().path() == "");
         BOOST_TEST(server.local_endpoint().path() == name);
         run_all(context, {}, ask(client), answer(server));
-        BOOST_TEST(client.remote_endpoint().path() == name); // still known
+        BOOST_TEST(client.remote_endpoint().path() == name);  // still known
     }
 }
 
@@ -215,7 +210,7 @@ BOOST_AUTO_TEST_CASE(p04_8_mib_and_the_end_behind_them)
             auto const size = co_await writing.result();
             BOOST_TEST(size == long_stream);
             co_await finishing.result();
-            co_await p.session.shutdown_send(); // P13
+            co_await p.session.shutdown_send();  // P13
         });
 }
 
@@ -256,7 +251,7 @@ BOOST_AUTO_TEST_CASE(what_only_tcp_has)
         {
             auto const executor = co_await asio::this_coro::executor;
             duet::session_options options;
-            options.send_buffer_size = 32 * 1024; // this one it has
+            options.send_buffer_size = 32 * 1024;  // this one it has
             pair_of p{executor, options};
             duet::error_code code;
             auto const info = p.session.tcp_info(code);
@@ -265,7 +260,7 @@ BOOST_AUTO_TEST_CASE(what_only_tcp_has)
             int size = 0;
             socklen_t length = sizeof size;
             checked(::getsockopt(p.session.native_handle(), SOL_SOCKET, SO_SNDBUF, &size, &length), "SO_SNDBUF");
-            BOOST_TEST(size == 2 * options.send_buffer_size); // Linux doubles it
+            BOOST_TEST(size == 2 * options.send_buffer_size);  // Linux doubles it
             // A dead_peer timeout means nothing here, and does no harm.
             duet::deadlines limits;
             limits.dead_peer = 3s;
@@ -300,7 +295,7 @@ BOOST_AUTO_TEST_CASE(p01_close_discards_what_is_unread)
                     return result;
                 });
             BOOST_TEST(got.data == "answer");
-            BOOST_TEST(got.error == 0); // ECONNRESET is what unread input would have made of it
+            BOOST_TEST(got.error == 0);  // ECONNRESET is what unread input would have made of it
             auto const report = co_await closing.result();
             BOOST_TEST((report.reason == duet::close_reason::discarded_input), to_string(report.reason));
             BOOST_TEST(report.bytes_discarded == 6U);
@@ -381,9 +376,9 @@ BOOST_AUTO_TEST_CASE(p17_p20_a_peer_that_closes_with_unread_input)
             auto const text = co_await read(p.session);
             BOOST_TEST(text == "last words");
             co_await expect_error(read(p.session), duet::condition::reset);
-            co_await expect_error(read(p.session), duet::condition::reset); // the kernel says it once
+            co_await expect_error(read(p.session), duet::condition::reset);  // the kernel says it once
             co_await expect_error(write(p.session, "x"), duet::condition::reset);
-            co_await p.session.shutdown_send(); // P12
+            co_await p.session.shutdown_send();  // P12
             auto const report = co_await p.session.close();
             BOOST_TEST((report.reason == duet::close_reason::peer_reset));
         });
@@ -431,7 +426,7 @@ BOOST_AUTO_TEST_CASE(p43_close_tells_that_the_last_words_were_not_read)
             BOOST_TEST(!closing.done());
             p.peer.shutdown_write();
             co_await settle();
-            BOOST_TEST(!closing.done()); // both have finished, and something is unread
+            BOOST_TEST(!closing.done());  // both have finished, and something is unread
             p.peer.close();
             auto const report = co_await closing.result();
             BOOST_TEST((report.reason == duet::close_reason::peer_reset), to_string(report.reason));
@@ -445,7 +440,7 @@ BOOST_AUTO_TEST_CASE(delivered_is_read)
         {
             auto const executor = co_await asio::this_coro::executor;
             pair_of p{executor};
-            co_await p.session.delivered(); // nothing was written
+            co_await p.session.delivered();  // nothing was written
             co_await write(p.session, "0123456789");
             started<void> delivery{executor, deliver(p.session)};
             co_await settle();
@@ -478,7 +473,7 @@ BOOST_AUTO_TEST_CASE(p19_a_peer_that_closes_is_seen)
             BOOST_TEST(!gone.done());
             p.peer.close();
             auto const reason = co_await gone.result();
-            BOOST_TEST((reason == duet::close_reason::peer_reset), to_string(reason)); // it will not hear us any more
+            BOOST_TEST((reason == duet::close_reason::peer_reset), to_string(reason));  // it will not hear us any more
             auto const text = co_await read(p.session);
             BOOST_TEST(text == "unread");
         });
@@ -541,7 +536,7 @@ BOOST_AUTO_TEST_CASE(of_a_read_and_of_a_write)
             pair_of p{executor, with_deadlines(limits)};
             co_await expect_error(read(p.session), duet::errc::read_timed_out);
             p.peer.send_all("late");
-            auto const text = co_await read(p.session); // it stays usable
+            auto const text = co_await read(p.session);  // it stays usable
             BOOST_TEST(text == "late");
             co_await expect_error(write(p.session, std::string(long_stream, 'x')), duet::errc::write_timed_out);
             co_await expect_error(write(p.session, "x"), duet::errc::send_poisoned);

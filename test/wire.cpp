@@ -31,16 +31,12 @@ using namespace duet_test;
 using namespace std::chrono_literals;
 namespace error = boost::asio::error;
 
-namespace
-{
+namespace {
 
 // A connection whose client end becomes a session, on an io_context of its own.
 struct watched : observed
 {
-    duet::session make(duet::session_options const& options = {})
-    {
-        return adopt(c, context.get_executor(), options);
-    }
+    duet::session make(duet::session_options const& options = {}) { return adopt(c, context.get_executor(), options); }
 
     // Runs `body(session)` to its end. The session lives until the body destroys it, or has ended.
     template <typename Body>
@@ -56,10 +52,7 @@ struct watched : observed
     }
 
     // Nothing of the session is left in the kernel, whatever the peer does.
-    bool is_gone() const
-    {
-        return state_of_client() == std::optional<kernel_state>{};
-    }
+    bool is_gone() const { return state_of_client() == std::optional<kernel_state>{}; }
 
     void check_no_reset()
     {
@@ -132,7 +125,7 @@ asio::awaitable<duet::close_reason> peer_gone(duet::session& session)
 
 constexpr std::size_t long_stream = 8U << 20U;
 
-} // namespace
+}  // namespace
 
 // Every test in a network of its own: no segment and no counter is another test's.
 BOOST_FIXTURE_TEST_SUITE(segments_of_each_call, fresh_network)
@@ -171,7 +164,7 @@ BOOST_AUTO_TEST_CASE(p04_fin_stands_behind_the_last_byte_of_8_mib)
             co_await settle();
             started<void> finishing{executor, shut_down_send(s)};
             co_await settle();
-            BOOST_TEST(!writing.done()); // the peer reads nothing yet, so most of it waits in the session
+            BOOST_TEST(!writing.done());  // the peer reads nothing yet, so most of it waits in the session
             BOOST_TEST(!finishing.done());
             BOOST_TEST((s.send_state() == duet::send_state::finishing));
             BOOST_TEST(w.fins(side::client) == 0U);
@@ -251,7 +244,7 @@ BOOST_AUTO_TEST_CASE(p12_shutting_down_after_a_reset_says_nothing)
         [&](duet::session& s) -> asio::awaitable<void>
         {
             w.a.reset();
-            co_await s.shutdown_send(); // nobody is there to be told: no error
+            co_await s.shutdown_send();  // nobody is there to be told: no error
             co_await s.shutdown_send();
             co_await expect_error(read(s), duet::condition::reset);
             co_await s.shutdown_send();
@@ -271,7 +264,8 @@ BOOST_AUTO_TEST_CASE(p12_shutting_down_after_both_fins_says_nothing)
             auto const end = co_await read(s);
             BOOST_TEST(end == "");
             co_await s.shutdown_send();
-            co_await until([&] { return state_of(s.native_handle()) == kernel_state::closed; }, "both FINs are acknowledged");
+            co_await until(
+                [&] { return state_of(s.native_handle()) == kernel_state::closed; }, "both FINs are acknowledged");
             co_await s.shutdown_send();
             auto const report = co_await s.close();
             BOOST_TEST((report.reason == duet::close_reason::clean));
@@ -449,11 +443,11 @@ BOOST_AUTO_TEST_CASE(p37_the_receive_side_is_never_shut_down)
         {
             auto const executor = co_await asio::this_coro::executor;
             co_await s.shutdown_send();
-            BOOST_TEST(poll_text(s.native_handle()) == "OUT"); // RDHUP would be ours
+            BOOST_TEST(poll_text(s.native_handle()) == "OUT");  // RDHUP would be ours
             started<duet::close_report> closing{executor, close(s)};
             co_await settle();
             BOOST_TEST(poll_text(s.native_handle()) == "OUT");
-            w.a.send_all("late"); // answered with RST after shutdown(RDWR)
+            w.a.send_all("late");  // answered with RST after shutdown(RDWR)
             w.a.close();
             auto const report = co_await closing.result();
             BOOST_TEST((report.reason == duet::close_reason::discarded_input));
@@ -484,7 +478,7 @@ BOOST_AUTO_TEST_CASE(p14_no_socket_lingers)
             started<duet::close_report> closing{executor, close(s)};
             co_await settle();
             BOOST_TEST(!lingers(s));
-            w.a.close(); // with "abc" unread: RST
+            w.a.close();  // with "abc" unread: RST
             auto const report = co_await closing.result();
             BOOST_TEST((report.reason == duet::close_reason::peer_reset));
         });
@@ -494,14 +488,13 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_FIXTURE_TEST_SUITE(close_with_unread_input, fresh_network)
 
-namespace
-{
+namespace {
 
 struct courtesy
 {
     char const* name;
-    void (*before)(raw_socket&);      // what the peer does before we close
-    received (*after)(raw_socket&);   // and once we do, in a thread
+    void (*before)(raw_socket&);     // what the peer does before we close
+    received (*after)(raw_socket&);  // and once we do, in a thread
     char const* said;
 };
 
@@ -538,7 +531,7 @@ std::array<courtesy, 4> const courtesies{{
         nullptr},
 }};
 
-} // namespace
+}  // namespace
 
 BOOST_AUTO_TEST_CASE(p01_p02_close_says_no_rst)
 {
@@ -740,7 +733,7 @@ BOOST_AUTO_TEST_CASE(p19_a_reset_after_the_fin_is_seen_without_reading)
                     BOOST_TEST(end == "");
                 }
                 co_await settle();
-                BOOST_TEST(!gone.done()); // it may well be listening
+                BOOST_TEST(!gone.done());  // it may well be listening
                 w.a.reset();
                 auto const reason = co_await gone.result();
                 BOOST_TEST((reason == duet::close_reason::peer_reset));
@@ -878,7 +871,7 @@ BOOST_AUTO_TEST_CASE(a_fin_that_never_arrives_ends_by_the_deadline)
             auto const report = co_await s.close();
             BOOST_TEST((report.reason == duet::close_reason::timed_out));
             BOOST_TEST((report.error == duet::errc::close_timed_out));
-            BOOST_TEST(report.bytes_unacknowledged == 4U); // the bytes and the FIN
+            BOOST_TEST(report.bytes_unacknowledged == 4U);  // the bytes and the FIN
             co_await expect_error(read(s), duet::condition::timed_out);
         });
     BOOST_TEST(w.fins(side::client) == 1U);
@@ -949,13 +942,13 @@ BOOST_AUTO_TEST_CASE(p17_a_lost_reset_is_told_by_the_next_answer)
         });
 }
 
-namespace
-{
+namespace {
 
 // A session whose peer goes deaf and dumb, with a dead_peer timeout of 2 s.
 struct deserted
 {
-    explicit deserted(asio::io_context& context) : pair{connected_pair()}, session{adopt(pair.client, context.get_executor(), options())}
+    explicit deserted(asio::io_context& context)
+        : pair{connected_pair()}, session{adopt(pair.client, context.get_executor(), options())}
     {
     }
 
@@ -966,16 +959,13 @@ struct deserted
         return with_deadlines(limits);
     }
 
-    void desert()
-    {
-        drop_incoming(pair.server.fd(), loss::everything);
-    }
+    void desert() { drop_incoming(pair.server.fd(), loss::everything); }
 
     raw_pair pair;
     duet::session session;
 };
 
-} // namespace
+}  // namespace
 
 // Five sessions at once, since each takes its two seconds.
 BOOST_AUTO_TEST_CASE(p32_a_dead_peer_is_noticed)
@@ -999,12 +989,14 @@ BOOST_AUTO_TEST_CASE(p32_a_dead_peer_is_noticed)
         started<std::string> unacknowledged_read{executor, read(unacknowledged.session)};
         // FIN_WAIT2.
         co_await finished.session.shutdown_send();
-        co_await until([&] { return state_of(finished.session.native_handle()) == kernel_state::fin_wait2; }, "FIN_WAIT2");
+        co_await until(
+            [&] { return state_of(finished.session.native_handle()) == kernel_state::fin_wait2; }, "FIN_WAIT2");
         finished.desert();
         started<std::string> finished_read{executor, read(finished.session)};
         // CLOSE_WAIT: a read would see nothing but the FIN, again and again (P19).
         half_closed.pair.server.shutdown_write();
-        co_await until([&] { return state_of(half_closed.pair.server.fd()) == kernel_state::fin_wait2; }, "its FIN is acknowledged");
+        co_await until([&] { return state_of(half_closed.pair.server.fd()) == kernel_state::fin_wait2; },
+            "its FIN is acknowledged");
         auto const end = co_await read(half_closed.session);
         BOOST_TEST(end == "");
         half_closed.desert();
@@ -1104,10 +1096,10 @@ BOOST_AUTO_TEST_CASE(p03_p08_a_slow_reader_is_not_half_closed_for_too_long)
                         if (part.data.empty())
                             return result;
                         result += part.data.size();
-                        std::this_thread::sleep_for(50ms); // the pace of the reader
+                        std::this_thread::sleep_for(50ms);  // the pace of the reader
                     }
                 });
-            BOOST_TEST((std::chrono::steady_clock::now() - began > 1500ms)); // or the test shows nothing
+            BOOST_TEST((std::chrono::steady_clock::now() - began > 1500ms));  // or the test shows nothing
             BOOST_TEST(taken == text.size());
             w.a.close();
             auto const report = co_await s.close();
@@ -1150,7 +1142,7 @@ BOOST_AUTO_TEST_CASE(p30_a_peer_that_never_reads)
             co_await expect_error(writing.result(), duet::errc::close_timed_out);
             BOOST_TEST(w.is_gone());
         });
-    BOOST_TEST(w.fins(side::client) == 0U); // the stump must not look whole
+    BOOST_TEST(w.fins(side::client) == 0U);  // the stump must not look whole
     BOOST_TEST(w.said().has_rst(side::client));
 }
 

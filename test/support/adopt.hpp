@@ -12,14 +12,13 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-namespace duet_test
-{
+namespace duet_test {
 
 // Makes one end of a raw connection a session: the raw socket is closed here, its connection goes on in the session.
 // The ports of the raw socket stay known.
 template <typename Session = duet::session>
-Session adopt(raw_socket& socket, typename Session::executor_type const& executor,
-              duet::session_options const& options = {})
+Session adopt(
+    raw_socket& socket, typename Session::executor_type const& executor, duet::session_options const& options = {})
 {
     using stream_type = typename Session::stream_type;
     using protocol_type = typename stream_type::protocol_type;
@@ -41,6 +40,6 @@ Session adopt(raw_socket& socket, typename Session::executor_type const& executo
     return Session{std::move(stream), options};
 }
 
-} // namespace duet_test
+}  // namespace duet_test
 
 #endif
