@@ -49,7 +49,8 @@ asio::awaitable<void> answer(duet::session peer, std::chrono::milliseconds work,
             co_await peer.write(asio::buffer(reply));
             ++questions.answered;
             input.erase(0, size);
-        } while (input.find('\n') != std::string::npos);  // several in one segment
+        }
+        while (input.find('\n') != std::string::npos);  // several in one segment
     }
 }
 

@@ -24,8 +24,8 @@
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-asio::awaitable<duet::close_report> converse(asio::io_context& context, std::string host, std::string port,
-    std::string input)
+asio::awaitable<duet::close_report> converse(
+    asio::io_context& context, std::string host, std::string port, std::string input)
 {
     duet::connector connector{context, {.timeout = 5s, .session = {.deadlines = {.idle = 1min}}}};
     duet::session peer = co_await connector.connect(host, port);
@@ -50,7 +50,8 @@ asio::awaitable<duet::close_report> converse(asio::io_context& context, std::str
 int main(int argc, char** argv)
 try
 {
-    example::options const options{argc, argv, "Sends its arguments, or else its standard input, and prints the answer.",
+    example::options const options{argc, argv,
+        "Sends its arguments, or else its standard input, and prints the answer.",
         {{"host", "localhost", "the server"}, {"port", "7777", "its port"}}, "[WORD]..."};
     std::string input;
     for (auto const& word : options.arguments())

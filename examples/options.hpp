@@ -62,20 +62,11 @@ public:
         return result;
     }
 
-    bool flag(std::string_view name) const
-    {
-        return given_.contains(name);
-    }
+    bool flag(std::string_view name) const { return given_.contains(name); }
 
-    std::uint16_t port() const
-    {
-        return static_cast<std::uint16_t>(number("port"));
-    }
+    std::uint16_t port() const { return static_cast<std::uint16_t>(number("port")); }
 
-    std::vector<std::string> const& arguments() const
-    {
-        return arguments_;
-    }
+    std::vector<std::string> const& arguments() const { return arguments_; }
 
 private:
     using words_iterator = std::vector<std::string>::const_iterator;
@@ -104,7 +95,9 @@ private:
         if (!known->fallback.empty() && equals == std::string::npos && ++word == end)
             refuse("option '--" + name + "' needs a value");
 
-        auto const value = known->fallback.empty() ? "" : equals == std::string::npos ? *word : word->substr(equals + 1);
+        auto const value = known->fallback.empty()       ? ""
+                           : equals == std::string::npos ? *word
+                                                         : word->substr(equals + 1);
         std::uint32_t number = 0;
         bool const bad = parse(known->fallback, number) && !parse(value, number);
         if (bad || (name == "port" && number > std::numeric_limits<std::uint16_t>::max()))

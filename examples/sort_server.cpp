@@ -47,7 +47,8 @@ asio::awaitable<void> sort_lines(duet::session peer, std::size_t limit)
 int main(int argc, char** argv)
 try
 {
-    example::options const options{argc, argv, "Reads lines until the client half-closes, and answers with them sorted.",
+    example::options const options{argc, argv,
+        "Reads lines until the client half-closes, and answers with them sorted.",
         {{"port", "7777", "where to listen; 0 chooses a port"},
             {"limit", "16777216", "the most bytes to take from one client"}}};
 

@@ -33,8 +33,8 @@ asio::awaitable<void> echo(duet::unix_session peer)
     }
 }
 
-asio::awaitable<void> say(asio::io_context& context, asio::local::stream_protocol::endpoint server,
-    std::vector<std::string> lines)
+asio::awaitable<void> say(
+    asio::io_context& context, asio::local::stream_protocol::endpoint server, std::vector<std::string> lines)
 {
     duet::unix_connector connector{context, {.timeout = std::chrono::seconds{5}}};
     duet::unix_session peer = co_await connector.connect(server);
@@ -55,7 +55,8 @@ asio::awaitable<void> say(asio::io_context& context, asio::local::stream_protoco
 int main(int argc, char** argv)
 try
 {
-    example::options const options{argc, argv, "Sends lines to a server on a Unix-domain socket, and prints their echo.",
+    example::options const options{argc, argv,
+        "Sends lines to a server on a Unix-domain socket, and prints their echo.",
         {{"listen", "", "be the server"}, {"path", "unix_echo.sock", "where the socket is"}}, "[LINE]..."};
     asio::local::stream_protocol::endpoint const endpoint{options.text("path")};
     asio::io_context context;

@@ -1200,7 +1200,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(context_destroyed_under_every_kind_of_pending_oper
                         co_await duet_test::read(s);
                 };
                 asio::co_spawn(context,
-                    coroutine(adopt<Session>(pair->pair.server, context.get_executor(), stalling()), each, data, witness),
+                    coroutine(
+                        adopt<Session>(pair->pair.server, context.get_executor(), stalling()), each, data, witness),
                     [](std::exception_ptr) { BOOST_ERROR("the coroutine has ended"); });
                 for (int turn = 0; turn < 100; ++turn)
                     context.poll_one();

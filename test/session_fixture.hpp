@@ -107,10 +107,7 @@ struct outcome
     std::string text{};
     std::size_t bytes = 0;  // of the value, or of the error
 
-    bool ok() const noexcept
-    {
-        return !code;
-    }
+    bool ok() const noexcept { return !code; }
 };
 
 inline std::ostream& operator<<(std::ostream& out, outcome const& value)
@@ -271,7 +268,8 @@ private:
         else
         {
             static std::atomic<int> number = 0;
-            auto const name = std::string(1, '\0') + "duet-" + std::to_string(::getpid()) + '-' + std::to_string(++number);
+            auto const name =
+                std::string(1, '\0') + "duet-" + std::to_string(::getpid()) + '-' + std::to_string(++number);
             return connected_pair(raw_address::local(name), peer_options);
         }
     }
