@@ -36,7 +36,7 @@ def with_echo_server():
         client = talk(server.port, data=data)
         check_equal(client.finish(), data, "echo")
         check_report(client, "clean", len(data), len(data))
-    client = talk(server.port, "two", "words", data=b"ignored")
+    client = talk(server.port, "two", "words")  # its standard input is not read
     check_equal(client.finish(), b"two\nwords\n", "echo of the arguments")
     server.stop()
 

@@ -81,7 +81,16 @@ auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std
                                connection& target, detail::any_completion&& done)
         { target.start_read(kind::some, b, by, std::move(done)); };
         using operation = detail::operation<ref, detail::bytes_and_error, std::decay_t<decltype(start)>>;
-        auto const got = co_await operation{c, "read_until", start};
+        detail::bytes_and_error::type got;
+        try
+        {
+            got = co_await operation{c, "read_until", start};
+        }
+        catch (...)  // a coroutine that was cancelled in the meantime does not even begin to wait
+        {
+            buffer.resize(size);
+            throw;
+        }
         buffer.resize(size + got.size);
         received += got.size;
         if (!got.error)
@@ -114,7 +123,16 @@ auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t lim
                                connection& target, detail::any_completion&& done)
         { target.start_read(kind::some, b, by, std::move(done)); };
         using operation = detail::operation<ref, detail::bytes_and_error, std::decay_t<decltype(start)>>;
-        auto const got = co_await operation{c, "read_all", start};
+        detail::bytes_and_error::type got;
+        try
+        {
+            got = co_await operation{c, "read_all", start};
+        }
+        catch (...)  // a coroutine that was cancelled in the meantime does not even begin to wait
+        {
+            into.resize(size);
+            throw;
+        }
         into.resize(size + got.size);
         received += got.size;
         if (got.error == boost::asio::error::eof)
