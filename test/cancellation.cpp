@@ -12,8 +12,11 @@
 
 #include "session_fixture.hpp"
 
+#include <algorithm>
+#include <cstdlib>
 #include <future>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 
@@ -425,3 +428,93 @@ BOOST_AUTO_TEST_CASE(a_coroutine_is_cancelled_through_co_spawns_slot)
             BOOST_TEST(line.substr(0, size) == "begun abcdef\n");
         });
 }
+
+// ---- Memory that runs out
+// ------------------------------------------------------------------------------------------------
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
+
+namespace {
+
+// Which allocation is to fail; negative: none.
+long until_failure = -1;
+bool has_failed = false;
+
+bool fails_now()
+{
+    if (until_failure < 0 || until_failure-- > 0)
+        return false;
+    has_failed = true;
+    return true;
+}
+
+}  // namespace
+
+void* operator new(std::size_t size)
+{
+    if (void* const memory = fails_now() ? nullptr : std::malloc(size))
+        return memory;
+    throw std::bad_alloc{};
+}
+
+void operator delete(void* memory) noexcept
+{
+    std::free(memory);
+}
+
+void operator delete(void* memory, std::size_t) noexcept
+{
+    std::free(memory);
+}
+
+// Asio's own: for its operations and for coroutine frames.
+extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size)
+{
+    void* memory = nullptr;
+    if (!fails_now() && ::posix_memalign(&memory, std::max(alignment, sizeof(void*)), size) == 0)
+        return memory;
+    return nullptr;
+}
+
+// The n-th allocation fails. What then happens is Asio's rule: the exception comes out of run(), or out of the
+// coroutine, and what was being begun is destroyed. Nothing crashes, hangs or leaks.
+BOOST_AUTO_TEST_CASE(every_allocation_may_fail)
+{
+    for (long n = 0;; ++n)
+    {
+        BOOST_TEST_CONTEXT("allocation " << n)
+        {
+            no_leaked_descriptors const descriptors;
+            asio::io_context context;
+            auto pair = connected_pair(raw_address::v4(0), small_window);
+            auto const on_end = [](std::exception_ptr const&) {};
+            asio::co_spawn(
+                context, ask(adopt(pair.client, context.get_executor(), stalling({.close = 100ms}))), on_end);
+            asio::co_spawn(
+                context, answer(adopt(pair.server, context.get_executor(), stalling({.close = 100ms}))), on_end);
+            has_failed = false;
+            until_failure = n;
+            bool out = false;
+            while (!out)
+            {
+                try
+                {
+                    context.run_for(run_guard);
+                    out = true;
+                }
+                catch (std::bad_alloc const&)
+                {
+                }
+            }
+            until_failure = -1;
+            BOOST_TEST(context.stopped(), "it hangs");
+        }
+        if (!has_failed)
+        {
+            BOOST_TEST(n > 10);
+            break;
+        }
+    }
+}
+
+#endif

@@ -139,14 +139,38 @@ extern "C" ssize_t sendmsg(int const fd, msghdr const* const message, int const 
 
 namespace {
 
-// A session, and a raw peer that does what the test says.
+// One port for all the connections here: with thousands of them in TIME_WAIT, the kernel takes milliseconds to find
+// each listener another one.
+raw_listener& shared_listener()
+{
+    static raw_listener listener;
+    return listener;
+}
+
+raw_pair connected()
+{
+    auto client = raw_socket::start_connect(shared_listener().address());
+    auto server = shared_listener().accept();
+    client.wait_connected();
+    return {std::move(client), std::move(server)};
+}
+
+// A session, and a raw peer that does what the test says. It ends with RST, which leaves nothing in TIME_WAIT.
 struct pair_of
 {
-    explicit pair_of(asio::any_io_executor const& executor, duet::session_options const& options = {},
-        raw_address const& at = raw_address::v4(0))
-        : raw{connected_pair(at)}, session{adopt(raw.client, executor, options)}
+    explicit pair_of(asio::any_io_executor const& executor, duet::session_options const& options = {})
+        : raw{connected()}, session{adopt(raw.client, executor, options)}
     {
     }
+
+    ~pair_of()
+    {
+        if (session.valid())
+            session.abort();
+    }
+
+    pair_of(pair_of const&) = delete;
+    pair_of& operator=(pair_of const&) = delete;
 
     raw_socket& peer() { return raw.server; }
 
@@ -742,6 +766,7 @@ void end_and_reuse(ending const how)
 
 BOOST_AUTO_TEST_CASE(p40_the_next_session_gets_the_number)
 {
+    shared_listener();  // it stays
     no_leaked_descriptors const descriptors;
     for (int each = 0; each < 20; ++each)
     {

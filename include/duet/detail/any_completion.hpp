@@ -114,9 +114,11 @@ public:
 
     void operator()(boost::system::error_code error, std::size_t size)
     {
+        auto const* const table = std::exchange(functions_, nullptr);
+        if (!table)
+            return;  // it was abandoned: memory had run out, or its execution context is being destroyed
         if (slot_.is_connected())
             slot_.clear();
-        auto const* const table = std::exchange(functions_, nullptr);
         table->call(storage_, error, size);
     }
 

@@ -208,6 +208,7 @@ private:
     bool discarding_ = false;  // a wait for input to discard is under way
     bool finish_requested_ = false;
     bool first_message_met_ = false;
+    bool arming_ = false;
     read_kind read_kind_ = read_kind::some;
     int handles_ = 0;
     int references_ = 0;

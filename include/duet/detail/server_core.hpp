@@ -16,6 +16,7 @@
 #include <duet/detail/server_shard.hpp>
 
 #include <fcntl.h>
+#include <unistd.h>
 
 namespace duet {
 inline namespace v0 {
@@ -145,6 +146,19 @@ private:
         boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{context.get_executor()};
         std::thread thread;
 
+        worker() = default;
+        worker(worker const&) = delete;
+        worker& operator=(worker const&) = delete;
+
+        /// A server that could not be made whole: its threads so far end here.
+        ~worker()
+        {
+            if (!thread.joinable())
+                return;
+            context.stop();
+            thread.join();
+        }
+
         /// Reset the shard's sessions, give their handlers a second to end, and join.
         void end(state_ref const& state, shard_type& shard)
         {
@@ -180,7 +194,15 @@ private:
         if (copy < 0)
             throw session_error{{errno, boost::system::system_category()}, "dup",
                 acceptor_type::session_type::traits::describe(endpoint), 0};
-        return acceptor_type{context, inherited_descriptor{copy, {}}, acceptor_options_of(options)};
+        try
+        {
+            return acceptor_type{context, inherited_descriptor{copy, {}}, acceptor_options_of(options)};
+        }
+        catch (...)
+        {
+            ::close(copy);
+            throw;
+        }
     }
 
     static void abort_all(state_ref const& state)
@@ -194,7 +216,9 @@ private:
         using clock = std::chrono::steady_clock;
         for (auto const& shard : state->shards())
             boost::asio::post(shard->executor(), [state, each = shard.get()] { each->begin_drain(state); });
-        co_await state_type::wait_drained(state, clock::now() + timeout);
+        auto const now = clock::now();
+        bool const for_ever = timeout >= clock::time_point::max() - now;
+        co_await state_type::wait_drained(state, for_ever ? clock::time_point::max() : now + timeout);
         if (!state->drained())
         {
             abort_all(state);

@@ -123,7 +123,8 @@ private:
         {
             // Waiting before the accept leaves the client in the kernel's queue. The place itself is taken after it:
             // one held while no client comes would be missing on the other threads.
-            if (waits)
+            // A drain takes in who is queued all the same.
+            while (waits && !shard.draining_ && !state->has_place())
                 co_await wait_for_place(state, shard);
             std::optional<session_type> peer;
             bool exhausted = false;
@@ -162,16 +163,13 @@ private:
         }
     }
 
+    /// Wait until a place may be free, or a drain begins.
     static boost::asio::awaitable<void> wait_for_place(state_ref state, server_shard& shard)
     {
         // Told first, looked at again then: a place given back in between must not be missed.
-        while (!state->has_place())
-        {
-            shard.parked_ = true;
-            if (state->has_place() || (shard.draining_ && !shard.acceptor_.is_open() && shard.live_.empty()))
-                break;
+        shard.parked_ = true;
+        if (!state->has_place())
             co_await shard.pause(std::chrono::steady_clock::duration::max());
-        }
         shard.parked_ = false;
     }
 

@@ -48,6 +48,8 @@ auto connection<Stream>::bind(Function function)
 template <class Stream>
 void connection<Stream>::abandon() noexcept
 {
+    if (arming_)
+        return;  // no memory for a timer: arm() ends the connection in good order
     ref const keep{this};
     // Destroyed one by one at the end, when none is a member any more: each may destroy sessions, this one too.
     auto const read = std::move(read_done_);

@@ -58,7 +58,8 @@ typename connection<Stream>::time_point connection<Stream>::earliest() const noe
     auto result = std::min({read_by_, write_by_, poll_at_});
     if (life_.closing())
         return std::min({result, coarse_clock::after(std::max(close_since_, last_activity_), limits_.close),
-            coarse_clock::after(close_since_, limits_.close_total)});
+            coarse_clock::after(close_since_, limits_.close_total),
+            coarse_clock::after(looked_at_, limits_.close / 8)});
     result = std::min({result, first_message_by_, coarse_clock::after(last_activity_, limits_.idle)});
     if (life_.half_closed())
         result =
@@ -74,16 +75,19 @@ void connection<Stream>::arm(time_point when) noexcept
     try
     {
         timer_.expires_at(when);
+        arming_ = true;
         timer_.async_wait(bind(
             [](connection& self, error_code error)
             {
                 if (error != boost::asio::error::operation_aborted)
                     self.on_timer();
             }));
+        arming_ = false;
         timer_at_ = when;
     }
     catch (std::exception const&)
     {
+        arming_ = false;
         // No memory for a timer: without its deadlines a connection may hang for good, so it ends here.
         timer_at_ = time_point::max();
         latch(boost::asio::error::no_memory);
@@ -171,13 +175,14 @@ void connection<Stream>::check_close_deadlines(time_point now)
 {
     if (life_.released())
         return;
-    if (now < coarse_clock::after(close_since_, limits_.close_total))
-    {
-        if (now < coarse_clock::after(std::max(close_since_, last_activity_), limits_.close))
-            return;
-        if (is_draining(now))
-            return;
-    }
+    // Looked at in eighths of the deadline, so that progress stretches it by what it is and no more.
+    auto const left = traits::unacknowledged(stream_);
+    if (std::exchange(unacknowledged_, left) > left)
+        last_activity_ = now;
+    looked_at_ = now;
+    if (now < coarse_clock::after(close_since_, limits_.close_total) &&
+        now < coarse_clock::after(std::max(close_since_, last_activity_), limits_.close))
+        return;
     latch(errc::close_timed_out);
     execute(life_.apply(lifecycle_event::close_gave_up, close_reason::timed_out));
 }
