@@ -51,8 +51,9 @@ struct runner
             return;
         auto& target = self->served;
         boost::asio::co_spawn(self->context, target.drain(target.options().drain_timeout),
-            [self](std::exception_ptr, drain_report report)
+            [self](std::exception_ptr failure, drain_report report)
             {
+                self->failed = failure != nullptr;
                 self->ended = report;
                 // The sessions have ended; what else lives on the context must not keep the program.
                 self->context.stop();
@@ -64,6 +65,7 @@ struct runner
     boost::asio::signal_set signals;
     std::optional<drain_report> ended;
     bool draining = false;
+    bool failed = false;
 };
 
 }  // namespace detail
@@ -92,7 +94,7 @@ int run(boost::asio::io_context& context, basic_server<Protocol>& served)
     auto const failure = served.listener_failure();
     if (failure)
         std::fprintf(stderr, "duet: %s\n", session_end{{}, {}, failure}.what().c_str());
-    return report.aborted == 0 && !failure ? 0 : 1;
+    return report.aborted == 0 && !failure && !self->failed ? 0 : 1;
 }
 
 }  // namespace v0

@@ -11,6 +11,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -41,6 +42,7 @@ public:
     accept_queue(Executor const& executor, acceptor_options options)
         : listener_{executor}, pause_{executor}, options_{std::move(options)}
     {
+        options_.batch = std::max<std::size_t>(options_.batch, 1);
     }
 
     void listen(endpoint_type const& endpoint)
@@ -266,6 +268,7 @@ private:
 
     bool keep(int descriptor, endpoint_type const& remote) noexcept
     {
+        bool owned = false;  // by the stream
         try
         {
             stream_type stream{listener_.get_executor()};
@@ -277,6 +280,7 @@ private:
                 pause(error);
                 return false;
             }
+            owned = true;
             auto local = local_;
             if constexpr (traits::is_tcp)
             {
@@ -288,6 +292,8 @@ private:
         }
         catch (std::exception const&)
         {
+            if (!owned)
+                ::close(descriptor);
             pause(boost::asio::error::no_memory);
             return false;
         }
