@@ -159,7 +159,12 @@ raw_pair connected()
 struct pair_of
 {
     explicit pair_of(asio::any_io_executor const& executor, duet::session_options const& options = {})
-        : raw{connected()}, session{adopt(raw.client, executor, options)}
+        : pair_of{connected(), executor, options}
+    {
+    }
+
+    pair_of(raw_pair existing, asio::any_io_executor const& executor, duet::session_options const& options = {})
+        : raw{std::move(existing)}, session{adopt(raw.client, executor, options)}
     {
     }
 
@@ -696,6 +701,14 @@ void end_and_reuse(ending const how)
         });
     s.wait_peer_gone()([&](duet::error_code const&, duet::close_reason) { ++ended; });
     drain(context);
+    // The lowest free number goes to the next descriptor: the connections are there already, and no lower one is free.
+    std::vector<raw_pair> waiting;
+    for (int each = 0; each < 3; ++each)
+        waiting.push_back(connected());
+    std::vector<descriptor> plugs;
+    while (plugs.empty() || plugs.back().get() < number)
+        plugs.emplace_back(checked(::dup(shared_listener().fd()), "dup"));
+
     switch (how)
     {
     case ending::abort:
@@ -718,12 +731,11 @@ void end_and_reuse(ending const how)
         break;
     }
 
-    // The lowest free numbers go to the next sockets, the listener's included.
     std::vector<std::unique_ptr<pair_of>> later;
     bool reused = false;
-    for (int each = 0; each < 3; ++each)
+    for (auto& raw : waiting)
     {
-        later.push_back(std::make_unique<pair_of>(context.get_executor()));
+        later.push_back(std::make_unique<pair_of>(std::move(raw), context.get_executor()));
         reused = reused || later.back()->session.native_handle() == number;
     }
     BOOST_TEST(reused);

@@ -86,7 +86,7 @@ public:
             error_type failed{race->error(), target.describe(), race->reports()};
             race.reset();
             if (tries == retry.max_tries || failed.code() == condition::cancelled)
-                throw failed;
+                throw error_type{failed};
             // A coroutine that looks after its cancellation itself (throw_if_cancelled(false)) must not wait again.
             auto const cancellation = co_await boost::asio::this_coro::cancellation_state;
             bool interrupted = cancellation.cancelled() != boost::asio::cancellation_type::none;
