@@ -267,7 +267,7 @@ BOOST_AUTO_TEST_CASE(the_context_is_destroyed_while_a_look_up_runs)
 BOOST_AUTO_TEST_CASE(the_context_is_destroyed_while_a_look_up_ends)
 {
     gate entry;
-    int const turns = 300;
+    int const turns = 100;
     endpoints found;
     for (int turn = 0; turn < turns; ++turn)
     {
@@ -289,7 +289,7 @@ BOOST_AUTO_TEST_CASE(the_context_is_destroyed_while_a_look_up_ends)
 BOOST_AUTO_TEST_CASE(a_look_up_is_cancelled_while_it_ends)
 {
     gate entry;
-    int const turns = 300;
+    int const turns = 100;
     endpoints found;
     for (int turn = 0; turn < turns; ++turn)
     {
