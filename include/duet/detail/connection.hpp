@@ -18,6 +18,7 @@
 #include <duet/close_report.hpp>
 #include <duet/detail/any_completion.hpp>
 #include <duet/detail/coarse_clock.hpp>
+#include <duet/detail/connection_ref.hpp>
 #include <duet/detail/write_request.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
@@ -27,15 +28,6 @@
 namespace duet {
 inline namespace v0 {
 namespace detail {
-
-template <class Connection>
-class connection_ref;
-
-template <class Connection>
-class remote_control;
-
-template <class Connection, class Function>
-class stream_handler;
 
 /// The inside of a session: the stream, the state of both directions, the operations under way and the deadlines.
 ///
@@ -253,88 +245,6 @@ private:
     std::shared_ptr<remote_control<connection>> control_;
     endpoint_type local_;
     endpoint_type remote_;
-};
-
-/// A counted reference to a connection. Not atomic: see there.
-template <class Connection>
-class connection_ref
-{
-public:
-    connection_ref() noexcept = default;
-
-    explicit connection_ref(Connection* target) noexcept : target_{target} { ++target_->references_; }
-
-    connection_ref(connection_ref const& other) noexcept : target_{other.target_}
-    {
-        if (target_)
-            ++target_->references_;
-    }
-
-    connection_ref(connection_ref&& other) noexcept : target_{std::exchange(other.target_, nullptr)} {}
-
-    connection_ref& operator=(connection_ref other) noexcept
-    {
-        std::swap(target_, other.target_);
-        return *this;
-    }
-
-    ~connection_ref()
-    {
-        if (target_ && --target_->references_ == 0)
-            Connection::dispose(target_);
-    }
-
-    Connection* operator->() const noexcept { return target_; }
-
-    Connection& operator*() const noexcept { return *target_; }
-
-    explicit operator bool() const noexcept { return target_ != nullptr; }
-
-    Connection* get() const noexcept { return target_; }
-
-private:
-    Connection* target_ = nullptr;
-};
-
-/// A handler for an operation of the stream's or the timer's. It keeps the connection alive until it was called; when
-/// it is destroyed instead, it will never be.
-template <class Connection, class Function>
-class stream_handler
-{
-public:
-    stream_handler(connection_ref<Connection> self, Function function) noexcept
-        : self_{std::move(self)}, function_{function}
-    {
-    }
-
-    stream_handler(stream_handler&&) noexcept = default;
-
-    ~stream_handler()
-    {
-        if (self_)
-            self_->abandon();
-    }
-
-    template <class... Arguments>
-    void operator()(Arguments... arguments)
-    {
-        auto const self = std::move(self_);
-        function_(*self, arguments...);
-    }
-
-private:
-    connection_ref<Connection> self_;
-    Function function_;
-};
-
-/// What another thread may hold of a session: the executor to post to, and the connection while there is one. The
-/// pointer is read and written on that executor alone.
-template <class Connection>
-class remote_control
-{
-public:
-    typename Connection::executor_type executor;
-    Connection* target;
 };
 
 }  // namespace detail
