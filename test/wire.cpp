@@ -412,11 +412,11 @@ BOOST_AUTO_TEST_CASE(p05_destruction_while_a_write_waits_says_no_fin)
 {
     watched w;
     std::string const text(1024 * 1024, 'x');
+    bool waits = false;  // the last handler is called when the body has ended
     w.play(
         [&](duet::session& s) -> asio::awaitable<void>
         {
             // What is written in parts leaves whole messages behind it; this one is missing altogether.
-            bool waits = false;
             while (!waits)
             {
                 waits = true;
@@ -1104,9 +1104,8 @@ BOOST_AUTO_TEST_CASE(p03_p08_a_slow_reader_is_not_half_closed_for_too_long)
                     for (;;)
                     {
                         auto const part = w.a.recv_some(24 * 1024);
-                        BOOST_TEST(part.error == 0);
                         if (part.data.empty())
-                            return result;
+                            return result;  // the end, or a failure: then it is not all
                         result += part.data.size();
                         std::this_thread::sleep_for(50ms);  // the pace of the reader
                     }
