@@ -15,10 +15,11 @@
 namespace duet {
 inline namespace v0 {
 
-/// The system has no descriptor, memory or buffer for another connection; the acceptor waits and tries again.
+/// The system has no descriptor, memory or buffer for another connection, or refuses to accept for another reason that
+/// is none of a single connection's; the acceptor waits and tries again.
 struct accept_failure
 {
-    boost::system::error_code error;                  ///< EMFILE, ENFILE, ENOBUFS or ENOMEM
+    boost::system::error_code error;                  ///< EMFILE, ENFILE, ENOBUFS, ENOMEM, ...
     std::chrono::steady_clock::duration next_try_in;  ///< 5 ms, doubling up to 1 s
     std::uint64_t failures_in_a_row;
 };

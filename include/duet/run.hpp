@@ -75,7 +75,8 @@ struct runner
 /// are its own; other handlers on `context` run as usual.
 ///
 /// Returns 0 when every session finished by itself, 1 when some were reset or a listener failed. An exception that
-/// leaves a handler of the context leaves this function too.
+/// leaves a handler of the context leaves this function too, but for std::bad_alloc: what was being begun is then gone,
+/// and the server goes on.
 template <class Protocol>
 int run(boost::asio::io_context& context, basic_server<Protocol>& served)
 {
@@ -85,7 +86,7 @@ int run(boost::asio::io_context& context, basic_server<Protocol>& served)
     while (!self->ended)
     {
         context.restart();
-        context.run();
+        detail::run_on(context);
     }
     served.on_listener_failure({});
     self->signals.cancel();

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -398,8 +399,15 @@ private:
             }
             else
             {
-                std::vector<boost::asio::const_buffer> const list{
-                    boost::asio::buffer_sequence_begin(buffers), boost::asio::buffer_sequence_end(buffers)};
+                std::vector<boost::asio::const_buffer> list;
+                try
+                {
+                    list.assign(boost::asio::buffer_sequence_begin(buffers), boost::asio::buffer_sequence_end(buffers));
+                }
+                catch (std::bad_alloc const&)
+                {
+                    return c.complete_now(std::move(done), boost::asio::error::no_memory);
+                }
                 c.start_write(list, whole, std::move(done));
             }
         };

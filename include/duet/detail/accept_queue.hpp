@@ -171,6 +171,8 @@ public:
 private:
     using listener_type = boost::asio::basic_socket_acceptor<Protocol, Executor>;
 
+    static constexpr std::uint64_t most_broken_in_a_row = 16;
+
     template <class Call>
     void attempt(char const* operation, endpoint_type const& endpoint, Call call)
     {
@@ -254,7 +256,11 @@ private:
             return false;
         case accept_error_class::connection:
             ++counters_.connection_failures;
-            return true;
+            // So many in a row are no matter of single connections any more.
+            if (++broken_in_a_row_ % most_broken_in_a_row != 0)
+                return true;
+            pause(error);
+            return false;
         case accept_error_class::resource:
             pause(error);
             return false;
@@ -298,6 +304,7 @@ private:
             return false;
         }
         ++counters_.accepted;
+        broken_in_a_row_ = 0;
         failures_ = 0;
         backoff_.reset();
         return true;
@@ -320,6 +327,7 @@ private:
     endpoint_type local_;
     std::deque<session_type> taken_;
     error_code failure_;  // of the listener itself
+    std::uint64_t broken_in_a_row_ = 0;
     std::uint64_t failures_ = 0;
     std::chrono::steady_clock::duration pausing_for_{};
     backoff backoff_{

@@ -36,6 +36,8 @@ namespace detail {
 ///
 /// A function here completes at most one handler directly, as its last act: a handler may start operations, destroy
 /// the session, or both. Handlers beyond the first are posted.
+///
+/// Where there is no memory to go on, the session ends: it is reset, and what is under way completes with no_memory.
 template <class Stream>
 class connection
 {
@@ -66,8 +68,8 @@ public:
     void start_delivered(any_completion&& done);
     void start_wait_peer_gone(any_completion&& done);
 
-    /// Complete with nothing done and no error.
-    void complete_now(any_completion&& done) { complete(std::move(done), {}, 0); }
+    /// Complete with nothing done.
+    void complete_now(any_completion&& done, error_code error = {}) { complete(std::move(done), error, 0); }
 
     void abort() noexcept;
     void cancel_all() noexcept;
@@ -172,7 +174,7 @@ private:
     void check_delivery();
     void issue_wait_peer_gone();
     void on_hang_up(error_code error);
-    void wait_in(std::vector<waiter>& waiters, any_completion&& done);
+    bool wait_in(std::vector<waiter>& waiters, any_completion& done) noexcept;
     void complete_all(std::vector<waiter>& waiters, error_code error);
 
     // Time (impl/connection_time.hpp)
@@ -190,6 +192,14 @@ private:
     void complete(any_completion&& done, error_code error, std::size_t size);
     void post(any_completion&& done, error_code error, std::size_t size);
 
+    // Memory that may run out
+    void out_of_memory() noexcept;
+
+    template <class Begin>
+    bool attempt(Begin begin) noexcept;
+
+    struct posted_completion;
+
     template <class Function>
     auto bind(Function function);
 
@@ -200,7 +210,7 @@ private:
     bool discarding_ = false;  // a wait for input to discard is under way
     bool finish_requested_ = false;
     bool first_message_met_ = false;
-    bool arming_ = false;
+    bool attempting_ = false;
     read_kind read_kind_ = read_kind::some;
     int handles_ = 0;
     int references_ = 0;

@@ -6,7 +6,7 @@
 #include <boost/asio/associator.hpp>
 #include <boost/asio/async_result.hpp>
 
-#include <optional>
+#include <exception>
 #include <type_traits>
 #include <utility>
 
@@ -73,15 +73,23 @@ public:
     Handler const& inner() const noexcept { return handler_; }
 
 private:
-    using failure_type =
-        std::conditional_t<is_awaiting_coroutine<Handler>::value, std::optional<session_error>, error_code>;
+    using failure_type = std::conditional_t<is_awaiting_coroutine<Handler>::value, std::exception_ptr, error_code>;
 
     failure_type failure_of(error_code error, std::size_t size)
     {
         if (!error || Outcome::is_value(error))
             return {};
         if constexpr (is_awaiting_coroutine<Handler>::value)
-            return session_error{error, name_, connection_->describe_peer(), size};
+        {
+            try
+            {
+                return std::make_exception_ptr(session_error{error, name_, connection_->describe_peer(), size});
+            }
+            catch (...)  // no memory to tell it: the coroutine gets that
+            {
+                return std::current_exception();
+            }
+        }
         else
             return error;
     }
@@ -89,7 +97,7 @@ private:
     static error_code tell(failure_type failure)
     {
         if constexpr (is_awaiting_coroutine<Handler>::value)
-            return failure ? thrown_failure::carry(std::move(*failure)) : error_code{};
+            return failure ? thrown_failure::carry(std::move(failure)) : error_code{};
         else
             return failure;
     }

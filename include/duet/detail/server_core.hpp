@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <new>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -62,6 +63,23 @@ inline acceptor listen_for(boost::asio::io_context& context, server_options cons
     return acceptor{context, tcp::endpoint{tcp::v4(), options.port}, accept_options};
 }
 
+/// Run, and go on when memory has run out: what was being begun is gone, and no more than that.
+inline void run_on(boost::asio::io_context& context)
+{
+    for (bool over = false; !over;)
+    {
+        try
+        {
+            context.run();
+            over = true;
+        }
+        catch (std::bad_alloc const&)
+        {
+            // Asio's way to tell that an operation could not begin.
+        }
+    }
+}
+
 /// The inside of a server: its shards, and the threads of those beyond the first.
 template <class Protocol>
 class server_core
@@ -73,22 +91,23 @@ public:
 
     server_core(boost::asio::io_context& context, acceptor_type first, server_options const& options,
         typename state_type::handler_type handler)
-        : state_{std::make_shared<state_type>(context.get_executor(), options, std::move(handler))}
+        // From here on it is destroyed in good order, also if the rest fails.
+        : server_core{std::make_shared<state_type>(context.get_executor(), options, std::move(handler))}
     {
         auto const threads = std::max<std::size_t>(options.threads, 1);
         auto const inherited = first.native_handle();
         auto const endpoint = first.local_endpoint();
-        state_->shards().push_back(std::make_unique<shard_type>(std::move(first)));
+        state_->shards().push_back(std::make_shared<shard_type>(std::move(first)));
         for (std::size_t i = 1; i < threads; ++i)
         {
             workers_.push_back(std::make_unique<worker>());
             state_->shards().push_back(
-                std::make_unique<shard_type>(listen_again(workers_.back()->context, inherited, endpoint, options)));
+                std::make_shared<shard_type>(listen_again(workers_.back()->context, inherited, endpoint, options)));
         }
         for (auto const& shard : state_->shards())
             shard->start(state_);
         for (auto const& each : workers_)
-            each->thread = std::thread{[context = &each->context] { context->run(); }};
+            each->thread = std::thread{[context = &each->context] { run_on(*context); }};
     }
 
     server_core(server_core const&) = delete;
@@ -97,9 +116,10 @@ public:
     ~server_core()
     {
         auto& shards = state_->shards();
-        shards.front()->abort(state_);
-        for (std::size_t i = 0; i < workers_.size(); ++i)
-            workers_[i]->end(state_, *shards[i + 1]);
+        if (!shards.empty())
+            shards.front()->abort(state_);
+        for (std::size_t i = 1; i < shards.size(); ++i)
+            workers_[i - 1]->end(state_, *shards[i]);
         // Their I/O objects before their contexts; the first shard's handlers may still hold the state.
         if (!shards.empty())
             shards.resize(1);
@@ -139,6 +159,8 @@ public:
 private:
     using state_ref = std::shared_ptr<state_type>;
 
+    explicit server_core(state_ref state) : state_{std::move(state)} {}
+
     /// A thread beyond the first, and its context.
     struct worker
     {
@@ -163,16 +185,17 @@ private:
         void end(state_ref const& state, shard_type& shard)
         {
             boost::asio::steady_timer grace{context};
-            boost::asio::post(context,
-                [&]
-                {
-                    shard.abort(state);
-                    shard.when_idle([&] { grace.cancel(); });
-                    grace.expires_after(std::chrono::seconds{1});
-                    grace.async_wait([this](error_code const&) { context.stop(); });
-                    if (shard.idle())
-                        grace.cancel();
-                });
+            auto const finish = [&]
+            {
+                shard.abort(state);
+                shard.when_idle([&] { grace.cancel(); });
+                grace.expires_after(std::chrono::seconds{1});
+                grace.async_wait([this](error_code const&) { context.stop(); });
+                if (shard.idle())
+                    grace.cancel();
+            };
+            if (!try_post(context.get_executor(), finish))
+                context.stop();
             work.reset();
             if (thread.joinable())
                 thread.join();

@@ -26,7 +26,7 @@ namespace detail {
 /// One thread's part of a server: a listener, the loop that accepts from it, and the sessions that live here. All of it
 /// on one executor, but for unpark().
 template <class Protocol>
-class server_shard
+class server_shard : public std::enable_shared_from_this<server_shard<Protocol>>
 {
 public:
     using state_type = server_state<Protocol>;
@@ -43,16 +43,12 @@ public:
 
     boost::asio::any_io_executor executor() const noexcept { return acceptor_.get_executor(); }
 
-    void start(state_ref state)
+    void start(state_ref const& state)
     {
-        boost::asio::co_spawn(executor(), accept_loop(state, *this),
-            [state, this](std::exception_ptr failure)
-            {
-                accepting_ = false;
-                if (failure)
-                    state->listener_failed(failure);
-                check_drained(state);
-            });
+        parked_ = false;
+        at_end ending{
+            this->weak_from_this(), state, [](server_shard& self, state_ref const& s) { self.loop_ended(s); }};
+        boost::asio::co_spawn(executor(), accept_loop(state, *this), std::move(ending));
     }
 
     /// Stop listening, serve what is queued, and ask every session to finish.
@@ -62,6 +58,8 @@ public:
             return;
         acceptor_.close();
         gate_.cancel();
+        if (!live_.empty())
+            tell_every_ = state->options().drain_spread / static_cast<std::int64_t>(live_.size());
         tell_sessions(state);
         check_drained(state);
     }
@@ -71,29 +69,27 @@ public:
     {
         begin_drain(state);
         teller_.cancel();
-        for (auto& live : live_)
-        {
-            if (std::exchange(live.aborted, true))
-                continue;
-            ++state->counts.drain_aborted;
-            live.session.abort();
-            // For a handler that waits for something else than its session.
-            boost::asio::post(executor(),
-                [state, this, id = live.id]
-                {
-                    for (auto& each : live_)
-                        if (each.id == id)
-                            return each.signal.emit(boost::asio::cancellation_type::terminal);
-                });
-        }
         aborting_ = true;
+        // Those that were aborted stand in front. Each may end, and leave the list, at once.
+        while (!live_.empty() && !live_.back().aborted)
+        {
+            auto const live = std::prev(live_.end());
+            live_.splice(live_.begin(), live_, live);
+            auto const id = live->id;
+            live->aborted = true;
+            ++state->counts.drain_aborted;
+            live->session.abort();
+            // For a handler that waits for something else than its session; behind what the session's end tells it.
+            if (!try_post(executor(), [state, this, id] { cancel(id); }))
+                cancel(id);
+        }
     }
 
     /// A place may be free again. Any thread.
     void unpark(state_ref state)
     {
         if (parked_.exchange(false))
-            boost::asio::post(executor(), [state = std::move(state), this] { gate_.cancel(); });
+            try_post(executor(), [state = std::move(state), this] { gate_.cancel(); });
     }
 
     /// Neither accepting nor serving any more.
@@ -111,12 +107,59 @@ private:
         std::uint64_t id;
         bool aborted = false;
         bool told = false;
+        bool served = false;  // to the end, whichever it was
         boost::asio::cancellation_signal signal{};
+    };
+
+    /// A coroutine's completion handler that tells its end by being destroyed. So no end is missed where memory runs
+    /// out: the coroutine is then destroyed in the middle, and its handler never called.
+    template <class Function>
+    class at_end
+    {
+    public:
+        at_end(std::weak_ptr<server_shard> shard, state_ref state, Function function)
+            : shard_{std::move(shard)}, state_{std::move(state)}, function_{std::move(function)}
+        {
+        }
+
+        at_end(at_end&&) noexcept = default;
+
+        ~at_end()
+        {
+            if (auto const shard = shard_.lock())
+                function_(*shard, state_);
+        }
+
+        void operator()(std::exception_ptr const&) const noexcept {}
+
+    private:
+        std::weak_ptr<server_shard> shard_;  // a thread's shard is gone before its context
+        state_ref state_;
+        Function function_;
     };
 
     using live_iterator = typename std::list<live_session>::iterator;
 
+    /// Until the listener is closed or fails, or memory runs out.
     static boost::asio::awaitable<void> accept_loop(state_ref state, server_shard& shard)
+    {
+        try
+        {
+            co_await accept_all(state, shard);
+            shard.accepting_ = false;
+        }
+        catch (std::bad_alloc const&)
+        {
+            // It begins again.
+        }
+        catch (...)
+        {
+            shard.accepting_ = false;
+            state->listener_failed(std::current_exception());
+        }
+    }
+
+    static boost::asio::awaitable<void> accept_all(state_ref state, server_shard& shard)
     {
         bool const waits = state->options().at_limit == limit_policy::wait;
         for (;;)
@@ -127,14 +170,9 @@ private:
             while (waits && !shard.draining_ && !state->has_place())
                 co_await wait_for_place(state, shard);
             std::optional<session_type> peer;
-            bool exhausted = false;
             try
             {
                 peer.emplace(co_await shard.acceptor_.accept());
-            }
-            catch (std::bad_alloc const&)
-            {
-                exhausted = true;
             }
             catch (session_error const& error)
             {
@@ -142,12 +180,6 @@ private:
                     throw;
             }
             shard.publish(*state);
-            if (exhausted)
-            {
-                ++state->counts.resource_failures;
-                co_await shard.pause(std::chrono::milliseconds{100});
-                continue;
-            }
             if (!peer)
                 co_return;
             bool place = state->acquire();
@@ -163,26 +195,51 @@ private:
         }
     }
 
-    /// Wait until a place may be free, or a drain begins.
+    /// Wait until a place may be free, or a drain begins. No longer than a second: where memory runs out, nobody tells.
     static boost::asio::awaitable<void> wait_for_place(state_ref state, server_shard& shard)
-    {
-        // Told first, looked at again then: a place given back in between must not be missed.
-        shard.parked_ = true;
-        if (!state->has_place())
-            co_await shard.pause(std::chrono::steady_clock::duration::max());
-        shard.parked_ = false;
-    }
-
-    /// Wait, until gate_ is cancelled at the latest.
-    boost::asio::awaitable<void> pause(std::chrono::steady_clock::duration time)
     {
         boost::asio::use_awaitable_t<> const token;
         error_code ignored;
-        if (time == time.max())
-            gate_.expires_at(std::chrono::steady_clock::time_point::max());
-        else
-            gate_.expires_after(time);
-        co_await gate_.async_wait(boost::asio::redirect_error(token, ignored));
+        // Told first, looked at again then: a place given back in between must not be missed.
+        shard.parked_ = true;
+        if (!state->has_place())
+        {
+            shard.gate_.expires_after(std::chrono::seconds{1});
+            co_await shard.gate_.async_wait(boost::asio::redirect_error(token, ignored));
+        }
+        shard.parked_ = false;
+    }
+
+    /// The loop that accepts is gone. If memory was what it lacked, it begins again in a while.
+    void loop_ended(state_ref const& state) noexcept
+    {
+        if (aborting_)
+            accepting_ = false;
+        if (!accepting_)
+            return check_drained(state);
+        ++state->counts.resource_failures;
+        try
+        {
+            gate_.expires_after(std::chrono::milliseconds{100});
+            gate_.async_wait(
+                [state, this](error_code const&)
+                {
+                    try
+                    {
+                        start(state);
+                    }
+                    catch (std::bad_alloc const&)
+                    {
+                        // Its end was told, and it is tried again.
+                    }
+                });
+        }
+        catch (std::exception const&)
+        {
+            accepting_ = false;
+            state->listener_failed(std::current_exception());
+            check_drained(state);
+        }
     }
 
     void shed(state_type& state, session_type& peer) noexcept
@@ -200,7 +257,8 @@ private:
         }
         catch (std::bad_alloc const&)
         {
-            return refuse(state, peer);
+            lost(state, peer);
+            return state->release();
         }
         auto const live = std::prev(live_.end());
         if (draining_)
@@ -208,33 +266,33 @@ private:
             live->told = true;
             live->session.request_finish();
         }
+        at_end ending{
+            this->weak_from_this(), state, [live](server_shard& self, state_ref const& s) { self.ended(s, live); }};
         try
         {
-            boost::asio::co_spawn(executor(), serve(state, live->session, std::move(peer)),
-                boost::asio::bind_cancellation_slot(
-                    live->signal.slot(), [state, this, live](std::exception_ptr) { ended(state, live); }));
+            boost::asio::co_spawn(executor(), serve(state, *live, std::move(peer)),
+                boost::asio::bind_cancellation_slot(live->signal.slot(), std::move(ending)));
         }
         catch (std::bad_alloc const&)
         {
-            refuse(state, live->session);
-            live_.erase(live);
-            return;
+            return;  // its end was told, or will be
         }
         if (aborting_)
             abort(state);
     }
 
-    /// No memory to serve this one: reset, so that it does not look answered.
-    void refuse(state_ref const& state, session_type& peer) noexcept
+    /// There was no memory to serve this one, or to serve it any further: reset, so that it does not look answered.
+    void lost(state_ref const& state, session_type& peer) noexcept
     {
         ++state->counts.resource_failures;
         ++state->counts.handler_failures;
         peer.abort();
-        state->release();
     }
 
-    void ended(state_ref const& state, live_iterator live)
+    void ended(state_ref const& state, live_iterator live) noexcept
     {
+        if (!live->served)
+            lost(state, live->session);
         if (draining_ && !live->aborted)
             ++state->counts.drain_finished;
         live_.erase(live);
@@ -242,10 +300,18 @@ private:
         check_drained(state);
     }
 
+    void cancel(std::uint64_t id)
+    {
+        for (auto& each : live_)
+            if (each.id == id)
+                return each.signal.emit(boost::asio::cancellation_type::terminal);
+    }
+
     /// One session: the handler's return is followed by close(), its exception by abort().
-    static boost::asio::awaitable<void> serve(state_ref state, session_type& keeper, session_type peer)
+    static boost::asio::awaitable<void> serve(state_ref state, live_session& live, session_type peer)
     {
         std::exception_ptr failure;
+        auto& keeper = live.session;
         try
         {
             co_await state->handler()(std::move(peer));
@@ -254,12 +320,20 @@ private:
         {
             failure = std::current_exception();
         }
-        // A drain that runs out of time cancels the handler; the end of the session is not the handler's.
-        co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
+        try
+        {
+            // A drain that runs out of time cancels the handler; the end of the session is not the handler's.
+            co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
+            if (!failure)
+                co_await keeper.close();
+        }
+        catch (...)
+        {
+            failure = std::current_exception();
+        }
         if (failure)
             keeper.abort();
-        else
-            co_await keeper.close();
+        live.served = true;
         auto const report = keeper.report();
         if (failure)
             ++state->counts.handler_failures;
@@ -272,12 +346,9 @@ private:
     }
 
     /// Ask the sessions to finish: all at once, or one after the other over drain_spread.
-    void tell_sessions(state_ref const& state)
+    void tell_sessions(state_ref const& state) noexcept
     {
-        auto const spread = state->options().drain_spread;
         auto const untold = [](live_session const& live) { return !live.told; };
-        if (tell_every_ == tell_every_.zero() && !live_.empty())
-            tell_every_ = spread / static_cast<std::int64_t>(live_.size());
         for (auto live = std::find_if(live_.begin(), live_.end(), untold); live != live_.end();
              live = std::find_if(live, live_.end(), untold))
         {
@@ -288,16 +359,24 @@ private:
         }
         if (std::none_of(live_.begin(), live_.end(), untold))
             return;
-        teller_.expires_after(tell_every_);
-        teller_.async_wait(
-            [state, this](error_code const& error)
-            {
-                if (!error)
-                    tell_sessions(state);
-            });
+        try
+        {
+            teller_.expires_after(tell_every_);
+            teller_.async_wait(
+                [state, this](error_code const& error)
+                {
+                    if (!error)
+                        tell_sessions(state);
+                });
+        }
+        catch (std::exception const&)  // no memory to spread it
+        {
+            tell_every_ = {};
+            tell_sessions(state);
+        }
     }
 
-    void check_drained(state_ref const& state)
+    void check_drained(state_ref const& state) noexcept
     {
         if (!draining_ || !idle() || std::exchange(drained_, true))
             return;

@@ -8,11 +8,13 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,21 @@ namespace detail {
 
 template <class Protocol>
 class server_shard;
+
+/// Post where no memory for it is no reason to fail. False: it was not posted.
+template <class Function>
+bool try_post(boost::asio::any_io_executor const& executor, Function function) noexcept
+{
+    try
+    {
+        boost::asio::post(executor, std::move(function));
+        return true;
+    }
+    catch (std::bad_alloc const&)
+    {
+        return false;
+    }
+}
 
 /// What the shards of a server share: the handler, the limit, the counters, and how far a drain has come.
 template <class Protocol>
@@ -46,7 +63,7 @@ public:
 
     boost::asio::any_io_executor const& executor() const noexcept { return executor_; }
 
-    std::vector<std::unique_ptr<shard_type>>& shards() noexcept { return shards_; }
+    std::vector<std::shared_ptr<shard_type>>& shards() noexcept { return shards_; }
 
     bool has_place() const noexcept { return options_.max_sessions == 0 || active_.load() < options_.max_sessions; }
 
@@ -73,25 +90,27 @@ public:
     }
 
     /// One shard has ended its last session of a drain. Any thread.
-    void shard_drained()
+    void shard_drained() noexcept
     {
-        if (++drained_shards_ == shards_.size())
-            boost::asio::post(executor_,
-                [self = this->shared_from_this()]
-                {
-                    self->drained_ = true;
-                    for (auto* const waiting : self->drain_waiters_)
-                        waiting->cancel();
-                });
+        if (++drained_shards_ < shards_.size())
+            return;
+        drained_ = true;
+        try_post(executor_,
+            [self = this->shared_from_this()]
+            {
+                for (auto* const waiting : self->drain_waiters_)
+                    waiting->cancel();
+            });
     }
 
-    /// Wait until the drain is done or the timer passes. On executor().
+    /// Wait until the drain is done or the time has come. On executor(). It looks every second: where memory runs out,
+    /// nobody tells.
     static boost::asio::awaitable<void> wait_drained(
         std::shared_ptr<server_state> self, std::chrono::steady_clock::time_point until)
     {
+        using clock = std::chrono::steady_clock;
         boost::asio::use_awaitable_t<> const token;
         boost::asio::steady_timer timer{self->executor_};
-        timer.expires_at(until);
         self->drain_waiters_.push_back(&timer);
         struct leave
         {
@@ -100,8 +119,9 @@ public:
             ~leave() { std::erase(state.drain_waiters_, timer); }
         } const guard{*self, &timer};
         error_code error;
-        while (!self->drained_ && std::chrono::steady_clock::now() < until)
+        for (auto now = clock::now(); !self->drained_ && now < until; now = clock::now())
         {
+            timer.expires_at(std::min(until, now + std::chrono::seconds{1}));
             co_await timer.async_wait(boost::asio::redirect_error(token, error));
             if (error && !self->drained_)
                 throw session_error{error, "drain", "", 0};
@@ -125,14 +145,14 @@ public:
 
     std::uint64_t active() const noexcept { return active_.load(); }
 
-    void listener_failed(std::exception_ptr failure)
+    void listener_failed(std::exception_ptr failure) noexcept
     {
         {
             std::lock_guard const lock{mutex_};
             if (!listener_failure_)
                 listener_failure_ = std::move(failure);
         }
-        boost::asio::post(executor_, [self = this->shared_from_this()] { self->tell_listener_failure(); });
+        try_post(executor_, [self = this->shared_from_this()] { self->tell_listener_failure(); });
     }
 
     /// On executor().
@@ -159,10 +179,10 @@ private:
     server_options options_;
     handler_type handler_;
     boost::asio::any_io_executor executor_;  // of the first shard
-    std::vector<std::unique_ptr<shard_type>> shards_;
+    std::vector<std::shared_ptr<shard_type>> shards_;
     std::atomic<std::size_t> active_{0};
     std::atomic<std::size_t> drained_shards_{0};
-    bool drained_ = false;                                   // on executor_
+    std::atomic<bool> drained_{false};
     std::vector<boost::asio::steady_timer*> drain_waiters_;  // on executor_
     std::function<void()> failure_hook_;                     // on executor_
     mutable std::mutex mutex_;

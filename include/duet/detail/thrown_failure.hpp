@@ -27,9 +27,9 @@ class thrown_failure final : public boost::system::error_category
 {
 public:
     /// The code that makes the coroutine which is resumed with it throw `failure`.
-    static error_code carry(session_error failure)
+    static error_code carry(std::exception_ptr failure) noexcept
     {
-        pending() = std::make_exception_ptr(std::move(failure));
+        pending() = std::move(failure);
         static thrown_failure const category;
         return {1, category};
     }

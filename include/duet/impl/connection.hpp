@@ -48,8 +48,8 @@ auto connection<Stream>::bind(Function function)
 template <class Stream>
 void connection<Stream>::abandon() noexcept
 {
-    if (arming_)
-        return;  // no memory for a timer: arm() ends the connection in good order
+    if (attempting_)
+        return;  // no memory for an operation: whoever attempts it ends the connection in good order
     ref const keep{this};
     // Destroyed one by one at the end, when none is a member any more: each may destroy sessions, this one too.
     auto const read = std::move(read_done_);
@@ -71,11 +71,73 @@ void connection<Stream>::complete(any_completion&& done, error_code error, std::
     done(error, size);
 }
 
+/// Whether an operation of the stream's, the timer's or the executor's could begin. What it throws says that there is
+/// no memory for it, and its handler was not called.
+template <class Stream>
+template <class Begin>
+bool connection<Stream>::attempt(Begin begin) noexcept
+{
+    bool begun = false;
+    attempting_ = true;
+    try
+    {
+        begin();
+        begun = true;
+    }
+    catch (std::exception const&)
+    {
+        // Said by the result.
+    }
+    attempting_ = false;
+    return begun;
+}
+
+/// Without its next operation or timer a connection may hang for good, so it ends here.
+template <class Stream>
+void connection<Stream>::out_of_memory() noexcept
+{
+    latch(boost::asio::error::no_memory);
+    abort();
+}
+
+/// A handler on its way through the executor's queue. When there is no memory for the way, it goes back to where it
+/// came from.
+template <class Stream>
+struct connection<Stream>::posted_completion
+{
+    posted_completion(ref target, any_completion& from, error_code e, std::size_t s) noexcept
+        : self{std::move(target)}, done{std::move(from)}, origin{&from}, error{e}, size{s}
+    {
+    }
+
+    posted_completion(posted_completion&&) noexcept = default;
+
+    ~posted_completion()
+    {
+        if (self && self->attempting_)
+            *origin = std::move(done);
+    }
+
+    void operator()() { done(error, size); }
+
+    ref self;
+    any_completion done;
+    any_completion* origin;
+    error_code error;
+    std::size_t size;
+};
+
+/// Complete a handler behind what is already queued. No handler is lost: without memory to queue it, it is called here
+/// and now.
 template <class Stream>
 void connection<Stream>::post(any_completion&& done, error_code error, std::size_t size)
 {
-    boost::asio::post(stream_.get_executor(),
-        [self = ref{this}, done = std::move(done), error, size]() mutable { done(error, size); });
+    ref const keep{this};
+    if (attempt([&] { boost::asio::post(stream_.get_executor(), posted_completion{keep, done, error, size}); }))
+        return;
+    auto refused = std::move(done);
+    inline_level const level;
+    refused(error, size);
 }
 
 template <class Stream>
@@ -85,12 +147,23 @@ void connection<Stream>::complete_all(std::vector<waiter>& waiters, error_code e
         post(std::move(waiting.done), error, 0);
 }
 
-/// Park a handler until complete_all(), or until it is cancelled.
+/// Park a handler until complete_all(), or until it is cancelled. False: no memory; the session has ended, and the
+/// handler is still the caller's.
 template <class Stream>
-void connection<Stream>::wait_in(std::vector<waiter>& waiters, any_completion&& done)
+bool connection<Stream>::wait_in(std::vector<waiter>& waiters, any_completion& done) noexcept
 {
-    waiters.push_back({++last_id_, std::move(done)});
-    waiters.back().done.on_cancel([this, id = last_id_](auto) { cancel_waiter(id); });
+    auto const park = [&]
+    {
+        done.on_cancel([this, id = ++last_id_](auto) { cancel_waiter(id); });
+        waiters.emplace_back();
+    };
+    if (!attempt(park))
+    {
+        out_of_memory();
+        return false;
+    }
+    waiters.back() = {last_id_, std::move(done)};
+    return true;
 }
 
 template <class Stream>

@@ -97,7 +97,8 @@ void connection<Stream>::start_close(any_completion&& done)
 {
     if (life_.released())
         return complete(std::move(done), {}, 0);
-    wait_in(closers_, std::move(done));
+    if (!wait_in(closers_, done))
+        return complete(std::move(done), {}, 0);
     if (life_.closing())
         return;  // it is under way: this caller waits for the same end
     close_since_ = last_activity_ = looked_at_ = coarse_clock::now();
@@ -145,8 +146,14 @@ void connection<Stream>::discard_input()
         fail_receive(error);
         return;
     }
-    discarding_ = true;
-    stream_.async_wait(Stream::wait_read, bind([](connection& self, error_code wait) { self.on_discardable(wait); }));
+    auto const wait = [this]
+    {
+        stream_.async_wait(
+            Stream::wait_read, bind([](connection& self, error_code failure) { self.on_discardable(failure); }));
+    };
+    discarding_ = attempt(wait);
+    if (!discarding_)
+        out_of_memory();
 }
 
 template <class Stream>
@@ -190,7 +197,8 @@ void connection<Stream>::start_delivered(any_completion&& done)
         return complete(std::move(done), errc::send_poisoned, 0);
     if (writes_.empty() && !traits::has_failed(stream_) && traits::unacknowledged(stream_) == 0)
         return complete(std::move(done), {}, 0);
-    wait_in(deliveries_, std::move(done));
+    if (!wait_in(deliveries_, done))
+        return complete(std::move(done), error_, 0);
     poll_delay_ = {};
     poll_delivery_soon();
 }
@@ -202,8 +210,9 @@ void connection<Stream>::start_wait_peer_gone(any_completion&& done)
         return complete(std::move(done), errc::wait_in_progress, 0);
     if (life_.released() || error_)
         return complete(std::move(done), {}, 0);
+    if (!attempt([&] { done.on_cancel([this](auto) { cancel_wait_peer_gone(); }); }))
+        return complete(std::move(done), boost::asio::error::no_memory, 0);
     gone_done_ = std::move(done);
-    gone_done_.on_cancel([this](auto) { cancel_wait_peer_gone(); });
     gone_cause_.clear();
     issue_wait_peer_gone();
 }
@@ -211,7 +220,15 @@ void connection<Stream>::start_wait_peer_gone(any_completion&& done)
 template <class Stream>
 void connection<Stream>::issue_wait_peer_gone()
 {
-    stream_.async_wait(Stream::wait_error, bind([](connection& self, error_code error) { self.on_hang_up(error); }));
+    auto const wait = [this] {
+        stream_.async_wait(
+            Stream::wait_error, bind([](connection& self, error_code error) { self.on_hang_up(error); }));
+    };
+    if (attempt(wait))
+        return;
+    ref const keep{this};
+    out_of_memory();
+    complete(std::move(gone_done_), {}, 0);
 }
 
 template <class Stream>
@@ -229,7 +246,11 @@ void connection<Stream>::on_hang_up(error_code)
         else if (reading_)
         {
             // Both FINs, or the pending read has met the failure and is about to tell it.
-            return boost::asio::post(stream_.get_executor(), bind([](connection& self) { self.on_hang_up({}); }));
+            auto const look_again = [this]
+            { boost::asio::post(stream_.get_executor(), bind([](connection& self) { self.on_hang_up({}); })); };
+            if (attempt(look_again))
+                return;
+            out_of_memory();
         }
     }
     auto done = std::move(gone_done_);

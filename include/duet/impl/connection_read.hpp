@@ -45,13 +45,14 @@ void connection<Stream>::start_read(
                 return complete(std::move(done), errc::draining, 0);
         }
     }
+    if (!attempt([&] { done.on_cancel([this](auto type) { cancel_read(type); }); }))
+        return complete(std::move(done), boost::asio::error::no_memory, 0);
     reading_ = true;
     read_kind_ = kind;
     read_buffer_ = buffer;
     read_size_ = 0;
     read_cause_.clear();
     read_done_ = std::move(done);
-    read_done_.on_cancel([this](auto type) { cancel_read(type); });
     read_by_ = by;
     if (by < timer_at_ || timer_at_ == time_point::max())
         arm(earliest());
@@ -61,11 +62,21 @@ void connection<Stream>::start_read(
 template <class Stream>
 void connection<Stream>::issue_read()
 {
-    if (read_kind_ == read_kind::wait)
-        stream_.async_wait(Stream::wait_read, bind([](connection& self, error_code error) { self.on_read(error, 0); }));
-    else
-        stream_.async_read_some(read_buffer_ + read_size_,
-            bind([](connection& self, error_code error, std::size_t size) { self.on_read(error, size); }));
+    auto const begin = [this]
+    {
+        if (read_kind_ == read_kind::wait)
+            stream_.async_wait(
+                Stream::wait_read, bind([](connection& self, error_code error) { self.on_read(error, 0); }));
+        else
+            stream_.async_read_some(read_buffer_ + read_size_,
+                bind([](connection& self, error_code error, std::size_t size) { self.on_read(error, size); }));
+    };
+    if (attempt(begin))
+        return;
+    ref const keep{this};
+    reading_ = false;
+    out_of_memory();
+    complete(std::move(read_done_), error_, read_size_);
 }
 
 template <class Stream>

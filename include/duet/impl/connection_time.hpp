@@ -72,27 +72,20 @@ void connection<Stream>::arm(time_point when) noexcept
 {
     if (when >= timer_at_ || life_.released())
         return;
-    try
+    auto const begin = [&]
     {
         timer_.expires_at(when);
-        arming_ = true;
         timer_.async_wait(bind(
             [](connection& self, error_code error)
             {
                 if (error != boost::asio::error::operation_aborted)
                     self.on_timer();
             }));
-        arming_ = false;
-        timer_at_ = when;
-    }
-    catch (std::exception const&)
-    {
-        arming_ = false;
-        // No memory for a timer: without its deadlines a connection may hang for good, so it ends here.
-        timer_at_ = time_point::max();
-        latch(boost::asio::error::no_memory);
-        abort();
-    }
+    };
+    bool const armed = attempt(begin);
+    timer_at_ = armed ? when : time_point::max();
+    if (!armed)
+        out_of_memory();
 }
 
 template <class Stream>

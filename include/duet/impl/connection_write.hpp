@@ -37,11 +37,19 @@ void connection<Stream>::start_write(
         if (error != boost::asio::error::would_block)
             return complete(std::move(done), error ? fail_send(error) : error, request.sent());
     }
-    request.own();
-    request.id = ++last_id_;
-    request.done = std::move(done);
-    request.done.on_cancel([this, id = last_id_](auto type) { cancel_write(id, type); });
-    writes_.push_back(std::move(request));
+    auto const queue = [&]
+    {
+        request.own();
+        request.id = ++last_id_;
+        done.on_cancel([this, id = last_id_](auto type) { cancel_write(id, type); });
+        writes_.push_back(std::move(request));
+    };
+    if (!attempt(queue))
+    {
+        out_of_memory();
+        return complete(std::move(done), error_, request.sent());
+    }
+    writes_.back().done = std::move(done);
     if (writes_.size() == 1)
         wait_writable();
 }
@@ -73,9 +81,15 @@ void connection<Stream>::wait_writable()
     write_by_ = limits_.write > limits_.write.zero() ? coarse_clock::after(coarse_clock::now(), limits_.write)
                                                      : time_point::max();
     arm(earliest());
-    if (std::exchange(writing_, true))
+    if (writing_ || life_.released())
         return;
-    stream_.async_wait(Stream::wait_write, bind([](connection& self, error_code error) { self.on_writable(error); }));
+    auto const wait = [this] {
+        stream_.async_wait(
+            Stream::wait_write, bind([](connection& self, error_code error) { self.on_writable(error); }));
+    };
+    writing_ = attempt(wait);
+    if (!writing_)
+        out_of_memory();
 }
 
 template <class Stream>
@@ -115,8 +129,9 @@ void connection<Stream>::pump_writes()
             fail_send(error);
             return;
         }
-        post(std::move(writes_.front().done), {}, writes_.front().sent());
+        auto written = std::move(writes_.front());
         writes_.pop_front();
+        post(std::move(written.done), {}, written.sent());
     }
     writes_flushed();
 }
@@ -156,10 +171,12 @@ void connection<Stream>::end_write(write_queue::iterator request, error_code cau
     ref const keep{this};
     bool const poisons = request->part_way() || life_.send() == send_state::finishing;
     bool const was_first = request == writes_.begin();
-    post(std::move(request->done), cause, request->sent());
+    auto const actions = poisons ? life_.apply(lifecycle_event::write_cut) : lifecycle_action::none;
+    auto ended = std::move(*request);
     writes_.erase(request);
+    post(std::move(ended.done), cause, ended.sent());
     if (poisons)
-        execute(life_.apply(lifecycle_event::write_cut));
+        execute(actions);
     else if (writes_.empty())
         writes_flushed();
     else if (was_first)
@@ -191,7 +208,8 @@ void connection<Stream>::start_shutdown_send(any_completion&& done)
         execute(life_.apply(lifecycle_event::writes_flushed));
     if (life_.send() != send_state::finishing)
         return complete(std::move(done), {}, 0);
-    wait_in(finishers_, std::move(done));
+    if (!wait_in(finishers_, done))
+        complete(std::move(done), error_, 0);
 }
 
 }  // namespace detail

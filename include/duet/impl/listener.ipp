@@ -34,20 +34,32 @@ DUET_DECL accept_error_class classify_accept_error(boost::system::error_code con
     case EWOULDBLOCK:
 #endif
         return accept_error_class::would_block;
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-        return accept_error_class::resource;
+    // What is already pending on the new connection is handed out here by Linux (accept(2)), and by a firewall.
+    case ECONNABORTED:
+    case ECONNRESET:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EPERM:
+    case EPROTO:
+    case ETIMEDOUT:
+#if defined(EHOSTDOWN)
+    case EHOSTDOWN:
+#endif
+#if defined(ENONET)
+    case ENONET:
+#endif
+        return accept_error_class::connection;
     case EBADF:
     case EFAULT:
     case EINVAL:
     case ENOTSOCK:
         return accept_error_class::fatal;
     default:
-        // Linux hands out here what is already pending on the new connection (accept(2): ECONNABORTED, EPROTO,
-        // ENETDOWN, EHOSTUNREACH, ...), and a firewall's EPERM.
-        return accept_error_class::connection;
+        // EMFILE, ENFILE, ENOBUFS, ENOMEM; and what nobody has thought of: it may last, so it is not tried at once.
+        return accept_error_class::resource;
     }
 }
 
