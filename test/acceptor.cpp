@@ -9,11 +9,15 @@
 
 #include "session_fixture.hpp"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/ip/address_v4.hpp>
 #include <boost/asio/ip/address_v6.hpp>
 
 #include <cerrno>
 #include <deque>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -33,6 +37,7 @@ namespace {
 /// What the next calls of accept4 are to fail with, and how many calls there were.
 std::deque<int> injected;
 int accept_calls = 0;
+std::chrono::steady_clock::time_point accept_called_at;
 
 tcp::endpoint const loopback{asio::ip::address_v4::loopback(), 0};
 
@@ -70,6 +75,7 @@ asio::awaitable<void> serve_one(duet::acceptor& listening, raw_socket& client, s
 extern "C" int accept4(int listener, ::sockaddr* address, ::socklen_t* size, int flags)
 {
     ++accept_calls;
+    accept_called_at = std::chrono::steady_clock::now();
     if (!injected.empty())
     {
         errno = injected.front();
@@ -195,6 +201,57 @@ BOOST_AUTO_TEST_CASE(p23_resource_errors_back_off_double_and_recover)
     }
     BOOST_TEST((told[0].error == condition::exhausted));
     BOOST_TEST(listening.counters().resource_failures == 4u);
+}
+
+// A firewall or a sandbox that refuses every accept: no loop may spin on it, and it is told.
+BOOST_AUTO_TEST_CASE(p23_an_error_that_stays_or_that_nobody_knows_backs_off)
+{
+    asio::io_context context;
+    std::vector<duet::accept_failure> told;
+    duet::acceptor_options options;
+    options.on_resource_failure = [&](duet::accept_failure const& failure) { told.push_back(failure); };
+    duet::acceptor listening{context, loopback, options};
+    auto client = raw_socket::connect(address_of(listening));
+    injected.assign(33, EPERM);
+    injected.push_back(ENOSYS);
+    run(context, serve_one(listening, client, "served in the end"));
+    BOOST_TEST(listening.counters().connection_failures == 33u);
+    BOOST_REQUIRE(told.size() == 3u);  // after 16, after 32, and ENOSYS
+    BOOST_TEST(told[1].error.value() == EPERM);
+    BOOST_TEST(told[2].error.value() == ENOSYS);
+    BOOST_TEST((told[2].next_try_in == 20ms));
+}
+
+BOOST_AUTO_TEST_CASE(p23_a_cancelled_accept_does_not_cut_the_pause_short)
+{
+    asio::io_context context;
+    asio::cancellation_signal stop;
+    duet::acceptor_options options;
+    duet::accept_failure last{};
+    std::chrono::steady_clock::time_point told_at;
+    options.on_resource_failure = [&](duet::accept_failure const& failure)
+    {
+        last = failure;
+        told_at = std::chrono::steady_clock::now();
+        if (failure.failures_in_a_row == 5)
+            asio::post(context, [&] { stop.emit(asio::cancellation_type::terminal); });
+    };
+    duet::acceptor listening{context, loopback, options};
+    auto client = raw_socket::connect(address_of(listening));
+    injected.assign(5, ENFILE);
+    bool cancelled = false;
+    asio::co_spawn(context, next(listening),
+        asio::bind_cancellation_slot(stop.slot(),
+            [&](std::exception_ptr failure, duet::session)
+            {
+                cancelled = failure != nullptr;
+                asio::co_spawn(context, serve_one(listening, client, "later"), asio::detached);
+            }));
+    context.run();
+    BOOST_TEST(cancelled);
+    BOOST_TEST(last.failures_in_a_row == 5u);
+    BOOST_TEST((accept_called_at - told_at >= 80ms));
+    BOOST_TEST(listening.counters().accepted == 1u);
 }
 
 // P23, with the real limit. 5 + 10 + 20 + ... + 1000 ms: under 300 attempts a second by far.
@@ -351,6 +408,22 @@ BOOST_AUTO_TEST_CASE(unix_path_is_removed_at_the_end_and_a_stale_one_taken_over)
     BOOST_TEST(::access(path.c_str(), F_OK) != 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_unix_path_that_another_has_taken_is_left_alone)
+{
+    asio::io_context context;
+    auto const path = "/tmp/duet-acceptor-" + std::to_string(::getpid());
+    asio::local::stream_protocol::endpoint const endpoint{path};
+    std::optional<duet::unix_acceptor> old{std::in_place, context, endpoint};
+    BOOST_REQUIRE(::unlink(path.c_str()) == 0);
+    {
+        duet::unix_acceptor const successor{context, endpoint};
+        old.reset();
+        BOOST_TEST(::access(path.c_str(), F_OK) == 0);
+        auto const peer = raw_socket::connect(raw_address::local(path));
+    }
+    BOOST_TEST(::access(path.c_str(), F_OK) != 0);
+}
+
 BOOST_AUTO_TEST_CASE(an_inherited_descriptor_is_served)
 {
     asio::io_context context;
@@ -372,4 +445,11 @@ BOOST_AUTO_TEST_CASE(an_inherited_descriptor_that_does_not_listen_is_refused)
     raw_listener const tcp_listener;
     BOOST_CHECK_THROW(
         (duet::unix_acceptor{context, duet::inherited_descriptor{tcp_listener.fd(), {}}}), duet::session_error);
+    // It listens, but what it yields has messages, not a stream.
+    descriptor const messages{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
+    ::sockaddr const unnamed{AF_UNIX, {}};
+    BOOST_REQUIRE(::bind(messages.get(), &unnamed, sizeof(unnamed.sa_family)) == 0);
+    BOOST_REQUIRE(::listen(messages.get(), 1) == 0);
+    BOOST_CHECK_THROW(
+        (duet::unix_acceptor{context, duet::inherited_descriptor{messages.get(), {}}}), duet::session_error);
 }

@@ -69,77 +69,54 @@ public:
     }
 
     template <class Context, class Source>
-        requires std::is_convertible_v<Context&, boost::asio::execution_context&> basic_acceptor(
-            Context& context, Source const& source, acceptor_options options = {})
-            : basic_acceptor{executor_type{context.get_executor()}, source, std::move(options)}
-        {
-        }
+        requires(std::is_convertible_v<Context&, boost::asio::execution_context&>)
+    basic_acceptor(Context& context, Source const& source, acceptor_options options = {})
+        : basic_acceptor{executor_type{context.get_executor()}, source, std::move(options)}
+    {
+    }
 
-        basic_acceptor(basic_acceptor&&) noexcept = default;
-        basic_acceptor& operator=(basic_acceptor&&) noexcept = default;
+    basic_acceptor(basic_acceptor&&) noexcept = default;
+    basic_acceptor& operator=(basic_acceptor&&) noexcept = default;
 
-        /// Closes the listener. Clients that nobody has accepted are reset by the kernel: close() and accept the rest
-        /// first.
-        ~basic_acceptor()
-        {
-            if (queue_)
-                queue_->discard();
-        }
+    /// Closes the listener. Clients that nobody has accepted are reset by the kernel: close() and accept the rest
+    /// first.
+    ~basic_acceptor()
+    {
+        if (queue_)
+            queue_->discard();
+    }
 
-        /// Completes with the next session. Connections are taken from the kernel's queue in batches; the rest of a
-        /// batch waits here, and later calls complete with it.
-        ///
-        /// Errors (session_error): closed, after close() and the last session that was queued; cancelled; an error of
-        /// the listener itself. Cancellation of any type: no connection is lost, the next call gets it.
-        awaitable<session_type> accept()
-        {
-            return queue_type::accept(queue_);
-        }
+    /// Completes with the next session. Connections are taken from the kernel's queue in batches; the rest of a
+    /// batch waits here, and later calls complete with it.
+    ///
+    /// Errors (session_error): closed, after close() and the last session that was queued; cancelled; an error of
+    /// the listener itself. Cancellation of any type: no connection is lost, the next call gets it.
+    awaitable<session_type> accept() { return queue_type::accept(queue_); }
 
-        /// Stop listening, so that no client which got through is reset: new handshakes are refused (Linux, TCP), the
-        /// kernel's queue is emptied into this object, and the listener is closed. accept() then yields what was
-        /// queued, and after that fails with errc::closed. Returns at once. Idempotent.
-        ///
-        /// When the system has no descriptor for a queued connection, that one is reset by the kernel and counted.
-        void close() noexcept
-        {
-            queue_->close();
-        }
+    /// Stop listening, so that no client which got through is reset: new handshakes are refused (Linux, TCP), the
+    /// kernel's queue is emptied into this object, and the listener is closed. accept() then yields what was
+    /// queued, and after that fails with errc::closed. Returns at once. Idempotent.
+    ///
+    /// When the system has no descriptor for a queued connection, that one is reset by the kernel and counted. A client
+    /// whose handshake has begun but not ended is not waited for: its last ACK is answered with RST.
+    void close() noexcept { queue_->close(); }
 
-        bool is_open() const noexcept
-        {
-            return queue_->is_open();
-        }
+    bool is_open() const noexcept { return queue_->is_open(); }
 
-        /// Where it listens: with port 0 asked for, the port that was chosen.
-        endpoint_type const& local_endpoint() const noexcept
-        {
-            return queue_->local();
-        }
+    /// Where it listens: with port 0 asked for, the port that was chosen.
+    endpoint_type const& local_endpoint() const noexcept { return queue_->local(); }
 
-        /// The kernel's accept queue, now. Errors: operation_not_supported where there is no TCP_INFO.
-        listen_queue queue(error_code& error) const noexcept
-        {
-            return queue_->kernel_queue(error);
-        }
+    /// The kernel's accept queue, now. Errors: operation_not_supported where there is no TCP_INFO.
+    listen_queue queue(error_code& error) const noexcept { return queue_->kernel_queue(error); }
 
-        acceptor_counters const& counters() const noexcept
-        {
-            return queue_->counters();
-        }
+    acceptor_counters const& counters() const noexcept { return queue_->counters(); }
 
-        executor_type get_executor() const noexcept
-        {
-            return queue_->get_executor();
-        }
+    executor_type get_executor() const noexcept { return queue_->get_executor(); }
 
-        int native_handle() noexcept
-        {
-            return queue_->native_handle();
-        }
+    int native_handle() noexcept { return queue_->native_handle(); }
 
-    private:
-        std::shared_ptr<queue_type> queue_;
+private:
+    std::shared_ptr<queue_type> queue_;
 };
 
 using acceptor = basic_acceptor<boost::asio::ip::tcp>;

@@ -76,7 +76,7 @@ public:
     }
 
     template <class Context>
-        requires std::is_convertible_v<Context&, boost::asio::execution_context&>
+        requires(std::is_convertible_v<Context&, boost::asio::execution_context&>)
     explicit basic_connector(Context& context, connector_options const& options = {}, Resolver resolver = {})
         : basic_connector{executor_type{context.get_executor()}, options, std::move(resolver)}
     {

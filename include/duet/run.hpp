@@ -60,6 +60,15 @@ struct runner
             });
     }
 
+    /// From now on the signals and the server's failures are others' again.
+    void leave() noexcept
+    {
+        error_code ignored;
+        served.on_listener_failure({});
+        signals.clear(ignored);
+        signals.cancel(ignored);
+    }
+
     boost::asio::io_context& context;
     basic_server<Protocol>& served;
     boost::asio::signal_set signals;
@@ -81,6 +90,11 @@ template <class Protocol>
 int run(boost::asio::io_context& context, basic_server<Protocol>& served)
 {
     auto const self = std::make_shared<detail::runner<Protocol>>(context, served);
+    struct guard
+    {
+        std::shared_ptr<detail::runner<Protocol>> running;
+        ~guard() { running->leave(); }
+    } const leaves{self};
     detail::runner<Protocol>::wait_signal(self);
     served.on_listener_failure([self] { detail::runner<Protocol>::drain(self); });
     while (!self->ended)
@@ -88,8 +102,6 @@ int run(boost::asio::io_context& context, basic_server<Protocol>& served)
         context.restart();
         detail::run_on(context);
     }
-    served.on_listener_failure({});
-    self->signals.cancel();
     auto const& report = *self->ended;
     std::fprintf(stderr, "duet: drained: %zu finished, %zu aborted\n", report.finished, report.aborted);
     auto const failure = served.listener_failure();

@@ -20,6 +20,10 @@
 namespace duet {
 inline namespace v0 {
 
+/// What a server calls for every session: a function or a callable object that returns an awaitable<void>.
+template <class Handler, class Session>
+concept session_handler = std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, Session>;
+
 /// An acceptor, and a handler for each session it yields.
 ///
 /// ```cpp
@@ -55,19 +59,17 @@ public:
     using endpoint_type = typename Protocol::endpoint;
 
     /// Listen on `options.address` and `options.port`, and serve. Throws session_error if it cannot listen.
-    template <class Handler>
-    requires std::is_same_v<Protocol, boost::asio::ip::tcp> &&
-        std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, session_type>
-        basic_server(boost::asio::io_context& context, server_options options, Handler handler)
+    template <session_handler<session_type> Handler>
+        requires(std::is_same_v<Protocol, boost::asio::ip::tcp>)
+    basic_server(boost::asio::io_context& context, server_options options, Handler handler)
         : core_{context, detail::listen_for(context, options), options, share(std::move(handler))}
     {
     }
 
     /// Serve what `listening` accepts, which must live on `context`: a Unix-domain path, an inherited descriptor, a
     /// listener with options of its own. With several threads they share its socket.
-    template <class Handler>
-    requires std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, session_type> basic_server(
-        boost::asio::io_context& context, acceptor_type listening, server_options options, Handler handler)
+    template <session_handler<session_type> Handler>
+    basic_server(boost::asio::io_context& context, acceptor_type listening, server_options options, Handler handler)
         : core_{context, std::move(listening), options, share(std::move(handler))}
     {
     }

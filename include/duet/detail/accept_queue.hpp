@@ -4,9 +4,7 @@
 #define DUET_DETAIL_ACCEPT_QUEUE_HPP
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -16,12 +14,12 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <string>
 #include <utility>
 
 #include <duet/acceptor_options.hpp>
 #include <duet/backoff.hpp>
 #include <duet/detail/listener.hpp>
+#include <duet/detail/listening_socket.hpp>
 #include <duet/session.hpp>
 
 namespace duet {
@@ -45,50 +43,16 @@ public:
         options_.batch = std::max<std::size_t>(options_.batch, 1);
     }
 
-    void listen(endpoint_type const& endpoint)
-    {
-        error_code error;
-        attempt("open", endpoint, [&](error_code& e) { listener_.open(endpoint.protocol(), e); });
-        if constexpr (traits::is_tcp)
-        {
-            if (options_.reuse_address)
-                attempt("reuse_address", endpoint,
-                    [&](error_code& e) { listener_.set_option(boost::asio::socket_base::reuse_address{true}, e); });
-            if (endpoint.address().is_v6())
-                attempt("dual_stack", endpoint,
-                    [&](error_code& e) { listener_.set_option(boost::asio::ip::v6_only{!options_.dual_stack}, e); });
-        }
-        if (options_.reuse_port)
-            attempt("reuse_port", endpoint, [&](error_code& e) { set_reuse_port(e); });
-        // Before listen: the window scale of every connection follows from the buffer's size now.
-        set_stream_options(listener_.native_handle(), traits::is_tcp, options_.session);
-        attempt("bind", endpoint, [&](error_code& e) { bind(endpoint, e); });
-        attempt("listen", endpoint, [&](error_code& e) { listener_.listen(options_.backlog, e); });
-        local_ = listener_.local_endpoint(error);
-        listener_.non_blocking(true, error);
-    }
+    void listen(endpoint_type const& endpoint) { listener_.listen(endpoint, options_); }
 
-    void inherit(int descriptor)
-    {
-        error_code error;
-        auto const protocol = protocol_of(descriptor);
-        check_listening(descriptor, protocol.family(), error);
-        if (!error)
-            listener_.assign(protocol, descriptor, error);
-        if (error)
-            throw session_error{error, "listen", "descriptor " + std::to_string(descriptor), 0};
-        inherited_ = true;
-        set_stream_options(descriptor, traits::is_tcp, options_.session);
-        local_ = listener_.local_endpoint(error);
-        listener_.non_blocking(true, error);
-    }
+    void inherit(int descriptor) { listener_.inherit(descriptor, options_); }
 
     static boost::asio::awaitable<session_type, Executor> accept(self queue)
     {
         boost::asio::use_awaitable_t<Executor> const token;
         for (;;)
         {
-            if (queue->taken_.empty() && queue->is_open())
+            if (queue->taken_.empty() && queue->is_open() && !queue->pausing())
             {
                 // After a full batch there may be ever more: the sessions get their turn first.
                 if (std::exchange(queue->batch_was_full_, false))
@@ -103,20 +67,20 @@ public:
             }
             if (!queue->is_open())
                 throw session_error{queue->failure_ ? queue->failure_ : error_code{errc::closed}, "accept",
-                    traits::describe(queue->local_), 0};
+                    traits::describe(queue->local()), 0};
             error_code error;
-            if (queue->pausing_for_ > queue->pausing_for_.zero())
+            if (queue->pausing())
             {
-                queue->pause_.expires_after(std::exchange(queue->pausing_for_, {}));
+                queue->pause_.expires_at(queue->paused_until_);
                 co_await queue->pause_.async_wait(boost::asio::redirect_error(token, error));
             }
             else
             {
-                co_await queue->listener_.async_wait(
-                    listener_type::wait_read, boost::asio::redirect_error(token, error));
+                auto& socket = queue->listener_.socket();
+                co_await socket.async_wait(socket.wait_read, boost::asio::redirect_error(token, error));
             }
             if (error && queue->is_open())
-                throw session_error{error, "accept", traits::describe(queue->local_), 0};
+                throw session_error{error, "accept", traits::describe(queue->local()), 0};
         }
     }
 
@@ -124,9 +88,7 @@ public:
     {
         if (!listener_.is_open())
             return;
-        // A socket that others hold too goes on without us, and is not ours to filter.
-        if (traits::is_tcp && !inherited_)
-            refuse_new_handshakes(listener_.native_handle());
+        listener_.refuse_handshakes();
         while (take_one())
             continue;
         discard();
@@ -134,16 +96,13 @@ public:
 
     void discard() noexcept
     {
-        error_code ignored;
-        if (listener_.is_open() && !inherited_)
-            remove_socket_file();
-        listener_.close(ignored);
+        listener_.close();
         pause_.cancel();
     }
 
     bool is_open() const noexcept { return listener_.is_open(); }
 
-    endpoint_type const& local() const noexcept { return local_; }
+    endpoint_type const& local() const noexcept { return listener_.local(); }
 
     acceptor_counters const& counters() const noexcept { return counters_; }
 
@@ -169,65 +128,10 @@ public:
     int native_handle() noexcept { return listener_.native_handle(); }
 
 private:
-    using listener_type = boost::asio::basic_socket_acceptor<Protocol, Executor>;
+    using listener_type = listening_socket<Protocol, Executor>;
+    using clock = std::chrono::steady_clock;
 
     static constexpr std::uint64_t most_broken_in_a_row = 16;
-
-    template <class Call>
-    void attempt(char const* operation, endpoint_type const& endpoint, Call call)
-    {
-        error_code error;
-        call(error);
-        if (error)
-            throw session_error{error, operation, traits::describe(endpoint), 0};
-    }
-
-    void set_reuse_port(error_code& error)
-    {
-#if defined(SO_REUSEPORT)
-        int const on = 1;
-        if (::setsockopt(listener_.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
-            error.assign(errno, boost::system::system_category());
-#else
-        error = boost::asio::error::operation_not_supported;
-#endif
-    }
-
-    void bind(endpoint_type const& endpoint, error_code& error)
-    {
-        listener_.bind(endpoint, error);
-        if constexpr (!traits::is_tcp)
-        {
-            if (error == boost::asio::error::address_in_use && options_.reuse_address &&
-                remove_stale_socket_file(endpoint.path().c_str()))
-                listener_.bind(endpoint, error);
-        }
-    }
-
-    void remove_socket_file() noexcept
-    {
-        if constexpr (!traits::is_tcp)
-        {
-            auto const path = local_.path();
-            if (!path.empty() && path.front() != '\0')
-                ::unlink(path.c_str());
-        }
-    }
-
-    Protocol protocol_of(int descriptor)
-    {
-        if constexpr (traits::is_tcp)
-        {
-            ::sockaddr_storage address{};
-            ::socklen_t size = sizeof(address);
-            ::getsockname(descriptor, reinterpret_cast<::sockaddr*>(&address), &size);
-            return address.ss_family == AF_INET6 ? Protocol::v6() : Protocol::v4();
-        }
-        else
-        {
-            return Protocol{};
-        }
-    }
 
     /// Take what is in the kernel's queue, a batch at the most.
     void take_batch() noexcept
@@ -266,7 +170,7 @@ private:
             return false;
         case accept_error_class::fatal:
             failure_ = error;
-            listener_.close(error);
+            listener_.close();
             return false;
         }
         return false;
@@ -279,7 +183,7 @@ private:
         {
             stream_type stream{listener_.get_executor()};
             error_code error;
-            stream.assign(local_.protocol(), descriptor, error);
+            stream.assign(local().protocol(), descriptor, error);
             if (error)
             {
                 ::close(descriptor);
@@ -287,14 +191,14 @@ private:
                 return false;
             }
             owned = true;
-            auto local = local_;
+            auto near = local();
             if constexpr (traits::is_tcp)
             {
-                if (local.address().is_unspecified())
-                    local = stream.local_endpoint(error);
+                if (near.address().is_unspecified())
+                    near = stream.local_endpoint(error);
             }
             taken_.push_back(
-                session_access::make_accepted<session_type>(std::move(stream), local, remote, options_.session));
+                session_access::make_accepted<session_type>(std::move(stream), near, remote, options_.session));
         }
         catch (std::exception const&)
         {
@@ -313,26 +217,25 @@ private:
     void pause(error_code const& error) noexcept
     {
         ++counters_.resource_failures;
-        pausing_for_ = backoff_.next();
+        auto const pause = backoff_.next();
+        paused_until_ = clock::now() + pause;
         if (options_.on_resource_failure)
-            options_.on_resource_failure({error, pausing_for_, ++failures_});
+            options_.on_resource_failure({error, pause, ++failures_});
     }
 
+    bool pausing() const noexcept { return paused_until_ != clock::time_point{} && clock::now() < paused_until_; }
+
     listener_type listener_;
-    boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
-        Executor>
-        pause_;
+    boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, Executor> pause_;
     acceptor_options options_;
     acceptor_counters counters_;
-    endpoint_type local_;
     std::deque<session_type> taken_;
     error_code failure_;  // of the listener itself
     std::uint64_t broken_in_a_row_ = 0;
     std::uint64_t failures_ = 0;
-    std::chrono::steady_clock::duration pausing_for_{};
+    clock::time_point paused_until_{};
     backoff backoff_{
         {.initial = std::chrono::milliseconds{5}, .maximum = std::chrono::seconds{1}, .multiplier = 2, .jitter = 0}, 0};
-    bool inherited_ = false;
     bool batch_was_full_ = false;
 };
 

@@ -6,10 +6,12 @@
 #include <boost/system/error_code.hpp>
 
 #include <cstdint>
+#include <string>
 
 #include <duet/acceptor_options.hpp>
 
 #include <sys/socket.h>
+#include <sys/types.h>
 
 namespace duet {
 inline namespace v0 {
@@ -39,8 +41,21 @@ DUET_DECL void refuse_new_handshakes(int listener) noexcept;
 /// Whether `descriptor` is a listening stream socket of this family. Sets `error` if not.
 DUET_DECL void check_listening(int descriptor, int family, boost::system::error_code& error) noexcept;
 
-/// A Unix-domain socket file that nobody listens on any more.
+/// Remove a Unix-domain socket file that nobody listens on any more.
 DUET_DECL bool remove_stale_socket_file(char const* path) noexcept;
+
+/// A Unix-domain socket's file, and which one: another may take its place at the same path.
+struct socket_file
+{
+    std::string path{};  ///< empty: none
+    ::dev_t device{};
+    ::ino_t inode{};
+};
+
+DUET_DECL socket_file socket_file_at(std::string const& path);
+
+/// Unless another has taken its place.
+DUET_DECL void remove_socket_file(socket_file const& file) noexcept;
 
 DUET_DECL std::uint64_t listen_overflows() noexcept;
 

@@ -113,13 +113,18 @@ DUET_DECL void refuse_new_handshakes(int listener) noexcept
 
 DUET_DECL void check_listening(int descriptor, int family, boost::system::error_code& error) noexcept
 {
+    int type = 0;
     int listening = 0;
     ::socklen_t size = sizeof(listening);
+    ::socklen_t type_size = sizeof(type);
     ::sockaddr_storage address{};
     ::socklen_t address_size = sizeof(address);
-    if (::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 ||
+    if (::getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &type_size) != 0 ||
+        ::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 ||
         ::getsockname(descriptor, reinterpret_cast<::sockaddr*>(&address), &address_size) != 0)
         error.assign(errno, boost::system::system_category());
+    else if (type != SOCK_STREAM)
+        error.assign(EPROTOTYPE, boost::system::system_category());
     else if (listening == 0)
         error.assign(EINVAL, boost::system::system_category());
     else if (address.ss_family != family)
@@ -145,6 +150,27 @@ DUET_DECL bool remove_stale_socket_file(char const* path) noexcept
         ::connect(probe, reinterpret_cast<::sockaddr*>(&address), sizeof(address)) != 0 && errno == ECONNREFUSED;
     ::close(probe);
     return refused && ::unlink(path) == 0;
+}
+
+DUET_DECL socket_file socket_file_at(std::string const& path)
+{
+    struct ::stat status
+    {
+    };
+    // An abstract name begins with a null, and has no file.
+    if (path.empty() || path.front() == '\0' || ::lstat(path.c_str(), &status) != 0)
+        return {};
+    return {path, status.st_dev, status.st_ino};
+}
+
+DUET_DECL void remove_socket_file(socket_file const& file) noexcept
+{
+    struct ::stat status
+    {
+    };
+    if (!file.path.empty() && ::lstat(file.path.c_str(), &status) == 0 && status.st_dev == file.device &&
+        status.st_ino == file.inode)
+        ::unlink(file.path.c_str());
 }
 
 DUET_DECL std::uint64_t listen_overflows() noexcept
