@@ -16,6 +16,7 @@
 #include <duet/error.hpp>
 #include <duet/inherited.hpp>
 #include <duet/lifecycle.hpp>
+#include <duet/relay.hpp>
 #include <duet/resolver.hpp>
 #include <duet/run.hpp>
 #include <duet/server.hpp>

@@ -1,0 +1,58 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+// A TCP port forwarder: each client is connected to the target, and what the one says, the other hears, half-close
+// included: a FIN is passed on as a FIN while the answer still comes back, a reset as a reset.
+// Try: python3 -m http.server 8000 & port_forwarder --port 7777 --to-port 8000 & curl http://localhost:7777/
+
+#include <chrono>
+#include <exception>
+#include <iostream>
+#include <string>
+#include <utility>
+
+#include <duet/connector.hpp>
+#include <duet/relay.hpp>
+#include <duet/run.hpp>
+
+#include "options.hpp"
+
+namespace asio = boost::asio;
+
+struct target
+{
+    std::string host;
+    std::string port;
+    duet::relay_options relay;
+};
+
+asio::awaitable<void> forward(duet::session client, target const& to)
+{
+    duet::connector connector{client.get_executor(), {.timeout = std::chrono::seconds{5}}};
+    // Throws when nobody is there: the client is reset then, as it would be by the target's host.
+    duet::session server = co_await connector.connect(to.host, to.port);
+    duet::relay_report const report = co_await duet::relay(client, server, to.relay);
+
+    std::clog << client.remote_endpoint() << ": " << report.forward.bytes << " bytes there, " << report.backward.bytes
+              << " back; client " << to_string(report.first.reason) << ", target " << to_string(report.second.reason)
+              << std::endl;
+}
+
+int main(int argc, char** argv)
+try
+{
+    example::options const options{argc, argv, "Forwards TCP connections to another host and port.",
+        {{"port", "7777", "where to listen; 0 chooses a port"}, {"to-host", "localhost", "where to connect to"},
+            {"to-port", "8000", "its port"}, {"idle", "300", "seconds without a byte until a connection is reset"}}};
+    target const to{
+        options.text("to-host"), options.text("to-port"), {.idle = std::chrono::seconds{options.number("idle")}}};
+    asio::io_context context;
+    duet::server server{
+        context, {.port = options.port()}, [&](duet::session client) { return forward(std::move(client), to); }};
+    std::cout << "listening on " << server.local_endpoint() << std::endl;
+    return duet::run(context, server);
+}
+catch (std::exception const& error)
+{
+    std::cerr << "port_forwarder: " << error.what() << '\n';
+    return 1;
+}

@@ -1,0 +1,275 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#include <duet/relay.hpp>
+
+#define BOOST_TEST_MODULE relay
+
+#include "session_fixture.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <cerrno>
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+using namespace duet_test;
+using namespace std::chrono_literals;
+namespace error = boost::asio::error;
+using duet::close_reason;
+using duet::relay_report;
+
+namespace {
+
+/// Two connections, and the relay between them: left | first ... second | right.
+struct relayed
+{
+    explicit relayed(asio::any_io_executor const& executor)
+        : left_pair{connected_pair()}, right_pair{connected_pair()}, left{left_pair.client}, right{right_pair.server},
+          first{adopt(left_pair.server, executor)}, second{adopt(right_pair.client, executor)}
+    {
+    }
+
+    raw_pair left_pair;
+    raw_pair right_pair;
+    raw_socket& left;
+    raw_socket& right;
+    duet::session first;
+    duet::session second;
+};
+
+/// Relay while `script` plays the two peers in a thread of its own.
+template <class Script>
+relay_report play(duet::relay_options const& options, Script script)
+{
+    no_leaked_descriptors const descriptors;
+    asio::io_context context;
+    relay_report report;
+    run(context,
+        [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            relayed line{executor};
+            started<relay_report> relaying{executor, duet::relay(line.first, line.second, options)};
+            auto const at_peers = [&] { script(line.left, line.right); };
+            co_await in_thread(at_peers);
+            report = co_await relaying.result();
+            BOOST_TEST(line.first.state() == duet::session_state::closed);
+            BOOST_TEST(line.second.state() == duet::session_state::closed);
+        }());
+    return report;
+}
+
+void require(bool condition, char const* what)
+{
+    if (!condition)
+        throw std::runtime_error{what};
+}
+
+void require_end(received const& got, std::string const& data, int error)
+{
+    require(got.data == data, "other bytes than expected arrived");
+    require(got.error == error, "the end is not the expected one");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_fin_is_passed_on_and_the_other_direction_goes_on)
+{
+    for (bool const left_is_first : {true, false})
+    {
+        auto const report = play({},
+            [&](raw_socket& left, raw_socket& right)
+            {
+                raw_socket& early = left_is_first ? left : right;
+                raw_socket& late = left_is_first ? right : left;
+                early.send_all("question");
+                require(late.recv_exactly(8) == "question", "the question");
+                early.shutdown_write();
+                require(late.recv_some().eof(), "the FIN");
+                late.send_all("answer after it");
+                late.shutdown_write();
+                require_end(early.recv_all(), "answer after it", 0);
+            });
+        BOOST_TEST(report.clean());
+        BOOST_TEST(report.forward.finished);
+        BOOST_TEST(report.backward.finished);
+        BOOST_TEST(!report.forward.error);
+        BOOST_TEST(!report.backward.error);
+        BOOST_TEST((left_is_first ? report.forward : report.backward).bytes == 8U);
+        BOOST_TEST((left_is_first ? report.backward : report.forward).bytes == 15U);
+        BOOST_TEST(report.first.reason == close_reason::clean);
+        BOOST_TEST(report.second.reason == close_reason::clean);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_side_that_takes_nothing_stops_only_what_is_meant_for_it)
+{
+    auto const data = pattern(8 * 1024 * 1024);
+    for (std::size_t const room : {std::size_t{1000}, std::size_t{256} * 1024})
+    {
+        auto const report = play({.buffer_size = room},
+            [&](raw_socket& left, raw_socket& right)
+            {
+                auto const say = [&](raw_socket& peer)
+                {
+                    peer.send_all(data);
+                    peer.shutdown_write();
+                };
+                std::jthread const from_left{[&] { say(left); }};
+                std::jthread const from_right{[&] { say(right); }};
+                // The right side reads nothing until the left one has had all of its answer.
+                require_end(left.recv_all(), data, 0);
+                require_end(right.recv_all(), data, 0);
+            });
+        BOOST_TEST(report.clean());
+        BOOST_TEST(report.forward.bytes == data.size());
+        BOOST_TEST(report.backward.bytes == data.size());
+    }
+}
+
+// P09: the other side is silent, and no write of the relay's would ever meet the reset.
+BOOST_AUTO_TEST_CASE(P09_a_reset_becomes_a_reset_while_the_other_side_is_silent)
+{
+    for (bool const left_resets : {true, false})
+    {
+        auto const report = play({},
+            [&](raw_socket& left, raw_socket& right)
+            {
+                raw_socket& gone = left_resets ? left : right;
+                raw_socket& silent = left_resets ? right : left;
+                gone.send_all("half an ans");
+                require(silent.recv_exactly(11) == "half an ans", "what came before");
+                gone.reset();
+                require_end(silent.recv_all(), "", ECONNRESET);
+            });
+        auto const& way = left_resets ? report.forward : report.backward;
+        BOOST_TEST(!report.clean());
+        BOOST_TEST(!way.finished);
+        BOOST_TEST((way.error == duet::condition::reset));
+        BOOST_TEST(way.bytes == 11U);
+        BOOST_TEST((left_resets ? report.first : report.second).reason == close_reason::peer_reset);
+        BOOST_TEST((left_resets ? report.second : report.first).reason == close_reason::aborted);
+    }
+}
+
+// P09: the side that dies is read from by nobody, since the other one takes nothing.
+BOOST_AUTO_TEST_CASE(P09_a_reset_is_noticed_while_the_other_side_takes_nothing)
+{
+    auto const report = play({},
+        [&](raw_socket& left, raw_socket& right)
+        {
+            left.fill_until_blocked();
+            left.reset();
+            require(right.recv_all().error == ECONNRESET, "the reset");
+        });
+    BOOST_TEST(!report.forward.finished);
+    BOOST_TEST(report.forward.error);
+    BOOST_TEST(report.first.reason == close_reason::peer_reset);
+}
+
+// The peer said everything and its FIN, and went away: what it said is whole, and must not be destroyed.
+BOOST_AUTO_TEST_CASE(P09_who_fails_after_its_fin_takes_nothing_from_the_other)
+{
+    auto const data = pattern(200'000);
+    auto const report = play({},
+        [&](raw_socket& left, raw_socket& right)
+        {
+            left.send_all(data);
+            // A RST takes what is still on its way.
+            eventually([&] { return unacknowledged_bytes(left.fd()) == 0; }, "all is there");
+            left.close();
+            // Answered by RST, as nobody is there any more; and on, until the relay has met it.
+            require(right.send_some("a greeting").error == 0, "the greeting");
+            require(right.recv_exactly(data.size()) == data, "all that was said");
+            require(right.recv_some().eof(), "its end");
+            right.close();
+        });
+    BOOST_TEST(report.forward.finished);
+    BOOST_TEST(report.forward.bytes == data.size());
+    BOOST_TEST(report.second.clean());
+    BOOST_TEST(report.first.reason == close_reason::peer_reset);
+    BOOST_TEST(!report.clean());
+}
+
+BOOST_AUTO_TEST_CASE(an_idle_relay_ends)
+{
+    auto const report = play({.idle = 100ms},
+        [&](raw_socket& left, raw_socket& right)
+        {
+            require_end(left.recv_all(), "", ECONNRESET);
+            require_end(right.recv_all(), "", ECONNRESET);
+        });
+    bool const first = report.first.reason == close_reason::timed_out;
+    bool const second = report.second.reason == close_reason::timed_out;
+    BOOST_TEST((first || second));
+    auto const cause = first ? report.forward.error : report.backward.error;
+    BOOST_TEST((cause == duet::errc::idle_timed_out));
+}
+
+BOOST_AUTO_TEST_CASE(a_half_closed_relay_ends)
+{
+    auto const report = play({.half_closed = 100ms},
+        [&](raw_socket& left, raw_socket& right)
+        {
+            left.shutdown_write();
+            require(right.recv_some().eof(), "the FIN");
+            require_end(left.recv_all(), "", ECONNRESET);
+        });
+    BOOST_TEST(report.forward.finished);
+    BOOST_TEST(!report.backward.finished);
+    BOOST_TEST(report.backward.error);
+}
+
+BOOST_AUTO_TEST_CASE(cancellation_resets_both)
+{
+    no_leaked_descriptors const descriptors;
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            relayed line{executor};
+            started<relay_report> relaying{executor, duet::relay(line.first, line.second)};
+            line.left.send_all("begun");
+            auto const arrival = [&] { return line.right.recv_exactly(5); };
+            auto const begun = co_await in_thread(arrival);
+            BOOST_TEST(begun == "begun");
+            relaying.cancel();
+            auto const report = co_await relaying.result();
+            BOOST_TEST((report.forward.error == error::operation_aborted));
+            BOOST_TEST((report.backward.error == error::operation_aborted));
+            BOOST_TEST(report.forward.bytes == 5U);
+            BOOST_TEST(report.first.reason == close_reason::aborted);
+            BOOST_TEST(report.second.reason == close_reason::aborted);
+            BOOST_TEST(line.left.recv_all().error == ECONNRESET);
+            BOOST_TEST(line.right.recv_all().error == ECONNRESET);
+        });
+}
+
+BOOST_AUTO_TEST_CASE(sessions_that_have_ended_before)
+{
+    no_leaked_descriptors const descriptors;
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            relayed line{executor};
+            line.first.abort();
+            relay_report const report = co_await duet::relay(line.first, line.second);
+            BOOST_TEST((report.forward.error == duet::errc::aborted));
+            BOOST_TEST(report.second.reason == close_reason::aborted);
+            BOOST_TEST(line.right.recv_all().error == ECONNRESET);
+        });
+}
+
+BOOST_AUTO_TEST_CASE(the_context_is_destroyed_in_the_middle)
+{
+    no_leaked_descriptors const descriptors;
+    asio::io_context context;
+    relayed line{context.get_executor()};
+    line.left.send_all("x");
+    started<relay_report> relaying{context.get_executor(), duet::relay(line.first, line.second)};
+    while (unread_bytes(line.right.fd()) == 0)
+        context.run_one();
+}
