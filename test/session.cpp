@@ -269,6 +269,41 @@ BOOST_AUTO_TEST_CASE(wait_readable_tells_data_fin_and_a_request_to_finish)
         });
 }
 
+BOOST_AUTO_TEST_CASE(a_request_to_finish_does_not_hide_what_came_just_before_it)
+{
+    conversation_with<duet::session> talk;
+    talk.play(
+        [&](duet::session& s) -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            started<bool> waiting{executor, awaited<bool>(s.wait_readable())};
+            co_await settle();
+            talk.peer.send_all("a question");
+            eventually([&] { return unread_bytes(s.native_handle()) == 10; }, "it is here");
+            s.request_finish();  // before the wait could see it
+            auto const more = co_await waiting.result();
+            BOOST_TEST(more);
+            BOOST_TEST(s.finish_requested());
+        });
+}
+
+BOOST_AUTO_TEST_CASE(a_session_without_connection_is_a_place_for_one)
+{
+    conversation_with<duet::session> talk;
+    talk.play(
+        [&](duet::session& s) -> asio::awaitable<void>
+        {
+            duet::session place;
+            BOOST_TEST(!place.valid());
+            place = std::move(s);
+            BOOST_TEST(place.valid());
+            BOOST_TEST(!s.valid());
+            co_await write(place, "x");
+            BOOST_TEST(talk.peer.recv_exactly(1) == "x");
+            s = std::move(place);
+        });
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(writing)

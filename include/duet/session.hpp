@@ -178,6 +178,8 @@ public:
     /// the owner asked the session to finish (server::drain()), and nothing has arrived. A handler that serves message
     /// after message waits here between them, and so is told of a drain where it loses nothing.
     ///
+    /// It asks the connection: what an earlier read_until() left in its string is already yours, so look there first.
+    ///
     /// Errors: as read_some. Counts as a read. Cancellation of any type: nothing was read.
     auto wait_readable() { return make<detail::readable_or_finish>("wait_readable", reading(kind::wait, {})); }
 
