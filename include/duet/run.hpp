@@ -35,7 +35,7 @@ struct runner
         signals.async_wait(
             [self = std::move(self)](error_code const& error, int)
             {
-                if (error)
+                if (error || self->left)
                     return;
                 if (self->draining)
                     self->served.abort();
@@ -53,6 +53,8 @@ struct runner
         boost::asio::co_spawn(self->context, target.drain(target.options().drain_timeout),
             [self](std::exception_ptr failure, drain_report report)
             {
+                if (self->left)
+                    return;
                 self->failed = failure != nullptr;
                 self->ended = report;
                 // The sessions have ended; what else lives on the context must not keep the program.
@@ -64,6 +66,7 @@ struct runner
     void leave() noexcept
     {
         error_code ignored;
+        left = true;
         served.on_listener_failure({});
         signals.clear(ignored);
         signals.cancel(ignored);
@@ -74,6 +77,7 @@ struct runner
     boost::asio::signal_set signals;
     std::optional<drain_report> ended;
     bool draining = false;
+    bool left = false;
     bool failed = false;
 };
 
