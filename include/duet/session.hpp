@@ -72,6 +72,8 @@ class basic_session
     using connection = detail::connection<Stream>;
     using ref = detail::connection_ref<connection>;
     using kind = typename connection::read_kind;
+    using reading = detail::reading<connection>;
+    using calling = detail::calling<connection>;
 
 public:
     using stream_type = Stream;
@@ -134,7 +136,7 @@ public:
     /// Cancellation of any type: nothing was read.
     auto read_some(boost::asio::mutable_buffer buffer)
     {
-        return make<detail::bytes_or_end>("read_some", reading(kind::some, buffer));
+        return make<detail::bytes_or_end>("read_some", reading{kind::some, buffer});
     }
 
     /// Read exactly the whole buffer: completes with its size, or with 0 if the peer's FIN came before the first byte.
@@ -145,7 +147,7 @@ public:
     /// only while there are none.
     auto read(boost::asio::mutable_buffer buffer)
     {
-        return make<detail::message_or_end>("read", reading(kind::exact, buffer));
+        return make<detail::message_or_end>("read", reading{kind::exact, buffer});
     }
 
     /// Read until `buffer` holds `delimiter`: completes with the size up to and including its first occurrence, which
@@ -181,7 +183,7 @@ public:
     /// It asks the connection: what an earlier read_until() left in its string is already yours, so look there first.
     ///
     /// Errors: as read_some. Counts as a read. Cancellation of any type: nothing was read.
-    auto wait_readable() { return make<detail::readable_or_finish>("wait_readable", reading(kind::wait, {})); }
+    auto wait_readable() { return make<detail::readable_or_finish>("wait_readable", reading{kind::wait, {}}); }
 
     /// The owner has asked the session to finish (server::drain()).
     bool finish_requested() const noexcept { return connection_->finish_requested(); }
@@ -217,11 +219,7 @@ public:
     /// Errors: errc::send_poisoned, errc::aborted, closed; the error of a queued write that failed; and
     /// operation_not_supported where the stream cannot half-close.
     /// Cancellation of any type stops the waiting; the FIN stays queued.
-    auto shutdown_send()
-    {
-        return make<detail::nothing>(
-            "shutdown_send", [](connection& c, detail::any_completion&& d) { c.start_shutdown_send(std::move(d)); });
-    }
+    auto shutdown_send() { return make<detail::nothing>("shutdown_send", calling{&connection::start_shutdown_send}); }
 
     /// Wait until the peer's TCP has acknowledged every byte written, and the FIN if it was sent (Linux: SIOCOUTQ). On
     /// a Unix-domain socket: until the peer has read them. Not that the peer's program has done anything with them.
@@ -229,11 +227,7 @@ public:
     ///
     /// Errors: reset, dead_peer, closed, errc::send_poisoned. No deadline but dead_peer.
     /// Cancellation of any type stops the waiting and changes nothing.
-    auto delivered()
-    {
-        return make<detail::nothing>(
-            "delivered", [](connection& c, detail::any_completion&& d) { c.start_delivered(std::move(d)); });
-    }
+    auto delivered() { return make<detail::nothing>("delivered", calling{&connection::start_delivered}); }
 
     // ---- Ending --------------------------------------------------------------------------------------------------
 
@@ -246,11 +240,7 @@ public:
     /// again, and several times at once: all get the same report.
     /// Errors: cancelled only. Cancellation of any type stops the waiting, while the close goes on by itself: call
     /// close() again to wait on, or abort().
-    auto close()
-    {
-        return make<detail::report_of_close>(
-            "close", [](connection& c, detail::any_completion&& d) { c.start_close(std::move(d)); });
-    }
+    auto close() { return make<detail::report_of_close>("close", calling{&connection::start_close}); }
 
     /// End the connection at once: RST and nothing else, unless a FIN is already out. What the peer has not yet read is
     /// destroyed, and an answer that failed never looks complete. Pending operations complete with errc::aborted.
@@ -267,8 +257,7 @@ public:
     /// Cancellation of any type stops the waiting and changes nothing.
     auto wait_peer_gone()
     {
-        return make<detail::reason_of_end>(
-            "wait_peer_gone", [](connection& c, detail::any_completion&& d) { c.start_wait_peer_gone(std::move(d)); });
+        return make<detail::reason_of_end>("wait_peer_gone", calling{&connection::start_wait_peer_gone});
     }
 
     /// Complete every pending operation with operation_aborted. A write that is part-way poisons the send side.
@@ -335,15 +324,7 @@ public:
         for (auto b = boost::asio::buffer_sequence_begin(buffers); b != boost::asio::buffer_sequence_end(buffers); ++b)
             if (first.size() == 0)
                 first = *b;
-        return initiate(
-            [first](connection& c, detail::any_completion&& done)
-            {
-                if (first.size() == 0)
-                    c.complete_now(std::move(done));
-                else
-                    c.start_read(kind::some, first, c.read_deadline(), std::move(done));
-            },
-            std::forward<Token>(token));
+        return initiate(reading{first.size() == 0 ? kind::nothing : kind::some, first}, std::forward<Token>(token));
     }
 
     /// AsyncWriteStream: void(error_code, std::size_t). Queues with the writes of the coroutine face; as it may write a
@@ -383,48 +364,22 @@ private:
         return detail::operation<ref, Outcome, Start>{connection_, name, std::move(start)};
     }
 
-    static auto reading(kind k, boost::asio::mutable_buffer buffer)
-    {
-        return [k, buffer](connection& c, detail::any_completion&& done)
-        { c.start_read(k, buffer, c.read_deadline(), std::move(done)); };
-    }
-
     template <class ConstBufferSequence>
     static auto writing(ConstBufferSequence const& buffers, bool whole)
     {
-        return [buffers, whole](connection& c, detail::any_completion&& done)
-        {
-            if constexpr (std::is_convertible_v<ConstBufferSequence const&, boost::asio::const_buffer>)
-            {
-                boost::asio::const_buffer const one{buffers};
-                c.start_write({&one, 1}, whole, std::move(done));
-            }
-            else
-            {
-                std::vector<boost::asio::const_buffer> list;
-                try
-                {
-                    list.assign(boost::asio::buffer_sequence_begin(buffers), boost::asio::buffer_sequence_end(buffers));
-                }
-                catch (std::bad_alloc const&)
-                {
-                    return c.complete_now(std::move(done), boost::asio::error::no_memory);
-                }
-                c.start_write(list, whole, std::move(done));
-            }
-        };
+        return detail::writing<connection, ConstBufferSequence>{buffers, whole};
     }
 
     template <class Start, class Token>
     auto initiate(Start start, Token&& token)
     {
         return boost::asio::async_initiate<Token, void(error_code, std::size_t)>(
-            [begin = std::move(start)](auto&& handler, ref c)
+            [begun = std::move(start)](auto&& handler, ref c) mutable
             {
                 using handler_type = std::decay_t<decltype(handler)>;
-                detail::any_completion done{std::forward<decltype(handler)>(handler), c->get_executor(),
-                    detail::is_awaiting_coroutine<handler_type>::value};
-                begin(*c, std::move(done));
+                constexpr bool is_coroutine = detail::is_awaiting_coroutine<handler_type>::value;
+                auto const known = begun.at_once(*c);
+                detail::begin<is_coroutine>(*c, begun, known, std::forward<decltype(handler)>(handler));
             },
             token, connection_);
     }

@@ -68,20 +68,8 @@ public:
     template <class Handler, class Executor>
         requires(!std::is_same_v<std::decay_t<Handler>, any_completion>)
     any_completion(Handler&& handler, Executor const& executor, bool inline_allowed)
-        : slot_{boost::asio::get_associated_cancellation_slot(handler)}, inline_allowed_{inline_allowed}
     {
-        using handler_type = std::decay_t<Handler>;
-        auto const target = boost::asio::get_associated_executor(handler, executor);
-        if constexpr (std::is_same_v<std::decay_t<decltype(target)>, Executor>)
-        {
-            if (target == executor)
-            {
-                emplace<handler_type>(std::forward<Handler>(handler));
-                return;
-            }
-        }
-        using bound = bound_handler<handler_type, std::decay_t<decltype(target)>>;
-        emplace<bound>(bound{target, std::forward<Handler>(handler)});
+        assign(std::forward<Handler>(handler), executor, inline_allowed);
     }
 
     any_completion(any_completion&& other) noexcept { take(other); }
@@ -99,6 +87,26 @@ public:
     ~any_completion() { clear(); }
 
     explicit operator bool() const noexcept { return functions_ != nullptr; }
+
+    /// Take a handler in; there is none yet.
+    template <class Handler, class Executor>
+    void assign(Handler&& handler, Executor const& executor, bool inline_allowed)
+    {
+        slot_ = boost::asio::get_associated_cancellation_slot(handler);
+        inline_allowed_ = inline_allowed;
+        using handler_type = std::decay_t<Handler>;
+        auto const target = boost::asio::get_associated_executor(handler, executor);
+        if constexpr (std::is_same_v<std::decay_t<decltype(target)>, Executor>)
+        {
+            if (target == executor)
+            {
+                emplace<handler_type>(std::forward<Handler>(handler));
+                return;
+            }
+        }
+        using bound = bound_handler<handler_type, std::decay_t<decltype(target)>>;
+        emplace<bound>(bound{target, std::forward<Handler>(handler)});
+    }
 
     /// It may be called within its initiating function, here and now.
     bool inline_allowed() const noexcept { return inline_allowed_ && inline_depth < maximum_inline_depth; }

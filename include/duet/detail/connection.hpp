@@ -11,12 +11,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include <duet/close_report.hpp>
 #include <duet/detail/any_completion.hpp>
+#include <duet/detail/beginning.hpp>
 #include <duet/detail/coarse_clock.hpp>
 #include <duet/detail/connection_ref.hpp>
 #include <duet/detail/write_request.hpp>
@@ -50,9 +51,10 @@ public:
 
     enum class read_kind : std::uint8_t
     {
-        some,   ///< at least one byte
-        exact,  ///< the whole buffer
-        wait,   ///< no byte at all: until a read would not wait
+        nothing,  ///< into no room at all
+        some,     ///< at least one byte
+        exact,    ///< the whole buffer
+        wait,     ///< no byte at all: until a read would not wait
     };
 
     connection(
@@ -61,15 +63,25 @@ public:
     connection& operator=(connection const&) = delete;
 
     // Operations: see session.hpp for what each promises. `done` is called exactly once.
-    void start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by, any_completion&& done);
-    void start_write(std::span<boost::asio::const_buffer const> buffers, bool whole, any_completion&& done);
+    /// The end of a read that need not wait.
+    std::optional<ending> read_at_once(read_kind kind, boost::asio::mutable_buffer buffer) noexcept;
+
+    /// Where the handler of the read waits; put there before start_read().
+    any_completion& reader() noexcept { return read_done_; }
+
+    void start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by);
+
+    /// Write what can be written now. Nothing: the rest has to wait.
+    std::optional<ending> write_at_once(write_request& request) noexcept;
+
+    void start_write(write_request&& request, any_completion&& done);
     void start_shutdown_send(any_completion&& done);
     void start_close(any_completion&& done);
     void start_delivered(any_completion&& done);
     void start_wait_peer_gone(any_completion&& done);
 
-    /// Complete with nothing done.
-    void complete_now(any_completion&& done, error_code error = {}) { complete(std::move(done), error, 0); }
+    /// Complete a handler from within its initiating function.
+    void complete(any_completion&& done, error_code error, std::size_t size);
 
     void abort() noexcept;
     void cancel_all() noexcept;
@@ -189,7 +201,6 @@ private:
     void expire(errc code);
     void poll_delivery_soon() noexcept;
 
-    void complete(any_completion&& done, error_code error, std::size_t size);
     void post(any_completion&& done, error_code error, std::size_t size);
 
     // Memory that may run out

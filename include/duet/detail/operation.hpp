@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <duet/detail/any_completion.hpp>
+#include <duet/detail/beginning.hpp>
 #include <duet/detail/thrown_failure.hpp>
 #include <duet/error.hpp>
 
@@ -46,14 +47,20 @@ public:
 
     void operator()(error_code error, std::size_t size)
     {
+        deliver(std::move(handler_), *connection_, name_, error, size);
+    }
+
+    /// The same to a handler that was not wrapped.
+    static void deliver(Handler&& handler, Connection& connection, char const* name, error_code error, std::size_t size)
+    {
         // Asked before the handler is called: it may be what ends the connection's life.
-        auto failure = failure_of(error, size);
+        auto failure = failure_of(connection, name, error, size);
         if constexpr (std::is_void_v<result_type>)
-            std::move(handler_)(tell(std::move(failure)));
+            std::move(handler)(tell(std::move(failure)));
         else
         {
-            auto result = Outcome::result(*connection_, error, size);
-            std::move(handler_)(tell(std::move(failure)), std::move(result));
+            auto result = Outcome::result(connection, error, size);
+            std::move(handler)(tell(std::move(failure)), std::move(result));
         }
     }
 
@@ -62,10 +69,10 @@ public:
     auto settle(error_code error, std::size_t size)
     {
         if constexpr (std::is_void_v<result_type>)
-            return [handler = std::move(handler_), failure = failure_of(error, size)]() mutable
+            return [handler = std::move(handler_), failure = failure_of(*connection_, name_, error, size)]() mutable
             { std::move(handler)(tell(std::move(failure))); };
         else
-            return [handler = std::move(handler_), failure = failure_of(error, size),
+            return [handler = std::move(handler_), failure = failure_of(*connection_, name_, error, size),
                        result = Outcome::result(*connection_, error, size)]() mutable
             { std::move(handler)(tell(std::move(failure)), std::move(result)); };
     }
@@ -75,7 +82,7 @@ public:
 private:
     using failure_type = std::conditional_t<is_awaiting_coroutine<Handler>::value, std::exception_ptr, error_code>;
 
-    failure_type failure_of(error_code error, std::size_t size)
+    static failure_type failure_of(Connection& connection, char const* name, error_code error, std::size_t size)
     {
         if (!error || Outcome::is_value(error))
             return {};
@@ -83,7 +90,7 @@ private:
         {
             try
             {
-                return std::make_exception_ptr(session_error{error, name_, connection_->describe_peer(), size});
+                return std::make_exception_ptr(session_error{error, name, connection.describe_peer(), size});
             }
             catch (...)  // no memory to tell it: the coroutine gets that
             {
@@ -109,8 +116,8 @@ private:
 
 /// One operation of a session, not yet begun: `co_await` it, or call it with any completion token.
 ///
-/// Awaited in an `asio::awaitable`, it begins without a coroutine frame of its own. `Start` is called as
-/// `start(connection&, any_completion)`.
+/// Awaited in an `asio::awaitable`, it begins without a coroutine frame of its own. `Start` is one of
+/// beginning.hpp.
 template <class Ref, class Outcome, class Start>
 class [[nodiscard]] operation
 {
@@ -132,9 +139,18 @@ public:
             {
                 using handler_type = std::decay_t<decltype(handler)>;
                 using wrapped = outcome_handler<handler_type, std::remove_reference_t<decltype(*connection)>, Outcome>;
-                any_completion done{wrapped{std::forward<decltype(handler)>(handler), connection.get(), name},
-                    connection->get_executor(), is_awaiting_coroutine<handler_type>::value};
-                start(*connection, std::move(done));
+                constexpr bool is_coroutine = is_awaiting_coroutine<handler_type>::value;
+                auto const known = start.at_once(*connection);
+                if constexpr (is_coroutine)
+                {
+                    if (known && inline_depth < maximum_inline_depth)
+                    {
+                        inline_level const level;
+                        return wrapped::deliver(std::move(handler), *connection, name, known->error, known->size);
+                    }
+                }
+                begin<is_coroutine>(*connection, start, known,
+                    wrapped{std::forward<decltype(handler)>(handler), connection.get(), name});
             },
             token, connection_, std::move(start_));
     }

@@ -26,6 +26,8 @@ class write_request
 public:
     using const_buffer = boost::asio::const_buffer;
 
+    write_request(const_buffer one, bool whole) noexcept : front_{one}, whole_{whole} {}
+
     write_request(std::span<const_buffer const> buffers, bool whole) noexcept : rest_{buffers}, whole_{whole}
     {
         if (!rest_.empty())

@@ -29,30 +29,32 @@ error_code connection<Stream>::refuse_read(read_kind kind, boost::asio::mutable_
 }
 
 template <class Stream>
-void connection<Stream>::start_read(
-    read_kind kind, boost::asio::mutable_buffer buffer, time_point by, any_completion&& done)
+std::optional<ending> connection<Stream>::read_at_once(read_kind kind, boost::asio::mutable_buffer buffer) noexcept
 {
+    if (kind == read_kind::nothing)
+        return ending{};
     if (auto const refused = refuse_read(kind, buffer))
-        return complete(std::move(done), refused, 0);
-    if (kind == read_kind::wait)
-    {
-        if (life_.receive() == receive_state::ended)
-            return complete(std::move(done), {}, 0);
-        if (finish_requested_)
-        {
-            // Told at once, but a message that has begun to arrive is still read.
-            if (!traits::has_input(stream_))
-                return complete(std::move(done), errc::draining, 0);
-        }
-    }
-    if (!attempt([&] { done.on_cancel([this](auto type) { cancel_read(type); }); }))
-        return complete(std::move(done), boost::asio::error::no_memory, 0);
+        return ending{refused, 0};
+    if (kind != read_kind::wait)
+        return {};
+    if (life_.receive() == receive_state::ended)
+        return ending{};
+    // Told at once, but a message that has begun to arrive is still read.
+    if (finish_requested_ && !traits::has_input(stream_))
+        return ending{errc::draining, 0};
+    return {};
+}
+
+template <class Stream>
+void connection<Stream>::start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by)
+{
+    if (!attempt([&] { read_done_.on_cancel([this](auto type) { cancel_read(type); }); }))
+        return complete(std::move(read_done_), boost::asio::error::no_memory, 0);
     reading_ = true;
     read_kind_ = kind;
     read_buffer_ = buffer;
     read_size_ = 0;
     read_cause_.clear();
-    read_done_ = std::move(done);
     read_by_ = by;
     if (by < timer_at_ || timer_at_ == time_point::max())
         arm(earliest());

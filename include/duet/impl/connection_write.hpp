@@ -24,19 +24,22 @@ error_code connection<Stream>::refuse_write() const noexcept
 }
 
 template <class Stream>
-void connection<Stream>::start_write(
-    std::span<boost::asio::const_buffer const> buffers, bool whole, any_completion&& done)
+std::optional<ending> connection<Stream>::write_at_once(write_request& request) noexcept
 {
     if (auto const refused = refuse_write())
-        return complete(std::move(done), refused, 0);
-    write_request request{buffers, whole};
-    if (writes_.empty())
-    {
-        // Tried here and now: most writes fit into the socket's buffer, and need neither the reactor nor memory.
-        auto const error = push(request);
-        if (error != boost::asio::error::would_block)
-            return complete(std::move(done), error ? fail_send(error) : error, request.sent());
-    }
+        return ending{refused, 0};
+    if (!writes_.empty())
+        return {};
+    // Tried here and now: most writes fit into the socket's buffer, and need neither the reactor nor memory.
+    auto const error = push(request);
+    if (error == boost::asio::error::would_block)
+        return {};
+    return ending{error ? fail_send(error) : error, request.sent()};
+}
+
+template <class Stream>
+void connection<Stream>::start_write(write_request&& request, any_completion&& done)
+{
     auto const queue = [&]
     {
         request.own();

@@ -77,10 +77,8 @@ auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std
         searched = size < delimiter.size() ? 0 : size - delimiter.size() + 1;
         auto const room = std::min(detail::line_chunk, limit - size);
         buffer.resize(size + room);
-        auto const start = [b = boost::asio::buffer(buffer.data() + size, room), by](
-                               connection& target, detail::any_completion&& done)
-        { target.start_read(kind::some, b, by, std::move(done)); };
-        using operation = detail::operation<ref, detail::bytes_and_error, std::decay_t<decltype(start)>>;
+        detail::reading<connection> const start{kind::some, boost::asio::buffer(buffer.data() + size, room), by};
+        using operation = detail::operation<ref, detail::bytes_and_error, detail::reading<connection>>;
         detail::bytes_and_error::type got;
         try
         {
@@ -119,10 +117,8 @@ auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t lim
         // One byte over the limit tells more from the peer's FIN.
         auto const room = std::min(detail::stream_chunk - 1, limit - received) + 1;
         into.resize(size + room);
-        auto const start = [b = boost::asio::buffer(into.data() + size, room), by](
-                               connection& target, detail::any_completion&& done)
-        { target.start_read(kind::some, b, by, std::move(done)); };
-        using operation = detail::operation<ref, detail::bytes_and_error, std::decay_t<decltype(start)>>;
+        detail::reading<connection> const start{kind::some, boost::asio::buffer(into.data() + size, room), by};
+        using operation = detail::operation<ref, detail::bytes_and_error, detail::reading<connection>>;
         detail::bytes_and_error::type got;
         try
         {

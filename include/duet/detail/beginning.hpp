@@ -1,0 +1,151 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_BEGINNING_HPP
+#define DUET_DETAIL_BEGINNING_HPP
+
+#include <boost/asio/buffer.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <duet/detail/any_completion.hpp>
+#include <duet/detail/write_request.hpp>
+#include <duet/error.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+// How an operation begins. What can end at once does so before its handler is wrapped and stored, which is most of the
+// cost of a small write; only what has to wait pays for that.
+
+/// How an operation ended.
+struct ending
+{
+    error_code error{};
+    std::size_t size = 0;
+};
+
+/// A read: it ends at once when it is refused, and waits in the connection's own place for a reader.
+template <class Connection>
+class reading
+{
+public:
+    using kind = typename Connection::read_kind;
+    using time_point = typename Connection::time_point;
+
+    reading(kind how, boost::asio::mutable_buffer buffer) noexcept : kind_{how}, buffer_{buffer} {}
+
+    /// With a deadline of its own.
+    reading(kind how, boost::asio::mutable_buffer buffer, time_point by) noexcept : kind_{how}, buffer_{buffer}, by_{by}
+    {
+    }
+
+    std::optional<ending> at_once(Connection& connection) const { return connection.read_at_once(kind_, buffer_); }
+
+    any_completion& place(Connection& connection) const noexcept { return connection.reader(); }
+
+    void wait(Connection& connection) const
+    {
+        connection.start_read(kind_, buffer_, by_ ? *by_ : connection.read_deadline());
+    }
+
+private:
+    kind kind_;
+    boost::asio::mutable_buffer buffer_;
+    std::optional<time_point> by_;
+};
+
+/// A write: it is tried at once, and what the kernel does not take is queued. Not to be moved once it was tried.
+template <class Connection, class Buffers>
+class writing
+{
+    static constexpr bool is_single = std::is_convertible_v<Buffers const&, boost::asio::const_buffer>;
+
+public:
+    writing(Buffers const& buffers, bool whole) : buffers_{buffers}, whole_{whole} {}
+
+    std::optional<ending> at_once(Connection& connection)
+    {
+        if constexpr (is_single)
+            request_.emplace(boost::asio::const_buffer{buffers_}, whole_);
+        else
+        {
+            try
+            {
+                list_.assign(boost::asio::buffer_sequence_begin(buffers_), boost::asio::buffer_sequence_end(buffers_));
+            }
+            catch (std::bad_alloc const&)
+            {
+                return ending{boost::asio::error::no_memory, 0};
+            }
+            request_.emplace(list_, whole_);
+        }
+        return connection.write_at_once(*request_);
+    }
+
+    void wait(Connection& connection, any_completion&& done)
+    {
+        connection.start_write(std::move(*request_), std::move(done));
+    }
+
+private:
+    struct none
+    {
+    };
+
+    Buffers buffers_;
+    [[no_unique_address]] std::conditional_t<is_single, none, std::vector<boost::asio::const_buffer>> list_;
+    std::optional<write_request> request_;
+    bool whole_;
+};
+
+/// Any other operation: one member function of the connection.
+template <class Connection>
+class calling
+{
+public:
+    using function = void (Connection::*)(any_completion&&);
+
+    explicit calling(function start) noexcept : start_{start} {}
+
+    std::optional<ending> at_once(Connection&) const noexcept { return {}; }
+
+    void wait(Connection& connection, any_completion&& done) const { (connection.*start_)(std::move(done)); }
+
+private:
+    function start_;
+};
+
+/// Begin an operation that does not end at once, or may not tell it at once.
+template <bool IsCoroutine, class Connection, class Start, class Handler>
+void begin(Connection& connection, Start& start, std::optional<ending> const& known, Handler&& handler)
+{
+    auto const executor = connection.get_executor();
+    if (known)
+    {
+        any_completion done{std::forward<Handler>(handler), executor, IsCoroutine};
+        connection.complete(std::move(done), known->error, known->size);
+    }
+    else if constexpr (requires { start.place(connection); })
+    {
+        start.place(connection).assign(std::forward<Handler>(handler), executor, IsCoroutine);
+        start.wait(connection);
+    }
+    else
+    {
+        any_completion done{std::forward<Handler>(handler), executor, IsCoroutine};
+        start.wait(connection, std::move(done));
+    }
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif
