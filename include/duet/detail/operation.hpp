@@ -146,7 +146,8 @@ public:
                     if (known && inline_depth < maximum_inline_depth)
                     {
                         inline_level const level;
-                        return wrapped::deliver(std::move(handler), *connection, name, known->error, known->size);
+                        return wrapped::deliver(
+                            std::forward<decltype(handler)>(handler), *connection, name, known->error, known->size);
                     }
                 }
                 begin<is_coroutine>(*connection, start, known,
