@@ -164,7 +164,8 @@ private:
     /// A thread beyond the first, and its context.
     struct worker
     {
-        boost::asio::io_context context{1};
+        // One thread does all of its I/O, and others do no more than post: the locks for I/O are left out.
+        boost::asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
         boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{context.get_executor()};
         std::thread thread;
 

@@ -32,9 +32,11 @@ std::optional<ending> connection<Stream>::write_at_once(write_request& request) 
         return {};
     // Tried here and now: most writes fit into the socket's buffer, and need neither the reactor nor memory.
     auto const error = push(request);
+    if (!error)
+        return ending{{}, request.sent()};
     if (error == boost::asio::error::would_block)
         return {};
-    return ending{error ? fail_send(error) : error, request.sent()};
+    return ending{fail_send(error), request.sent()};
 }
 
 template <class Stream>
