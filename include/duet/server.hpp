@@ -42,6 +42,9 @@ concept session_handler = std::is_invocable_r_v<boost::asio::awaitable<void>, Ha
 /// counted and told to server_options::on_session_end, and the server goes on. The session's destructor ends nothing
 /// here: the handler's return does, so a session that was moved out of the handler ends with it too.
 ///
+/// **Lack of memory** ends the session it hits, by RST, and is counted; accepting goes on. One thing is beyond the
+/// server: Asio ends the program when memory fails again in the moment it destroys a coroutine.
+///
 /// **Destruction** stops listening and resets every session; no session outlives the server. The graceful end is
 /// `co_await drain()`.
 ///
