@@ -1,0 +1,74 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#include "lifecycle_kernel.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+#include <duet/tcp_info.hpp>
+
+namespace example {
+namespace {
+
+using boost::asio::ip::tcp;
+
+/// As the kernel's tables have it: words in the host's order of bytes, and the port.
+template <class Bytes>
+std::string key(Bytes const& address, unsigned port)
+{
+    std::string result;
+    std::array<char, 16> text{};
+    for (std::size_t i = 0; i < address.size(); i += sizeof(std::uint32_t))
+    {
+        std::uint32_t word = 0;
+        std::memcpy(&word, address.data() + i, sizeof(word));
+        std::snprintf(text.data(), text.size(), "%08X", static_cast<unsigned>(word));
+        result += text.data();
+    }
+    std::snprintf(text.data(), text.size(), ":%04X", port);
+    return result + text.data();
+}
+
+/// An IPv4 connection stands in either table: a server that listens for both families has it in the second.
+std::string key(tcp::endpoint const& endpoint, bool six)
+{
+    namespace ip = boost::asio::ip;
+    auto const address = endpoint.address();
+    if (six)
+        return key((address.is_v6() ? address.to_v6() : ip::make_address_v6(ip::v4_mapped, address.to_v4())).to_bytes(),
+            endpoint.port());
+    if (address.is_v4())
+        return key(address.to_v4().to_bytes(), endpoint.port());
+    if (address.to_v6().is_v4_mapped())
+        return key(ip::make_address_v4(ip::v4_mapped, address.to_v6()).to_bytes(), endpoint.port());
+    return {};
+}
+
+}  // namespace
+
+std::string kernel_entry(tcp::endpoint const& local, tcp::endpoint const& remote)
+{
+    bool known = false;
+    for (bool const six : {false, true})
+    {
+        std::string const name = six ? "/proc/net/tcp6" : "/proc/net/tcp";
+        std::string ends = key(local, six) + ' ';
+        ends += key(remote, six) + ' ';
+        std::ifstream file{name};
+        known = known || file.is_open();
+        for (std::string line; std::getline(file, line);)
+            if (auto const at = line.find(ends); at != line.npos)
+            {
+                auto const state = std::stoul(line.substr(at + ends.size(), 2), nullptr, 16);
+                return std::string{to_string(static_cast<duet::tcp_state>(state))} + " in " + name;
+            }
+    }
+    return known ? "nothing left of it" : "not known here";
+}
+
+}  // namespace example
