@@ -1,0 +1,74 @@
+# Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+"""What an echo costs that does not depend on the clock: instructions, system calls, allocations.
+
+Each is the difference of two runs with different numbers of echoes, so that beginning and ending cancel out.
+"""
+
+import pathlib
+import re
+import shutil
+import tempfile
+
+import processes
+
+ECHOES = (6400, 19200)
+SIZE = {"connections": 64, "size": 64}
+ONE_CORE = processes.ONE_CORE
+
+
+def per_echo(run, echoes=ECHOES):
+    few, many = (run(count) for count in echoes)
+    return (many - few) / (echoes[1] - echoes[0])
+
+
+def instructions(programs, command, **options):
+    """User instructions, by callgrind."""
+    def run(echoes):
+        before = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+        with processes.Server(programs, command, before=before) as server:
+            processes.run_load(programs, "echo", server, **{**SIZE, **options}, lockstep=1, echoes=echoes)
+        return int(re.search(rb"Collected : (\d+)", server.told).group(1))
+    return per_echo(run)
+
+
+def syscalls(programs, command, lockstep=1, **options):
+    """Every system call, by strace. It slows the server down, so there may be fewer echoes to a wake-up, or more."""
+    def run(echoes):
+        with tempfile.NamedTemporaryFile() as summary:
+            before = ["strace", "-f", "-c", "-o", summary.name, "--"]
+            with processes.Server(programs, command, ONE_CORE, before=before) as server:
+                processes.run_load(programs, "echo", server, ONE_CORE, **{**SIZE, **options}, lockstep=lockstep,
+                    echoes=echoes)
+                server.stop(server.own_pid())
+            total = re.search(r"^100\.00\s.*?(\d+)(?:\s+\d+)? total", pathlib.Path(summary.name).read_text(), re.M)
+            return int(total.group(1))
+    return per_echo(run)
+
+
+def calls(programs, command, lockstep=0, **options):
+    """Allocations, and the system calls of an echo, by count_calls.c: the server runs as it does when it is timed."""
+    with tempfile.NamedTemporaryFile() as count:
+        environment = {"LD_PRELOAD": str(programs.directory / "libcount_calls.so"), "BENCH_COUNT": count.name}
+        with processes.Server(programs, command, ONE_CORE, environment=environment) as server:
+            def run(echoes):
+                begin = read_counts(count.name)
+                processes.run_load(programs, "echo", server, ONE_CORE, **{**SIZE, **options}, lockstep=lockstep,
+                    echoes=echoes)
+                return [now - then for now, then in zip(read_counts(count.name), begin)]
+            run(ECHOES[0])  # what is only allocated once
+            few, many = (run(echoes) for echoes in ECHOES)
+            return [(b - a) / (ECHOES[1] - ECHOES[0]) for a, b in zip(few, many)]
+
+
+def read_counts(name):
+    both = pathlib.Path(name).read_bytes()
+    return [int.from_bytes(both[i:i + 8], "little") for i in (0, 8)]
+
+
+def allocations(programs, command, **options):
+    """Calls of malloc and its like; of no meaning for what brings an allocator of its own."""
+    return calls(programs, command, lockstep=1, **options)[0]
+
+
+def missing_tools():
+    return [name for name in ("valgrind", "strace") if not shutil.which(name)]

@@ -1,0 +1,58 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+// The README's echo server, with a port to choose, every deadline armed by --deadlines, and --threads.
+
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <string_view>
+
+#include <duet/duet.hpp>
+
+namespace asio = boost::asio;
+
+asio::awaitable<void> echo(duet::session peer)
+{
+    std::array<char, 4096> buffer;
+    for (;;)
+    {
+        std::size_t const size = co_await peer.read_some(asio::buffer(buffer));
+        if (size == 0)
+            break;
+        co_await peer.write(asio::buffer(buffer, size));
+    }
+}
+
+duet::deadlines every_deadline()
+{
+    using std::chrono::seconds;
+    return {.read = seconds{30},
+        .write = seconds{30},
+        .idle = seconds{60},
+        .half_closed = seconds{30},
+        .close = seconds{5},
+        .close_total = seconds{30},
+        .dead_peer = seconds{60},
+        // Our echo frames with read_some and never says that a first message was complete: this one stays armed.
+        .first_message = seconds{3600}};
+}
+
+int main(int argc, char** argv)
+{
+    duet::server_options options;
+    for (int i = 1; i < argc; ++i)
+    {
+        std::string_view const word = argv[i];
+        if (word == "--deadlines")
+            options.session.deadlines = every_deadline();
+        else if (word == "--threads" && i + 1 < argc)
+            options.threads = static_cast<std::size_t>(std::atoi(argv[++i]));
+        else
+            options.port = static_cast<std::uint16_t>(std::atoi(argv[i]));
+    }
+    asio::io_context context;
+    duet::server server{context, options, echo};
+    std::cout << "listening on " << server.local_endpoint() << std::endl;
+    return duet::run(context, server);
+}

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+# Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+"""Fails when an echo of duet costs more than guard.json says: guard.py <build>/bench [--record]
+
+Not by the clock, but by what repeats on any machine: instructions, system calls and allocations.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import counts
+import processes
+
+RECORD = pathlib.Path(__file__).with_name("guard.json")
+SKIPPED = 77
+# How many echoes one wake-up brings depends on what else runs, and with it the share of epoll_wait.
+TOLERANCE = {"instructions": 0.05, "syscalls": 0.2, "allocations": 0.05}
+LEAST = 0.01  # of a call per echo: less is not told apart from what happens now and then
+MEASURES = {
+    "instructions": counts.instructions,
+    "syscalls": counts.syscalls,
+    "allocations": counts.allocations,
+}
+
+
+def compiler():
+    try:
+        return subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def measure(directory):
+    programs = processes.Programs(directory)
+    command = processes.ECHO["duet_deadlines"][1]
+    return {name: max(round(run(programs, command), 3), 0.0) for name, run in MEASURES.items()}
+
+
+def compare(expected, found):
+    """Yields a line per measure, and whether it is bad."""
+    for name, value in found.items():
+        limit = expected[name] * (1 + TOLERANCE[name]) + LEAST
+        better = value < expected[name] * (1 - TOLERANCE[name]) - LEAST
+        word = "TOO MUCH" if value > limit else "better: record it" if better else "as before"
+        yield f"{name} per echo: {value:.3f}, recorded {expected[name]:.3f}: {word}", value > limit
+
+
+def main(directory, *options):
+    missing = counts.missing_tools()
+    if missing:
+        print(f"bench_guard: skipped, since {' and '.join(missing)} cannot be found")
+        return SKIPPED
+    record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    if "--record" in options:
+        RECORD.write_text(json.dumps({"compiler": compiler(), **measure(directory)}, indent=2) + "\n")
+        print(RECORD.read_text(), end="")
+        return 0
+    if compiler() != record.get("compiler"):
+        print(f"bench_guard: skipped: the record is of g++ {record.get('compiler')}, this is {compiler()}")
+        return SKIPPED
+    failed = False
+    for line, bad in compare(record, measure(directory)):
+        print(line)
+        failed |= bad
+    if failed:
+        print("If it is worth that: bench/guard.py <build>/bench --record, and say why in the commit.")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

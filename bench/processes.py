@@ -1,0 +1,171 @@
+# Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+"""The servers that are measured, and the load generator."""
+
+import json
+import os
+import pathlib
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+CORES = sorted(os.sched_getaffinity(0))
+ONE_CORE = {CORES[0]}
+
+# name: (how it is shown, its program and arguments; {port} is put in)
+ECHO = {
+    "epoll": ("raw epoll, C", ["epoll", "{port}"]),
+    "uring": ("liburing", ["uring", "{port}"]),
+    "libuv": ("libuv", ["libuv", "{port}"]),
+    "tokio": ("Tokio", ["tokio_echo", "{port}"]),
+    "duet": ("duet", ["duet_echo", "{port}"]),
+    "duet_deadlines": ("duet, every deadline", ["duet_echo", "{port}", "--deadlines"]),
+    "asio_callbacks": ("Asio, callbacks", ["asio_callbacks", "{port}"]),
+    "asio_awaitable": ("Asio, awaitable", ["asio_awaitable", "{port}"]),
+    "go": ("Go", ["go_echo", "{port}"]),
+    "libevent": ("libevent", ["libevent", "{port}"]),
+    "node": ("Node", ["node", str(HERE / "peers" / "echo.js"), "{port}"]),
+}
+TWO_THREADS = {
+    "epoll": ["epoll", "{port}", "2"],
+    "tokio": ["tokio_echo", "{port}", "2"],
+    "duet": ["duet_echo", "{port}", "--threads", "2"],
+    "duet_deadlines": ["duet_echo", "{port}", "--deadlines", "--threads", "2"],
+    "asio_awaitable": ["asio_awaitable", "{port}", "2"],
+    "go": ["go_echo", "{port}"],
+}
+BULK = {
+    "posix": ("blocking calls, C", ["posix_bulk", "{port}"]),
+    "duet": ("duet", ["duet_bulk", "{port}"]),
+    "asio_awaitable": ("Asio, awaitable", ["asio_bulk", "{port}"]),
+}
+RELAY = {
+    "haproxy": ("HAProxy", ["haproxy", "-db", "-f", str(HERE / "peers" / "haproxy.cfg")]),
+    "duet": ("duet", ["duet_relay", "{port}", "{target}"]),
+}
+
+
+class Failed(Exception):
+    pass
+
+
+class Programs:
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory).resolve()
+
+    def find(self, name):
+        path = self.directory / name
+        return str(path) if path.exists() else shutil.which(name) if name in ("node", "haproxy") else None
+
+    def those_there(self, table):
+        return [name for name, (_, command) in table.items() if self.find(command[0])]
+
+    def missing(self, table):
+        return [name for name, (_, command) in table.items() if not self.find(command[0])]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def pin(cores):
+    def prepare():
+        os.sched_setaffinity(0, cores)
+    return prepare if cores else None
+
+
+class Server:
+    """A server while it runs: with Server(...) as s: s.port, s.pid"""
+
+    def __init__(self, programs, command, cores=None, target=0, before=(), environment=None):
+        port = free_port()
+        words = [word.format(port=port, target=target) for word in command]
+        program = programs.find(words[0])
+        if program is None:
+            raise Failed(f"{words[0]} is not there")
+        self.name = words[0]
+        self.port = port
+        self.process = subprocess.Popen([*before, program, *words[1:]], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=pin(cores),
+            env={**os.environ, "PORT": str(port), "TARGET": str(target), **(environment or {})})
+        self.pid = self.process.pid
+        self.told = b""
+
+    def __enter__(self):
+        try:
+            self.wait_until_it_listens()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def wait_until_it_listens(self):
+        address = re.compile(rf"^\s*\d+: \w+:{self.port:04X} \w+:0000 0A ", re.M)
+        for _ in range(3000):
+            if self.process.poll() is not None:
+                raise Failed(f"{self.name} ended: {self.process.stderr.read().decode().strip()}")
+            tables = (pathlib.Path("/proc/net", name) for name in ("tcp", "tcp6"))
+            if any(address.search(table.read_text()) for table in tables if table.exists()):
+                return
+            time.sleep(0.02)
+        raise Failed(f"{self.name} does not listen")
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def own_pid(self):
+        """The server itself, where it was started by strace."""
+        children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        found = children.read_text().split()
+        return int(found[0]) if found else self.pid
+
+    def stop(self, pid=None):
+        try:
+            os.kill(pid or self.pid, signal.SIGTERM)
+            _, told = self.process.communicate(timeout=30)
+            self.told = told or b""
+        except (subprocess.TimeoutExpired, ProcessLookupError, ValueError):
+            self.process.kill()
+            self.process.wait()
+
+    def resident(self):
+        pages = int(pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class Load:
+    """The load generator while it runs."""
+
+    def __init__(self, programs, mode, server, cores=None, **options):
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        pid = [] if server.pid is None else ["--server", str(server.pid)]
+        self.process = subprocess.Popen([programs.find("load"), mode, "--port", str(server.port), *pid, *words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=pin(cores))
+
+    def result(self, timeout=120):
+        try:
+            out, wrong = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as expired:
+            self.process.kill()
+            self.process.communicate()
+            raise Failed("the load generator does not end") from expired
+        if self.process.returncode != 0:
+            raise Failed(wrong.strip() or f"the load generator ended with {self.process.returncode}")
+        return json.loads(out.strip().split("\n")[-1])
+
+    def wait_ready(self, timeout=120):
+        """For idle: every connection is there."""
+        if not select.select([self.process.stdout], [], [], timeout)[0]:
+            raise Failed("the connections are not there in time")
+        if self.process.stdout.readline() != "ready\n":
+            raise Failed(self.process.stderr.read().strip())
+
+
+def run_load(programs, mode, server, cores=None, **options):
+    return Load(programs, mode, server, cores, **options).result()

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+# Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+"""Measures duet next to its peers. See ./dev bench, and docs/performance.md for what came out."""
+
+import argparse
+import datetime
+import json
+import pathlib
+import sys
+
+import compiling
+import counts
+import machine
+import memory
+import processes
+import scenarios
+import tables
+
+HERE = pathlib.Path(__file__).resolve().parent
+CALLGRIND = ("epoll", "libuv", "tokio", "duet", "duet_deadlines", "asio_callbacks", "asio_awaitable", "libevent")
+AROUND_LIBC = ("uring", "go")  # their system calls are counted by strace
+OWN_ALLOCATOR = ("go", "node")
+QUIET = 0.3
+
+
+def say(text):
+    if sys.stdout.isatty():
+        print(f"\r\033[K{text}", end="", flush=True)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument("how", nargs="?", choices=("full", "quick"), default="full", help="quick: under five minutes")
+    parser.add_argument("--only", default="", help="names of what is measured, or parts of them, with commas between: "
+        "echo_1 echo_64 echo_1000 echo_10000 pipelined large connect faults bulk relay two_cores counts idle compile")
+    parser.add_argument("--rounds", type=int, help="of each scenario (full: 7, quick: 3)")
+    parser.add_argument("--docs", action="store_true", help="write docs/performance.md's tables and plots")
+    parser.add_argument("--build", default=HERE.parent / "build" / "bench" / "bench", help="where the programs are")
+    return parser.parse_args()
+
+
+def measure_counts(programs, quick):
+    rows = {}
+    for name in programs.those_there(processes.ECHO):
+        row = rows[name] = {}
+        for connections in (64,) if quick else (64, 1):
+            say(f"counting: {name}, {connections} connections")
+            for key, value in count(programs, name, connections):
+                row[f"{key}_{connections}"] = value
+    return rows
+
+
+def count(programs, name, connections):
+    """Yields what can be counted of this server: what it is, and how much of it an echo takes."""
+    command = processes.ECHO[name][1]
+    try:
+        if name in CALLGRIND:
+            yield "instructions", counts.instructions(programs, command, connections=connections)
+        allocations, calls = counts.calls(programs, command, connections=connections)
+        if name in AROUND_LIBC:
+            calls = counts.syscalls(programs, command, lockstep=0, connections=connections)
+        yield "syscalls", calls
+        if name not in OWN_ALLOCATOR:
+            yield "allocations", allocations
+    except (processes.Failed, AttributeError, OSError) as problem:
+        print(f"\nbench: {name} was not counted: {problem}")
+
+
+def measure_idle(programs, sizes):
+    result = {}
+    for connections in sizes:
+        for name in programs.those_there(processes.ECHO):
+            say(f"idle: {name}, {connections} connections")
+            try:
+                result.setdefault(name, {})[str(connections)] = memory.per_session(programs, name, connections)
+            except processes.Failed as problem:
+                print(f"\nbench: idle, {name}: {problem}")
+    return result
+
+
+def idle_sizes(descriptors, quick, left_out):
+    """10,000 and 100,000, or as many as there can be."""
+    most = (descriptors - 1000) // 1000 * 1000
+    if not quick and most < 100_000:
+        left_out["100,000 idle sessions"] = f"a process may have {descriptors:,} descriptors, so {most:,} instead"
+        print(f"bench: left out: 100,000 idle sessions: {left_out['100,000 idle sessions']}")
+    return sorted({min(size, most) for size in ((10_000,) if quick else (10_000, 100_000))})
+
+
+def main():
+    options = arguments()
+    machine.enter_namespace()
+    quick = options.how == "quick"
+    programs = processes.Programs(options.build)
+    only = [word for word in options.only.split(",") if word]
+
+    def wanted(key):
+        return not only or key in only or any(word in key for word in only if not word[-1].isdigit())
+
+    told = machine.describe()
+    result = {"date": datetime.datetime.now().isoformat(timespec="seconds"), "how": options.how, "machine": told,
+        "command": " ".join(["./dev bench", *sys.argv[1:]]), "left_out": {}, "scenarios": {}}
+    for table in (processes.ECHO, processes.BULK, processes.RELAY):
+        for name in programs.missing(table):
+            result["left_out"][table[name][0]] = f"{table[name][1][0]} is not there"
+            print(f"bench: left out: {table[name][0]}: {table[name][1][0]} is not there")
+    if not told["own_network"]:
+        print("bench: no network namespace of our own, so under the system's settings: "
+            f"congestion control {told['congestion_control']}")
+    if told["load_at_start"] > QUIET:
+        print(f"bench: the machine is busy (load {told['load_at_start']:.1f}): what the clock says is worth little")
+
+    rounds = options.rounds or (3 if quick else 7)
+    every = (scenarios.load_scenarios(programs, quick) + scenarios.bulk_scenarios(programs, quick) +
+        scenarios.relay_scenarios(programs, quick) + scenarios.two_core_scenario(programs, quick))
+    for scenario in every:
+        if wanted(scenario.key) and scenario.names:
+            result["scenarios"][scenario.key] = scenario.measure(rounds, say)
+            tables.show(tables.scenario_table(result["scenarios"][scenario.key]))
+    if wanted("counts"):
+        missing = counts.missing_tools()
+        if missing:
+            print(f"bench: nothing is counted without {' and '.join(missing)}")
+        else:
+            result["counts"] = measure_counts(programs, quick)
+            tables.show(tables.counts_table(result["counts"]))
+    if wanted("idle"):
+        result["idle"] = measure_idle(programs, idle_sizes(told["descriptors"], quick, result["left_out"]))
+        tables.show(tables.idle_table(result["idle"]))
+    if wanted("compile"):
+        result["compile"] = compiling.measure(1 if quick else min(rounds, 5), say)
+        tables.show(tables.compile_table(result["compile"]))
+
+    result["machine"]["load_at_end"] = machine.busy()
+    target = HERE / "results" / f"{result['date'].replace(':', '')}.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"\n{target.relative_to(HERE.parent)}")
+    if options.docs:
+        tables.write_docs(result, HERE.parent / "docs")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+# Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+"""What is measured by the clock. Each scenario is a list of runs in rounds A B A B ..., so that a machine that slows
+down slows them all; a ratio is to the first of its own round."""
+
+import processes
+
+ONE_CORE = processes.ONE_CORE
+TWO_CORES = processes.CORES[:2]
+# A time slice of somebody else's: such a round is done again.
+STOLEN_US = 8000
+TRIES = 3
+
+
+class Scenario:
+    def __init__(self, key, title, names, run, unit, retry=False, note=""):
+        self.key, self.title, self.names, self.run, self.unit = key, title, names, run, unit
+        self.retry, self.note = retry, note
+
+    def measure(self, rounds, say):
+        table = {name: [] for name in self.names}
+        failed, again = {}, 0
+        for number in range(rounds):
+            for name in self.names:
+                if name in failed:
+                    continue
+                say(f"{self.title}: round {number + 1} of {rounds}: {name}")
+                try:
+                    for attempt in range(TRIES):
+                        row = self.run(name)
+                        if not (self.retry and row["p99_us"] > STOLEN_US and attempt + 1 < TRIES):
+                            break
+                        again += 1
+                    table[name].append(row)
+                except processes.Failed as problem:
+                    failed[name] = str(problem)
+        return {"title": self.title, "unit": self.unit, "rows": {n: r for n, r in table.items() if n not in failed},
+            "failed": failed, "repeated": again, "note": self.note}
+
+
+def row_of(result):
+    requests = max(result["requests"], 1)
+    return {
+        "value": result["requests_per_second"],
+        "cpu_ns": result["server_cpu_ns"] / requests,
+        "p50_us": result["latency_us"]["p50"],
+        "p99_us": result["latency_us"]["p99"],
+        "load_share": result["own_cpu_share"],
+        "resets": result["ends"]["reset"],
+        "faults": result["faults"],
+    }
+
+
+def load_scenarios(programs, quick):
+    names = programs.those_there(processes.ECHO)
+
+    def echo(key, title, mode="echo", retry=True, note="", **options):
+        def run(name):
+            with processes.Server(programs, processes.ECHO[name][1], ONE_CORE) as server:
+                return row_of(processes.run_load(programs, mode, server, ONE_CORE, **{**times, **options}))
+        return Scenario(key, title, names, run, "requests/s", retry, note)
+
+    times = {"seconds": 0.4, "warmup": 0.1} if quick else {"seconds": 2, "warmup": 0.3}
+    every = [
+        echo("echo_1", "Echo, 64 bytes, 1 connection", connections=1),
+        echo("echo_64", "Echo, 64 bytes, 64 connections", connections=64),
+        echo("echo_1000", "Echo, 64 bytes, 1,000 connections", connections=1000, retry=False),
+        echo("echo_10000", "Echo, 64 bytes, 10,000 connections", connections=10000, retry=False),
+        echo("pipelined", "Echo, 64 bytes, 64 connections, 16 messages under way on each", connections=64, depth=16),
+        echo("large", "Echo, 16 KiB, 16 connections", connections=16, size=16384, retry=False),
+        echo("connect", "Connect, one message, half-close, end: 64 at once", "connect", connections=64, retry=False),
+        echo("faults", "Echo while 10 % of the clients reset and 10 % do not read", "faults",
+            connections=100, retry=False, note="100 connections; counted are the 80 good ones; the others reset after "
+            "16 echoes, or after 0.5 s of not reading"),
+    ]
+    short = ("echo_64", "pipelined", "connect", "faults")
+    return [s for s in every if not quick or s.key in short]
+
+
+def bulk_scenarios(programs, quick):
+    size = (256 if quick else 1024) << 20
+
+    def bulk(key, title):
+        def run(name):
+            with processes.Server(programs, processes.BULK[name][1], ONE_CORE) as server:
+                result = processes.run_load(programs, key, server, ONE_CORE, bytes=size)
+                return {**row_of(result), "value": result["bytes_per_second"] / (1 << 30),
+                    "cpu_ns": result["server_cpu_ns"] / (size >> 10)}
+        return Scenario("bulk_" + key, title, programs.those_there(processes.BULK), run, "GiB/s",
+            note="server time is per KiB")
+    return [bulk("up", "Bulk, client to server, 64 KiB buffers"),
+        bulk("down", "Bulk, server to client, 64 KiB buffers")]
+
+
+def relay_scenarios(programs, quick):
+    times = {"seconds": 0.4, "warmup": 0.1} if quick else {"seconds": 2, "warmup": 0.3}
+    size = (256 if quick else 1024) << 20
+    names = programs.those_there(processes.RELAY)
+
+    def relayed(name, target, measure):
+        with processes.Server(programs, target, ONE_CORE) as behind:
+            command = processes.RELAY[name][1]
+            with processes.Server(programs, command, ONE_CORE, target=behind.port) as relay:
+                return measure(relay)
+
+    def echo(name):
+        return relayed(name, processes.ECHO["epoll"][1], lambda relay: row_of(
+            processes.run_load(programs, "echo", relay, ONE_CORE, connections=64, size=64, **times)))
+
+    def bulk(name):
+        def measure(relay):
+            result = processes.run_load(programs, "down", relay, ONE_CORE, bytes=size)
+            return {**row_of(result), "value": result["bytes_per_second"] / (1 << 30),
+                "cpu_ns": result["server_cpu_ns"] / (size >> 10)}
+        return relayed(name, processes.BULK["posix"][1], measure)
+
+    return [
+        Scenario("relay", "Relay to a raw epoll echo server, 64 bytes, 64 connections", names, echo, "requests/s",
+            retry=True, note="load, relay and target share one core"),
+        Scenario("relay_bulk", "Relay of a bulk transfer", names, bulk, "GiB/s",
+            note="server time is the relay's, per KiB"),
+    ]
+
+
+def two_core_scenario(programs, quick):
+    """Two threads on two cores, a load generator on each; the figure is the server's processor time per echo."""
+    seconds = 0.4 if quick else 2
+    names = [name for name in processes.TWO_THREADS if name in programs.those_there(processes.ECHO)]
+
+    def run(name):
+        with processes.Server(programs, processes.TWO_THREADS[name], TWO_CORES) as server:
+            loads = [processes.Load(programs, "echo", server, {core}, connections=32, size=64, seconds=seconds)
+                for core in TWO_CORES]
+            results = [load.result() for load in loads]
+        requests = sum(result["requests"] for result in results)
+        return {**row_of(results[0]), "value": sum(result["requests_per_second"] for result in results),
+            "cpu_ns": sum(result["server_cpu_ns"] for result in results) / len(results) / max(requests, 1)}
+    if len(TWO_CORES) < 2:
+        return []
+    return [Scenario("two_cores", "Two threads on two cores, 64 bytes, 64 connections", names, run, "requests/s",
+        note="the reference is raw epoll with a thread, an epoll and a listening socket per core")]

@@ -1,0 +1,172 @@
+# Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+"""The results as Markdown, for the terminal and for docs/performance.md."""
+
+import pathlib
+import re
+import statistics
+
+import plots
+import processes
+
+LABELS = {name: label for table in (processes.ECHO, processes.BULK, processes.RELAY)
+    for name, (label, _) in table.items()}
+BOTTLENECK = 0.9
+
+
+def spread(values, form):
+    return " / ".join(form.format(f(values)) for f in (min, statistics.median, max))
+
+
+def ratios(rows):
+    """Of each round to the first server's of the same round."""
+    reference = next(iter(rows.values()), [])
+    return {name: [own["value"] / first["value"] for own, first in zip(row, reference) if first["value"]]
+        for name, row in rows.items()}
+
+
+def markdown(head, lines):
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])
+
+
+def label_in(scenario, name):
+    if scenario["unit"] == "GiB/s":
+        return (processes.RELAY if name in processes.RELAY and "elay" in scenario["title"] else processes.BULK)[name][0]
+    return LABELS[name]
+
+
+def scenario_table(scenario):
+    rows = {name: row for name, row in scenario["rows"].items() if row}
+    bulk = scenario["unit"] == "GiB/s"
+    head = ["", scenario["unit"], "ratio", f"server ns per {'KiB' if bulk else 'request'}"]
+    head += [] if bulk else ["p50 µs", "p99 µs"]
+    lines = []
+    compared = ratios(rows)
+    for name, row in rows.items():
+        cells = [label_in(scenario, name), spread([r["value"] for r in row], "{:.2f}" if bulk else "{:,.0f}"),
+            spread(compared[name], "{:.2f}"), spread([r["cpu_ns"] for r in row], "{:,.0f}")]
+        if not bulk:
+            cells += [f"{statistics.median(r[key] for r in row):,.0f}" for key in ("p50_us", "p99_us")]
+        lines.append(cells)
+    return "\n\n".join(filter(None, [f"### {scenario['title']}", remarks(scenario, rows), markdown(head, lines)]))
+
+
+def remarks(scenario, rows):
+    said = []
+    shares = [r["load_share"] for row in rows.values() for r in row]
+    if shares:
+        said.append(f"The load generator took {min(shares):.0%} to {max(shares):.0%} of its core"
+            + (": **it is the bottleneck**." if max(shares) > BOTTLENECK else "."))
+    if scenario["note"]:
+        said.append(scenario["note"][0].upper() + scenario["note"][1:] + ".")
+    if scenario["repeated"]:
+        said.append(f"{scenario['repeated']} runs were repeated, since somebody else took the core.")
+    for name, row in rows.items():
+        resets = sum(r["resets"] for r in row)
+        if resets:
+            said.append(f"{LABELS[name]} answered {resets} half-closes with a reset.")
+    said += [f"{LABELS[name]} failed: {problem}." for name, problem in scenario["failed"].items()]
+    return " ".join(said)
+
+
+def number(value, form):
+    return "–" if value is None else form.format(abs(value) if abs(value) < 0.005 else value)
+
+
+def counts_table(table):
+    head = ["", "instructions, 64 connections", "1 connection", "system calls, 64 connections", "1 connection",
+        "allocations, 64 connections", "1 connection"]  # as `keys`
+    keys = [(f"{key}_{n}", form) for key, form in (("instructions", "{:,.0f}"), ("syscalls", "{:.2f}"),
+        ("allocations", "{:.2f}")) for n in (64, 1)]
+    there = [any(key in row for row in table.values()) for key, _ in keys]
+    head = [head[0], *(words for words, wanted in zip(head[1:], there) if wanted)]
+    keys = [key for key, wanted in zip(keys, there) if wanted]
+    lines = [[LABELS[name], *(number(row.get(key), form) for key, form in keys)] for name, row in table.items()]
+    return ("### What one echo of 64 bytes costs\n\n"
+        "Instructions by callgrind. System calls while the server runs on one core with the load, as it does when it "
+        "is timed; those of Go and io_uring by strace.\n\n") + markdown(head, lines)
+
+
+def idle_table(table):
+    sizes = sorted({size for row in table.values() for size in row}, key=int)
+    head = ["", *(f"at {int(size):,}" for size in sizes)]
+    lines = [[LABELS[name], *(f"{row[size]['bytes']:,.0f}" if size in row else "–" for size in sizes)]
+        for name, row in table.items()]
+    return ("### Bytes of the server per idle session\n\n"
+        "Resident memory, after one echo on each; the kernel's buffers are not in it. Before, 100 sessions were there: "
+        "what is set aside once for all of them (liburing's pool of buffers) spreads over more.\n\n"
+        ) + markdown(head, lines)
+
+
+def compile_table(table):
+    head = ["g++ -O2", "seconds", "MiB of memory", "KiB of object"]
+    lines = [[name, spread([r["seconds"] for r in rows], "{:.1f}"), f"{max(r['memory_mib'] for r in rows):.0f}",
+        f"{rows[0]['object_kib']:.0f}"] for name, rows in table.items()]
+    return "### Compiling the README's echo server\n\n" + markdown(head, lines)
+
+
+def show(text):
+    print(f"\r\033[K\n{text}" if text else "", flush=True)
+
+
+def machine_table(result):
+    m = result["machine"]
+    network = f"a namespace of its own, {m['congestion_control']}" if m["own_network"] else "the system's"
+    lines = [["processor", f"{m['cpu']}, {m['cores']} cores, a virtual machine's, {m['memory_mib']:,} MiB"],
+        ["system", f"{m['system']}, Linux {m['kernel']}; network: {network}"],
+        ["compiler", f"{m['compiler']}; Boost {m['boost'].replace('_', '.')}"],
+        ["peers", "; ".join(
+        f"{label} {re.search(r'[0-9][0-9.]*', m[key]).group()}" for key, label in
+        (("go", "Go"), ("rust", "Rust"), ("node", "Node"), ("haproxy", "HAProxy")) if m[key])],
+        ["measured", f"{result['date'][:10]}, `{result['command']}`; load {m['load_at_start']:.2f} when it began"]]
+    lines += [["left out", f"{what}: {why}"] for what, why in result["left_out"].items()]
+    return "| | |\n| --- | --- |\n" + "\n".join(f"| {a} | {b} |" for a, b in lines)
+
+
+def plot_of(scenario):
+    compared = ratios({n: r for n, r in scenario["rows"].items() if r})
+    reference = label_in(scenario, next(iter(compared)))
+    bars = [(label_in(scenario, n), min(v), statistics.median(v), max(v)) for n, v in compared.items()]
+    about = f"{scenario['unit']}, ratio to {reference}; line: least to most"
+    return plots.bars(scenario["title"], about, bars, "{:.2f}")
+
+
+def write_docs(result, directory):
+    directory = pathlib.Path(directory)
+    images = directory / "performance"
+    images.mkdir(parents=True, exist_ok=True)
+    for old in images.glob("*.svg"):
+        old.unlink()
+    parts = ["## The machine\n\n" + machine_table(result), "## By the clock"]
+    if not result["scenarios"]:
+        parts.append("Not in this run: it needs a quiet machine.")
+    for key, scenario in result["scenarios"].items():
+        parts.append(scenario_table(scenario))
+        (images / f"{key}.svg").write_text(plot_of(scenario))
+        parts.append(f"![{scenario['title']}](performance/{key}.svg)")
+    parts.append("## What repeats")
+    for key, form, table in (("counts", counts_table, "instructions_64"), ("idle", idle_table, None),
+            ("compile", compile_table, None)):
+        if key not in result:
+            continue
+        parts.append(form(result[key]))
+        (images / f"{key}.svg").write_text(plot_of_steady(key, result[key], table))
+        parts.append(f"![{key}](performance/{key}.svg)")
+    page = directory / "performance.md"
+    text = re.sub(r"(?<=<!-- tables:begin -->\n).*?(?=<!-- tables:end -->)",
+        lambda _: "\n" + "\n\n".join(parts) + "\n\n", page.read_text(), flags=re.S)
+    page.write_text(text)
+
+
+def plot_of_steady(key, table, column):
+    if key == "counts":
+        bars = [(LABELS[n], *[r[column]] * 3) for n, r in table.items() if r.get(column) is not None]
+        return plots.bars("User instructions per echo", "64 bytes, 64 connections, by callgrind", bars, "{:,.0f}")
+    if key == "idle":
+        size = min((size for row in table.values() for size in row), key=int)
+        bars = [(LABELS[n], *[r[size]["bytes"]] * 3) for n, r in table.items() if size in r]
+        return plots.bars("Bytes per idle session", f"resident memory of the server, at {int(size):,} sessions", bars,
+            "{:,.0f}")
+    bars = [(n, *(f(r["seconds"] for r in rows) for f in (min, statistics.median, max)))
+        for n, rows in table.items()]
+    return plots.bars("Compiling an echo server", "processor seconds, g++ -O2; line: least to most", bars, "{:.1f}")
