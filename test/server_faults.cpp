@@ -138,7 +138,8 @@ extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size)
 #endif
 
 #if !defined(DUET_TEST_KEEPS_OPERATOR_NEW)
-void* operator new(std::size_t size)
+// Not inlined: g++ 12 would see free() meet what its own operator new has given.
+[[gnu::noinline]] void* operator new(std::size_t size)
 {
     void* const result = allocation_fails() ? nullptr : std::malloc(size);
     if (!result)
@@ -146,12 +147,12 @@ void* operator new(std::size_t size)
     return result;
 }
 
-void operator delete(void* memory) noexcept
+[[gnu::noinline]] void operator delete(void* memory) noexcept
 {
     std::free(memory);
 }
 
-void operator delete(void* memory, std::size_t) noexcept
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept
 {
     std::free(memory);
 }
