@@ -17,7 +17,7 @@ template <class Stream>
 connection<Stream>::connection(
     Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options)
     : stream_{std::move(stream)}, limits_{options.deadlines}, discard_limit_{options.close_discard_limit},
-      last_activity_{coarse_clock::now()}, timer_{stream_.get_executor()}, local_{local}, remote_{remote}
+      last_activity_{std::chrono::steady_clock::now()}, timer_{stream_.get_executor()}, local_{local}, remote_{remote}
 {
     first_message_by_ = coarse_clock::after(last_activity_, limits_.first_message);
 }

@@ -101,7 +101,7 @@ void connection<Stream>::start_close(any_completion&& done)
         return complete(std::move(done), {}, 0);
     if (life_.closing())
         return;  // it is under way: this caller waits for the same end
-    close_since_ = last_activity_ = looked_at_ = coarse_clock::now();
+    close_since_ = last_activity_ = looked_at_ = std::chrono::steady_clock::now();
     unacknowledged_ = traits::unacknowledged(stream_);
     ref const keep{this};
     auto const actions = life_.apply(lifecycle_event::close_requested);

@@ -19,7 +19,7 @@ template <class Stream>
 void connection<Stream>::note_activity() noexcept
 {
     if (timer_at_ != time_point::max() || limits_.idle > limits_.idle.zero())
-        last_activity_ = coarse_clock::now();
+        last_activity_ = std::max(last_activity_, coarse_clock::now());
 }
 
 template <class Stream>
@@ -27,7 +27,7 @@ void connection<Stream>::entered_half_closed() noexcept
 {
     if (!life_.half_closed())
         return;
-    half_closed_since_ = looked_at_ = coarse_clock::now();
+    half_closed_since_ = looked_at_ = std::chrono::steady_clock::now();
     arm(earliest());
 }
 
@@ -44,9 +44,9 @@ void connection<Stream>::set_deadlines(deadlines const& values) noexcept
     if (values.dead_peer != limits_.dead_peer && !life_.released())
         traits::set_dead_peer_timeout(stream_, values.dead_peer);
     if (values.first_message != limits_.first_message && !first_message_met_)
-        first_message_by_ = coarse_clock::after(coarse_clock::now(), values.first_message);
+        first_message_by_ = coarse_clock::after(std::chrono::steady_clock::now(), values.first_message);
     limits_ = values;
-    last_activity_ = coarse_clock::now();
+    last_activity_ = std::chrono::steady_clock::now();
     if (!life_.released())
         arm(earliest());
 }

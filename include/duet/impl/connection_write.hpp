@@ -83,8 +83,9 @@ error_code connection<Stream>::push(write_request& request)
 template <class Stream>
 void connection<Stream>::wait_writable()
 {
-    write_by_ = limits_.write > limits_.write.zero() ? coarse_clock::after(coarse_clock::now(), limits_.write)
-                                                     : time_point::max();
+    write_by_ = limits_.write > limits_.write.zero()
+                    ? coarse_clock::after(std::chrono::steady_clock::now(), limits_.write)
+                    : time_point::max();
     arm(earliest());
     if (writing_ || life_.released())
         return;
