@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -92,7 +93,10 @@ int raw_socket::wait_connected()
 raw_socket raw_socket::connect(raw_address const& to, raw_options const& options)
 {
     auto result = start_connect(to, options);
-    if (int const error = result.wait_connected(); error != 0)
+    // A server may reset so soon that this is told here, and only here: one that is not there refuses.
+    int const error = result.wait_connected();
+    result.reset_at_once_ = error == ECONNRESET;
+    if (error != 0 && !result.reset_at_once_)
         throw_errno("connect", error);
     return result;
 }
@@ -118,7 +122,7 @@ sent raw_socket::send_some(std::string_view const data)
         if (size >= 0)
             return {static_cast<std::size_t>(size), 0};
         if (errno != EAGAIN && errno != EINTR)
-            return {0, errno};
+            return {0, reset_at_once_ ? ECONNRESET : errno};
     }
 }
 
@@ -166,6 +170,8 @@ received raw_socket::recv_some(std::size_t const limit)
             continue;
         if (size < 0)
             result.error = errno;
+        else if (size == 0 && std::exchange(reset_at_once_, false))
+            result.error = ECONNRESET;
         result.data.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
         return result;
     }

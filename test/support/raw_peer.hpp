@@ -98,6 +98,7 @@ private:
     descriptor socket_;
     std::uint16_t local_port_ = 0;
     std::uint16_t remote_port_ = 0;
+    bool reset_at_once_ = false;  // connect() was told; the next call tells it
 };
 
 class raw_listener
