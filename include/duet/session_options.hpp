@@ -13,10 +13,10 @@ inline namespace v0 {
 
 /// Every deadline of a session. Zero is none. Plain data, trivially destructible.
 ///
-/// None fires early, and each may fire late by one tick of the system's coarse clock (10 ms or less on Linux). `read`
-/// and `idle` count from the last tick: where ticks themselves are late (a busy virtual machine), they are early by as
-/// much. Deadlines are lazy: arming one stores a time point, and one timer per session wakes only when the earliest is
-/// due.
+/// None fires early, and each may fire late by one tick of the system's coarse clock (10 ms or less on Linux). Where
+/// activity counts, it is timed by the last tick: if ticks themselves are late (a busy virtual machine), `idle` is
+/// early by as much. Deadlines are lazy: arming one stores a time point, and one timer per session wakes only when the
+/// earliest is due.
 struct deadlines
 {
     using duration = std::chrono::steady_clock::duration;

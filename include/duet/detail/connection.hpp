@@ -118,7 +118,7 @@ public:
 
     time_point read_deadline() const noexcept
     {
-        return limits_.read > limits_.read.zero() ? coarse_clock::after(coarse_clock::now(), limits_.read)
+        return limits_.read > limits_.read.zero() ? coarse_clock::after(std::chrono::steady_clock::now(), limits_.read)
                                                   : time_point::max();
     }
 
