@@ -22,7 +22,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The sessions that a server serves on one thread, each from its handler's call to its end. All on one executor.
+/// The sessions that a server serves on one thread, each from its handler's call to its end. All on one executor. Their
+/// shard alone keeps them, and they may call it: what waits in the context only knows of them.
 template <class Protocol>
 class server_sessions : public std::enable_shared_from_this<server_sessions<Protocol>>
 {
@@ -103,8 +104,12 @@ public:
                 ++state->counts.drain_aborted;
             live->session.abort();
             // For a handler that waits for something else than its session; behind what the session's end tells it.
-            auto const self = this->shared_from_this();
-            if (!try_post(executor(), [state, self, id] { self->cancel(id); }))
+            auto const cancel_handler = [weak = this->weak_from_this(), id]
+            {
+                if (auto const self = weak.lock())
+                    self->cancel(id);
+            };
+            if (!try_post(executor(), cancel_handler))
                 cancel(id);
         }
     }
@@ -209,9 +214,10 @@ private:
         {
             teller_.expires_after(tell_every_);
             teller_.async_wait(
-                [state, self = this->shared_from_this()](error_code const& error)
+                [state, weak = this->weak_from_this()](error_code const& error)
                 {
-                    if (!error)
+                    auto const self = weak.lock();
+                    if (self && !error)
                         self->tell(state);
                 });
         }
