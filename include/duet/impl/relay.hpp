@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <duet/detail/at_end.hpp>
 #include <duet/relay.hpp>
 
 namespace duet {
@@ -123,13 +124,13 @@ private:
 
     void spawn(self const& run, int& group, awaitable<void> task)
     {
-        boost::asio::co_spawn(changed_.get_executor(), std::move(task),
-            [run, &group](std::exception_ptr)
+        ++group;
+        at_end ending{[run, &group]
             {
                 --group;
                 run->changed_.cancel();
-            });
-        ++group;
+            }};
+        boost::asio::co_spawn(changed_.get_executor(), std::move(task), std::move(ending));
     }
 
     /// One direction, to its FIN or its failure. It does not throw.
