@@ -11,12 +11,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <new>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <duet/canceller.hpp>
 #include <duet/close_report.hpp>

@@ -61,7 +61,7 @@ private:
     std::optional<time_point> by_;
 };
 
-/// A write: it is tried at once, and what the kernel does not take is queued. Not to be moved once it was tried.
+/// A write: it is tried at once, and what the kernel does not take is queued.
 template <class Connection, class Buffers>
 class writing
 {
