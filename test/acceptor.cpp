@@ -46,6 +46,13 @@ raw_address address_of(duet::acceptor const& listening)
     return raw_address::v4(listening.local_endpoint().port());
 }
 
+duet::acceptor_options telling(std::vector<duet::accept_failure>& told)
+{
+    duet::acceptor_options options;
+    options.on_resource_failure = [&told](duet::accept_failure const& failure) { told.push_back(failure); };
+    return options;
+}
+
 asio::awaitable<duet::session> next(duet::acceptor& listening)
 {
     duet::session session = co_await listening.accept();
@@ -169,9 +176,7 @@ BOOST_AUTO_TEST_CASE(p24_errors_of_one_connection_are_passed_over_at_once)
 {
     asio::io_context context;
     std::vector<duet::accept_failure> told;
-    duet::acceptor_options options;
-    options.on_resource_failure = [&](duet::accept_failure const& failure) { told.push_back(failure); };
-    duet::acceptor listening{context, loopback, options};
+    duet::acceptor listening{context, loopback, telling(told)};
     auto client = raw_socket::connect(address_of(listening));
     injected = {ECONNABORTED, EPROTO, EPERM, ENETDOWN, EHOSTUNREACH, EINTR};
     run(context, serve_one(listening, client, "after all that"));
@@ -185,9 +190,7 @@ BOOST_AUTO_TEST_CASE(p23_resource_errors_back_off_double_and_recover)
 {
     asio::io_context context;
     std::vector<duet::accept_failure> told;
-    duet::acceptor_options options;
-    options.on_resource_failure = [&](duet::accept_failure const& failure) { told.push_back(failure); };
-    duet::acceptor listening{context, loopback, options};
+    duet::acceptor listening{context, loopback, telling(told)};
     auto client = raw_socket::connect(address_of(listening));
     injected = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
     accept_calls = 0;
@@ -208,9 +211,7 @@ BOOST_AUTO_TEST_CASE(p23_an_error_that_stays_or_that_nobody_knows_backs_off)
 {
     asio::io_context context;
     std::vector<duet::accept_failure> told;
-    duet::acceptor_options options;
-    options.on_resource_failure = [&](duet::accept_failure const& failure) { told.push_back(failure); };
-    duet::acceptor listening{context, loopback, options};
+    duet::acceptor listening{context, loopback, telling(told)};
     auto client = raw_socket::connect(address_of(listening));
     injected.assign(33, EPERM);
     injected.push_back(ENOSYS);

@@ -7,7 +7,7 @@
 #define BOOST_TEST_MODULE run
 #include <boost/test/unit_test.hpp>
 
-#include "session_fixture.hpp"
+#include "server_fixture.hpp"
 
 #include <boost/asio/ip/address_v4.hpp>
 
@@ -36,44 +36,11 @@ using tcp = asio::ip::tcp;
 
 namespace {
 
-asio::awaitable<void> echo(duet::session peer)
+duet::server_options patient(std::chrono::steady_clock::duration drain_timeout = 10min)
 {
-    for (;;)
-    {
-        auto const heard = co_await read(peer);
-        if (heard.empty())
-            break;
-        co_await write(peer, heard);
-    }
-}
-
-/// Echoes, and stops between two messages when it is asked to.
-template <class Session>
-asio::awaitable<void> polite(Session peer)
-{
-    for (;;)
-    {
-        auto const more = co_await peer.wait_readable();
-        if (!more)
-            break;
-        auto const heard = co_await read(peer);
-        if (heard.empty())
-            break;
-        co_await write(peer, heard);
-    }
-}
-
-duet::server_options on_loopback(std::chrono::steady_clock::duration drain_timeout = 10min)
-{
-    duet::server_options options;
-    options.address = "127.0.0.1";
+    auto options = on_loopback();
     options.drain_timeout = drain_timeout;
     return options;
-}
-
-raw_socket client_of(duet::server const& serving)
-{
-    return raw_socket::connect(raw_address::v4(serving.local_endpoint().port()));
 }
 
 asio::awaitable<void> until_served(duet::server const& serving, std::uint64_t sessions)
@@ -210,7 +177,7 @@ void a_signal_drains(int number)
 {
     no_leaked_descriptors const watched;
     asio::io_context context;
-    duet::server serving{context, on_loopback(), polite<duet::session>};
+    duet::server serving{context, patient(), polite<duet::session>};
     auto const result = run_with(context, serving, drained_by(serving, number));
     BOOST_TEST(result.code == 0);
     BOOST_TEST(result.errors == "duet: drained: 2 finished, 0 aborted\n");
@@ -239,7 +206,7 @@ void a_second_signal_aborts(int first, int second)
 {
     no_leaked_descriptors const watched;
     asio::io_context context;
-    duet::server serving{context, on_loopback(), echo};
+    duet::server serving{context, patient(), echo};
     auto const result = run_with(context, serving, aborted_by(serving, first, second));
     BOOST_TEST(result.code == 1);
     BOOST_TEST(result.errors == "duet: drained: 0 finished, 1 aborted\n");
@@ -262,8 +229,7 @@ struct breakable_server
 
 private:
     breakable_server(asio::io_context& context, duet::acceptor listening)
-        : listener{listening.native_handle()}, serving{
-                                                   context, std::move(listening), on_loopback(), polite<duet::session>}
+        : listener{listening.native_handle()}, serving{context, std::move(listening), patient(), polite<duet::session>}
     {
     }
 };
@@ -324,7 +290,7 @@ BOOST_AUTO_TEST_CASE(either_signal_may_be_the_second)
 BOOST_AUTO_TEST_CASE(two_signals_at_once_are_two)
 {
     asio::io_context context;
-    duet::server serving{context, on_loopback(), echo};
+    duet::server serving{context, patient(), echo};
     auto const body = [](duet::server& s) -> asio::awaitable<void>
     {
         auto client = client_of(s);
@@ -342,7 +308,7 @@ BOOST_AUTO_TEST_CASE(p29_sessions_that_do_not_finish_within_drain_timeout_are_re
 {
     no_leaked_descriptors const watched;
     asio::io_context context;
-    duet::server serving{context, on_loopback(20ms), echo};
+    duet::server serving{context, patient(20ms), echo};
     auto const body = [](duet::server& s) -> asio::awaitable<void>
     {
         auto client = client_of(s);
@@ -360,7 +326,7 @@ BOOST_AUTO_TEST_CASE(the_process_may_be_signalled_from_outside_and_the_server_ha
 {
     no_leaked_descriptors const watched;
     asio::io_context context;
-    auto options = on_loopback();
+    auto options = patient();
     options.threads = 2;
     duet::server serving{context, options, polite<duet::session>};
     auto const body = [](duet::server& s) -> asio::awaitable<void>
@@ -389,7 +355,7 @@ BOOST_AUTO_TEST_CASE(what_else_lives_on_the_context_does_not_keep_the_program)
 {
     no_leaked_descriptors const watched;
     asio::io_context context;
-    duet::server serving{context, on_loopback(), echo};
+    duet::server serving{context, patient(), echo};
     asio::steady_timer other{context, 1h};
     other.async_wait([](boost::system::error_code const&) {});
     asio::post(context, [] { ::raise(SIGTERM); });
@@ -403,7 +369,7 @@ BOOST_AUTO_TEST_CASE(it_runs_a_unix_server_too)
     asio::io_context context;
     std::string const path = std::string(1, '\0') + "duet-run-" + std::to_string(::getpid());
     duet::unix_server serving{context, duet::unix_acceptor{context, asio::local::stream_protocol::endpoint{path}},
-        on_loopback(), polite<duet::unix_session>};
+        patient(), polite<duet::unix_session>};
     auto const body = [](duet::unix_server& s, std::string const& at) -> asio::awaitable<void>
     {
         auto client = raw_socket::connect(raw_address::local(at));
@@ -423,7 +389,7 @@ BOOST_AUTO_TEST_CASE(it_runs_a_unix_server_too)
 BOOST_AUTO_TEST_CASE(the_signals_are_the_programs_again_when_it_has_returned)
 {
     asio::io_context context;
-    duet::server serving{context, on_loopback(), echo};
+    duet::server serving{context, patient(), echo};
     BOOST_TEST(signals_at_default());
     asio::post(context,
         []
@@ -441,11 +407,11 @@ BOOST_AUTO_TEST_CASE(it_may_be_called_again_with_another_server_on_the_same_cont
     no_leaked_descriptors const watched;
     asio::io_context context;
     std::optional<duet::server> first;
-    first.emplace(context, on_loopback(), polite<duet::session>);
+    first.emplace(context, patient(), polite<duet::session>);
     auto const once = run_with(context, *first, drained_by(*first, SIGTERM));
     BOOST_TEST(once.code == 0);
     first.reset();
-    duet::server second{context, on_loopback(), echo};
+    duet::server second{context, patient(), echo};
     auto const again = run_with(context, second, aborted_by(second, SIGINT, SIGINT));
     BOOST_TEST(again.code == 1);
     BOOST_TEST(again.errors == "duet: drained: 0 finished, 1 aborted\n");
@@ -460,7 +426,7 @@ BOOST_AUTO_TEST_CASE(it_may_be_called_again_in_the_same_program)
 BOOST_AUTO_TEST_CASE(a_server_that_has_drained_is_drained_at_once)
 {
     asio::io_context context;
-    duet::server serving{context, on_loopback(), polite<duet::session>};
+    duet::server serving{context, patient(), polite<duet::session>};
     BOOST_TEST(run_with(context, serving, drained_by(serving, SIGTERM)).code == 0);
     asio::post(context, [] { ::raise(SIGTERM); });
     captured_errors const captured;
@@ -513,7 +479,7 @@ BOOST_AUTO_TEST_CASE(a_listener_that_has_failed_before_ends_it_at_once)
 BOOST_AUTO_TEST_CASE(a_context_that_is_stopped_goes_on)
 {
     asio::io_context context;
-    duet::server serving{context, on_loopback(), polite<duet::session>};
+    duet::server serving{context, patient(), polite<duet::session>};
     asio::post(context, [&] { context.stop(); });
     BOOST_TEST(run_with(context, serving, drained_by(serving, SIGTERM)).code == 0);
 }
@@ -522,7 +488,7 @@ BOOST_AUTO_TEST_CASE(a_context_that_is_stopped_goes_on)
 BOOST_AUTO_TEST_CASE(bad_alloc_of_a_handler_of_the_context_does_not_leave_it)
 {
     asio::io_context context;
-    duet::server serving{context, on_loopback(), polite<duet::session>};
+    duet::server serving{context, patient(), polite<duet::session>};
     asio::post(context, [] { throw std::bad_alloc{}; });
     BOOST_TEST(run_with(context, serving, drained_by(serving, SIGTERM)).code == 0);
 }
@@ -531,7 +497,7 @@ BOOST_AUTO_TEST_CASE(an_exception_of_a_handler_of_the_context_leaves_it_and_the_
 {
     no_leaked_descriptors const watched;
     asio::io_context context;
-    duet::server serving{context, on_loopback(), echo};
+    duet::server serving{context, patient(), echo};
     asio::post(context, [] { throw std::runtime_error{"no more paper"}; });
     BOOST_CHECK_EXCEPTION(duet::run(context, serving), std::runtime_error,
         [](std::runtime_error const& error) { return error.what() == std::string_view{"no more paper"}; });
@@ -545,7 +511,7 @@ BOOST_AUTO_TEST_CASE(after_an_exception_a_signal_handler_of_the_programs_own_sta
     {
         asio::io_context context;
         {
-            duet::server serving{context, on_loopback(), echo};
+            duet::server serving{context, patient(), echo};
             asio::post(context, [] { throw 42; });
             BOOST_CHECK_THROW(duet::run(context, serving), int);
         }
@@ -596,7 +562,7 @@ BOOST_AUTO_TEST_CASE(after_an_exception_a_signal_that_was_on_its_way_stops_nobod
     for (int turns = 0; turns < 8; ++turns)
     {
         asio::io_context context;
-        duet::server serving{context, on_loopback(), echo};
+        duet::server serving{context, patient(), echo};
         raw_socket client;
         throw_while_signalled(context, serving, client, turns);
         auto const body = [](duet::server& s, raw_socket& c) -> asio::awaitable<void>
@@ -621,7 +587,7 @@ BOOST_AUTO_TEST_CASE(after_an_exception_a_signal_that_was_on_its_way_does_not_to
         asio::io_context context;
         raw_socket client;
         {
-            duet::server serving{context, on_loopback(), echo};
+            duet::server serving{context, patient(), echo};
             throw_while_signalled(context, serving, client, turns);
         }
         context.restart();
@@ -634,7 +600,7 @@ BOOST_AUTO_TEST_CASE(after_an_exception_in_the_middle_of_a_drain_whoever_runs_th
 {
     no_leaked_descriptors const watched;
     asio::io_context context;
-    duet::server serving{context, on_loopback(), echo};
+    duet::server serving{context, patient(), echo};
     auto client = client_of(serving);
     auto const body = [](duet::server& s) -> asio::awaitable<void>
     {
@@ -673,7 +639,7 @@ BOOST_AUTO_TEST_CASE(after_an_exception_it_may_be_called_again)
 {
     no_leaked_descriptors const watched;
     asio::io_context context;
-    duet::server serving{context, on_loopback(), polite<duet::session>};
+    duet::server serving{context, patient(), polite<duet::session>};
     asio::post(context, [] { throw 42; });
     BOOST_CHECK_THROW(duet::run(context, serving), int);
     auto const result = run_with(context, serving, drained_by(serving, SIGTERM));
@@ -684,7 +650,7 @@ BOOST_AUTO_TEST_CASE(after_an_exception_it_may_be_called_again)
 BOOST_AUTO_TEST_CASE(after_an_exception_one_signal_of_the_next_run_is_one)
 {
     asio::io_context context;
-    duet::server serving{context, on_loopback(), echo};
+    duet::server serving{context, patient(), echo};
     asio::post(context, [] { throw 42; });
     BOOST_CHECK_THROW(duet::run(context, serving), int);
     BOOST_TEST(run_with(context, serving, aborted_by(serving, SIGTERM, SIGTERM)).code == 1);

@@ -7,7 +7,7 @@
 #define BOOST_TEST_MODULE server
 #include <boost/test/unit_test.hpp>
 
-#include "session_fixture.hpp"
+#include "server_fixture.hpp"
 
 #include <boost/asio/ip/address_v4.hpp>
 
@@ -30,44 +30,6 @@ using duet::condition;
 using duet::errc;
 
 namespace {
-
-asio::awaitable<void> echo(duet::session peer)
-{
-    std::string buffer(4096, '\0');
-    for (;;)
-    {
-        auto const size = co_await peer.read_some(asio::buffer(buffer));
-        if (size == 0)
-            break;
-        co_await peer.write(asio::buffer(buffer.data(), size));
-    }
-}
-
-/// Answers message after message, and stops between two of them when it is asked to.
-asio::awaitable<void> polite(duet::session peer)
-{
-    for (;;)
-    {
-        auto const more = co_await peer.wait_readable();
-        if (!more)
-            break;
-        auto const heard = co_await read(peer);
-        if (heard.empty())
-            break;
-        co_await write(peer, heard);
-    }
-}
-
-raw_socket client_of(duet::server const& serving)
-{
-    return raw_socket::connect(raw_address::v4(serving.local_endpoint().port()));
-}
-
-duet::server_options on_loopback(duet::server_options options = {})
-{
-    options.address = "127.0.0.1";
-    return options;
-}
 
 asio::awaitable<duet::drain_report> drain(duet::server& serving, std::chrono::steady_clock::duration timeout)
 {
@@ -311,7 +273,7 @@ BOOST_AUTO_TEST_CASE(drain_lets_polite_sessions_finish_and_tells_late_ones_at_on
 {
     no_leaked_descriptors const watched;
     asio::io_context context;
-    duet::server serving{context, on_loopback(), polite};
+    duet::server serving{context, on_loopback(), polite<duet::session>};
     run(context,
         [](duet::server& s) -> asio::awaitable<void>
         {
@@ -405,7 +367,7 @@ BOOST_AUTO_TEST_CASE(a_drain_may_be_spread_over_time)
     asio::io_context context;
     auto options = on_loopback();
     options.drain_spread = 30ms;
-    duet::server serving{context, options, polite};
+    duet::server serving{context, options, polite<duet::session>};
     run(context,
         [](duet::server& s) -> asio::awaitable<void>
         {
@@ -443,7 +405,7 @@ BOOST_AUTO_TEST_CASE(several_threads_serve_at_once_and_drain_together)
             std::lock_guard const lock{mutex};
             threads.insert(std::this_thread::get_id());
         }
-        co_await polite(std::move(peer));
+        co_await polite<duet::session>(std::move(peer));
     };
     duet::server serving{context, options, handler};
     run(context,

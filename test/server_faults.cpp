@@ -8,7 +8,7 @@
 #define BOOST_TEST_MODULE server_faults
 #include <boost/test/unit_test.hpp>
 
-#include "session_fixture.hpp"
+#include "server_fixture.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -45,29 +45,6 @@ bool allocation_fails() noexcept
     allocations_before_failure = 0;
     --allocations_to_fail;
     return true;
-}
-
-raw_socket client_of(duet::server const& serving)
-{
-    return raw_socket::connect(raw_address::v4(serving.local_endpoint().port()));
-}
-
-duet::server_options on_loopback(duet::server_options options = {})
-{
-    options.address = "127.0.0.1";
-    return options;
-}
-
-asio::awaitable<void> echo(duet::session peer)
-{
-    std::string buffer(4096, '\0');
-    for (;;)
-    {
-        auto const size = co_await peer.read_some(asio::buffer(buffer));
-        if (size == 0)
-            break;
-        co_await peer.write(asio::buffer(buffer.data(), size));
-    }
 }
 
 /// What an honest client hears of the echo of `text`. It may be reset while it still speaks.

@@ -10,7 +10,7 @@
 #define BOOST_TEST_MODULE soak
 #include <boost/test/unit_test.hpp>
 
-#include "session_fixture.hpp"
+#include "server_fixture.hpp"
 
 #include <algorithm>
 #include <array>
@@ -415,18 +415,6 @@ public:
 private:
     std::mutex mutex_;
 };
-
-asio::awaitable<void> echo(duet::session peer)
-{
-    std::string buffer(4096, '\0');
-    for (;;)
-    {
-        auto const size = co_await peer.read_some(asio::buffer(buffer));
-        if (size == 0)
-            break;
-        co_await peer.write(asio::buffer(buffer.data(), size));
-    }
-}
 
 duet::server_options two_threads()
 {
