@@ -13,6 +13,7 @@
 #include <duet/impl/inherited.ipp>
 #include <duet/impl/listener.ipp>
 #include <duet/impl/resolve_lookup.ipp>
+#include <duet/impl/server_setup.ipp>
 #include <duet/impl/stream_traits.ipp>
 #include <duet/impl/tcp_info.ipp>
 
@@ -20,9 +21,34 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
+using boost::asio::any_io_executor;
+using boost::asio::ip::tcp;
+using boost::asio::local::stream_protocol;
+
 template class connection<session::stream_type>;
 template class connection<unix_session::stream_type>;
 
+template class accept_queue<tcp, any_io_executor>;
+template class accept_queue<stream_protocol, any_io_executor>;
+
+template class connect_core<tcp, any_io_executor, system_resolver>;
+template class connect_core<stream_protocol, any_io_executor, no_resolver>;
+
+template class server_core<tcp>;
+template class server_core<stream_protocol>;
+
 }  // namespace detail
+
+template class basic_session<session::stream_type>;
+template class basic_session<unix_session::stream_type>;
+
+template class basic_acceptor<detail::tcp>;
+template class basic_acceptor<detail::stream_protocol>;
+
+template boost::asio::awaitable<relay_report> relay(session& first, session& second, relay_options options);
+
+template int run(boost::asio::io_context& context, server& served);
+template int run(boost::asio::io_context& context, unix_server& served);
+
 }  // namespace v0
 }  // namespace duet

@@ -53,20 +53,12 @@ public:
 
     /// Bind and listen. Throws session_error with the call that failed and the endpoint: address in use, permission
     /// denied, ...
-    basic_acceptor(executor_type const& executor, endpoint_type const& endpoint, acceptor_options options = {})
-        : queue_{std::make_shared<queue_type>(executor, std::move(options))}
-    {
-        queue_->listen(endpoint);
-    }
+    basic_acceptor(executor_type const& executor, endpoint_type const& endpoint, acceptor_options options = {});
 
     /// Take over a socket that already listens. The options of the socket itself (backlog, reuse) are left as they are.
     /// Throws session_error if it does not listen, or speaks another protocol; the descriptor is then still the
     /// caller's.
-    basic_acceptor(executor_type const& executor, inherited_descriptor const& inherited, acceptor_options options = {})
-        : queue_{std::make_shared<queue_type>(executor, std::move(options))}
-    {
-        queue_->inherit(inherited.descriptor);
-    }
+    basic_acceptor(executor_type const& executor, inherited_descriptor const& inherited, acceptor_options options = {});
 
     template <class Context, class Source>
         requires(std::is_convertible_v<Context&, boost::asio::execution_context&>)
@@ -122,7 +114,18 @@ private:
 using acceptor = basic_acceptor<boost::asio::ip::tcp>;
 using unix_acceptor = basic_acceptor<boost::asio::local::stream_protocol>;
 
+#if defined(DUET_SEPARATE_COMPILATION)
+namespace detail {
+extern template class accept_queue<boost::asio::ip::tcp, boost::asio::any_io_executor>;
+extern template class accept_queue<boost::asio::local::stream_protocol, boost::asio::any_io_executor>;
+}  // namespace detail
+extern template class basic_acceptor<boost::asio::ip::tcp>;
+extern template class basic_acceptor<boost::asio::local::stream_protocol>;
+#endif
+
 }  // namespace v0
 }  // namespace duet
+
+#include <duet/impl/acceptor.hpp>
 
 #endif

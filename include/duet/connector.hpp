@@ -134,6 +134,13 @@ private:
 using connector = basic_connector<boost::asio::ip::tcp>;
 using unix_connector = basic_connector<boost::asio::local::stream_protocol>;
 
+#if defined(DUET_SEPARATE_COMPILATION)
+namespace detail {
+extern template class connect_core<boost::asio::ip::tcp, boost::asio::any_io_executor, system_resolver>;
+extern template class connect_core<boost::asio::local::stream_protocol, boost::asio::any_io_executor, no_resolver>;
+}  // namespace detail
+#endif
+
 }  // namespace v0
 }  // namespace duet
 

@@ -75,6 +75,10 @@ template <class First, class Second>
 boost::asio::awaitable<relay_report, typename First::executor_type> relay(
     First& first, Second& second, relay_options options = {});
 
+#if defined(DUET_SEPARATE_COMPILATION)
+extern template boost::asio::awaitable<relay_report> relay(session& first, session& second, relay_options options);
+#endif
+
 }  // namespace v0
 }  // namespace duet
 

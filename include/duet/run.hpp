@@ -14,6 +14,7 @@
 #include <optional>
 #include <utility>
 
+#include <duet/detail/server_setup.hpp>
 #include <duet/server.hpp>
 
 namespace duet {
@@ -113,6 +114,11 @@ int run(boost::asio::io_context& context, basic_server<Protocol>& served)
         std::fprintf(stderr, "duet: %s\n", session_end{{}, {}, failure}.what().c_str());
     return report.aborted == 0 && !failure && !self->failed ? 0 : 1;
 }
+
+#if defined(DUET_SEPARATE_COMPILATION)
+extern template int run(boost::asio::io_context& context, server& served);
+extern template int run(boost::asio::io_context& context, unix_server& served);
+#endif
 
 }  // namespace v0
 }  // namespace duet

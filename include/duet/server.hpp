@@ -15,6 +15,7 @@
 
 #include <duet/acceptor.hpp>
 #include <duet/detail/server_core.hpp>
+#include <duet/detail/server_setup.hpp>
 #include <duet/server_options.hpp>
 
 namespace duet {
@@ -124,6 +125,13 @@ private:
 
 using server = basic_server<boost::asio::ip::tcp>;
 using unix_server = basic_server<boost::asio::local::stream_protocol>;
+
+#if defined(DUET_SEPARATE_COMPILATION)
+namespace detail {
+extern template class server_core<boost::asio::ip::tcp>;
+extern template class server_core<boost::asio::local::stream_protocol>;
+}  // namespace detail
+#endif
 
 }  // namespace v0
 }  // namespace duet

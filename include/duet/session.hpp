@@ -398,6 +398,8 @@ namespace detail {
 extern template class connection<session::stream_type>;
 extern template class connection<unix_session::stream_type>;
 }  // namespace detail
+extern template class basic_session<session::stream_type>;
+extern template class basic_session<unix_session::stream_type>;
 #endif
 
 }  // namespace v0

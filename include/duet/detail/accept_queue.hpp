@@ -5,9 +5,6 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -47,58 +44,11 @@ public:
 
     void inherit(int descriptor) { listener_.inherit(descriptor, options_); }
 
-    static boost::asio::awaitable<session_type, Executor> accept(self queue)
-    {
-        boost::asio::use_awaitable_t<Executor> const token;
-        for (;;)
-        {
-            if (queue->taken_.empty() && queue->is_open() && !queue->pausing())
-            {
-                // After a full batch there may be ever more: the sessions get their turn first.
-                if (std::exchange(queue->batch_was_full_, false))
-                    co_await boost::asio::post(queue->get_executor(), token);
-                queue->take_batch();
-            }
-            if (!queue->taken_.empty())
-            {
-                auto session = std::move(queue->taken_.front());
-                queue->taken_.pop_front();
-                co_return session;
-            }
-            if (!queue->is_open())
-                throw session_error{queue->failure_ ? queue->failure_ : error_code{errc::closed}, "accept",
-                    traits::describe(queue->local()), 0};
-            error_code error;
-            if (queue->pausing())
-            {
-                queue->pause_.expires_at(queue->paused_until_);
-                co_await queue->pause_.async_wait(boost::asio::redirect_error(token, error));
-            }
-            else
-            {
-                auto& socket = queue->listener_.socket();
-                co_await socket.async_wait(socket.wait_read, boost::asio::redirect_error(token, error));
-            }
-            if (error && queue->is_open())
-                throw session_error{error, "accept", traits::describe(queue->local()), 0};
-        }
-    }
+    static boost::asio::awaitable<session_type, Executor> accept(self queue);
 
-    void close() noexcept
-    {
-        if (!listener_.is_open())
-            return;
-        listener_.refuse_handshakes();
-        while (take_one())
-            continue;
-        discard();
-    }
+    void close() noexcept;
 
-    void discard() noexcept
-    {
-        listener_.close();
-        pause_.cancel();
-    }
+    void discard() noexcept;
 
     bool is_open() const noexcept { return listener_.is_open(); }
 
@@ -106,22 +56,7 @@ public:
 
     acceptor_counters const& counters() const noexcept { return counters_; }
 
-    listen_queue kernel_queue(error_code& error) noexcept
-    {
-        listen_queue result;
-        if constexpr (traits::is_tcp)
-        {
-            auto const info = query_tcp_info(listener_.native_handle(), error);
-            result.length = info.segments_unacknowledged;
-            result.limit = info.segments_sacked;
-            result.overflows = listen_overflows();
-        }
-        else
-        {
-            error = boost::asio::error::operation_not_supported;
-        }
-        return result;
-    }
+    listen_queue kernel_queue(error_code& error) noexcept;
 
     Executor get_executor() noexcept { return listener_.get_executor(); }
 
@@ -134,94 +69,14 @@ private:
     static constexpr std::uint64_t most_broken_in_a_row = 16;
 
     /// Take what is in the kernel's queue, a batch at the most.
-    void take_batch() noexcept
-    {
-        std::size_t count = 0;
-        while (count < options_.batch && take_one())
-            ++count;
-        batch_was_full_ = count == options_.batch;
-    }
+    void take_batch() noexcept;
 
     /// Take one connection from the kernel's queue. False: no more for now.
-    bool take_one() noexcept
-    {
-        endpoint_type remote;
-        auto size = static_cast<::socklen_t>(remote.capacity());
-        error_code error;
-        int const descriptor = accept_connection(listener_.native_handle(), remote.data(), &size, error);
-        if (descriptor >= 0)
-        {
-            remote.resize(size);
-            return keep(descriptor, remote);
-        }
-        switch (classify_accept_error(error))
-        {
-        case accept_error_class::would_block:
-            return false;
-        case accept_error_class::connection:
-            ++counters_.connection_failures;
-            // So many in a row are no matter of single connections any more.
-            if (++broken_in_a_row_ % most_broken_in_a_row != 0)
-                return true;
-            pause(error);
-            return false;
-        case accept_error_class::resource:
-            pause(error);
-            return false;
-        case accept_error_class::fatal:
-            failure_ = error;
-            listener_.close();
-            return false;
-        }
-        return false;
-    }
+    bool take_one() noexcept;
 
-    bool keep(int descriptor, endpoint_type const& remote) noexcept
-    {
-        bool owned = false;  // by the stream
-        try
-        {
-            stream_type stream{listener_.get_executor()};
-            error_code error;
-            stream.assign(local().protocol(), descriptor, error);
-            if (error)
-            {
-                ::close(descriptor);
-                pause(error);
-                return false;
-            }
-            owned = true;
-            auto near = local();
-            if constexpr (traits::is_tcp)
-            {
-                if (near.address().is_unspecified())
-                    near = stream.local_endpoint(error);
-            }
-            taken_.push_back(
-                session_access::make_accepted<session_type>(std::move(stream), near, remote, options_.session));
-        }
-        catch (std::exception const&)
-        {
-            if (!owned)
-                ::close(descriptor);
-            pause(boost::asio::error::no_memory);
-            return false;
-        }
-        ++counters_.accepted;
-        broken_in_a_row_ = 0;
-        failures_ = 0;
-        backoff_.reset();
-        return true;
-    }
+    bool keep(int descriptor, endpoint_type const& remote) noexcept;
 
-    void pause(error_code const& error) noexcept
-    {
-        ++counters_.resource_failures;
-        auto const pause = backoff_.next();
-        paused_until_ = clock::now() + pause;
-        if (options_.on_resource_failure)
-            options_.on_resource_failure({error, pause, ++failures_});
-    }
+    void pause(error_code const& error) noexcept;
 
     bool pausing() const noexcept { return paused_until_ != clock::time_point{} && clock::now() < paused_until_; }
 
@@ -242,5 +97,7 @@ private:
 }  // namespace detail
 }  // namespace v0
 }  // namespace duet
+
+#include <duet/impl/accept_queue.hpp>
 
 #endif

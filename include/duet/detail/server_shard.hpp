@@ -30,7 +30,7 @@ public:
     using session_type = typename acceptor_type::session_type;
     using state_ref = std::shared_ptr<state_type>;
 
-    server_shard(acceptor_type acceptor)
+    explicit server_shard(acceptor_type acceptor)
         : acceptor_{std::move(acceptor)}, gate_{acceptor_.get_executor()},
           sessions_{std::make_shared<server_sessions<Protocol>>(
               acceptor_.get_executor(), [this](state_ref const& state) { check_drained(state); })}

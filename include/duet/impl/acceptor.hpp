@@ -1,0 +1,30 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_IMPL_ACCEPTOR_HPP
+#define DUET_IMPL_ACCEPTOR_HPP
+
+#include <duet/acceptor.hpp>
+
+namespace duet {
+inline namespace v0 {
+
+template <class Protocol, class Executor>
+basic_acceptor<Protocol, Executor>::basic_acceptor(
+    executor_type const& executor, endpoint_type const& endpoint, acceptor_options options)
+    : queue_{std::make_shared<queue_type>(executor, std::move(options))}
+{
+    queue_->listen(endpoint);
+}
+
+template <class Protocol, class Executor>
+basic_acceptor<Protocol, Executor>::basic_acceptor(
+    executor_type const& executor, inherited_descriptor const& inherited, acceptor_options options)
+    : queue_{std::make_shared<queue_type>(executor, std::move(options))}
+{
+    queue_->inherit(inherited.descriptor);
+}
+
+}  // namespace v0
+}  // namespace duet
+
+#endif
