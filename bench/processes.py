@@ -46,6 +46,8 @@ BULK = {
 RELAY = {
     "haproxy": ("HAProxy", ["haproxy", "-db", "-f", str(HERE / "peers" / "haproxy.cfg")]),
     "duet": ("duet", ["duet_relay", "{port}", "{target}"]),
+    "buffers": ("raw epoll, C, 64 KiB buffers", ["raw_relay", "{port}", "{target}"]),
+    "splice": ("raw epoll, C, splice(2)", ["raw_relay", "{port}", "{target}", "splice"]),
 }
 
 
