@@ -15,11 +15,13 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <functional>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -385,4 +387,21 @@ BOOST_AUTO_TEST_CASE(memory_may_run_out_at_any_allocation)
     while (serve_without_memory(before))
         ++before;
     BOOST_TEST(before > 10);  // it did fail
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_that_memory_cannot_carry_is_called_at_once)
+{
+    asio::io_context context;
+    auto peers = connected_pair();
+    duet::session session = adopt(peers.server, context.get_executor());
+    session.abort();
+    std::optional<duet::error_code> told;
+    std::array<char, 1> room{};
+    allocations_before_failure = 0;
+    allocations_to_fail = 1;
+    session.async_read_some(asio::buffer(room), [&](duet::error_code const& error, std::size_t) { told = error; });
+    bool const failed = std::exchange(allocations_to_fail, 0) == 0;
+    BOOST_TEST(failed);
+    BOOST_TEST(told.has_value());
+    BOOST_TEST(told.value_or(duet::error_code{}) == duet::errc::aborted);
 }
