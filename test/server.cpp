@@ -76,6 +76,29 @@ BOOST_AUTO_TEST_CASE(a_handler_that_returns_ends_its_session_cleanly_even_with_u
     BOOST_TEST(counters.unclean == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_handler_that_throws_before_it_returns_a_coroutine_resets_its_session_and_is_reported)
+{
+    no_leaked_descriptors const watched;
+    asio::io_context context;
+    std::vector<std::string> ends;
+    auto options = on_loopback();
+    options.on_session_end = [&](duet::session_end const& end) { ends.push_back(end.what()); };
+    duet::server serving{
+        context, options, [](duet::session) -> asio::awaitable<void> { throw std::runtime_error{"no more paper"}; }};
+    run(context,
+        [](duet::server& s) -> asio::awaitable<void>
+        {
+            auto client = client_of(s);
+            auto const heard = co_await in_thread([&] { return client.recv_all(); });
+            BOOST_TEST(heard.error == ECONNRESET);
+            co_await drain(s, 20s);
+        }(serving));
+    BOOST_REQUIRE(ends.size() == 1u);
+    BOOST_TEST(ends[0].find("no more paper") != std::string::npos);
+    BOOST_TEST(serving.counters().handler_failures == 1u);
+    BOOST_TEST(serving.counters().active == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(a_handler_that_throws_resets_its_session_is_reported_and_harms_nobody)
 {
     no_leaked_descriptors const watched;

@@ -20,6 +20,7 @@
 #include <duet/detail/beginning.hpp>
 #include <duet/detail/coarse_clock.hpp>
 #include <duet/detail/connection_ref.hpp>
+#include <duet/detail/operation_memory.hpp>
 #include <duet/detail/write_request.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
@@ -214,6 +215,9 @@ private:
     template <class Function>
     auto bind(Function function);
 
+    template <class Function, class Memory>
+    auto bind(Function function, Memory& memory);
+
     Stream stream_;
     lifecycle life_;
     bool reading_ = false;
@@ -231,6 +235,7 @@ private:
     std::size_t read_size_ = 0;
     error_code read_cause_;  // why the pending read is to end
     any_completion read_done_;
+    operation_memory<192> read_memory_;  // 184 bytes for a socket with any_io_executor, in Boost 1.81
 
     write_queue writes_;
 
@@ -255,6 +260,7 @@ private:
     boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
         executor_type>
         timer_;
+    operation_memory<144> timer_memory_;
 
     // Rare: those who wait for FIN, for close() and for delivered(), and for the peer to be gone.
     std::vector<waiter> finishers_;

@@ -3,7 +3,10 @@
 #ifndef DUET_DETAIL_CONNECTION_REF_HPP
 #define DUET_DETAIL_CONNECTION_REF_HPP
 
+#include <cstddef>
 #include <utility>
+
+#include <duet/detail/operation_memory.hpp>
 
 namespace duet {
 inline namespace v0 {
@@ -81,6 +84,25 @@ public:
 private:
     connection_ref<Connection> self_;
     Function function_;
+};
+
+/// The same, for an operation that has its memory in the connection.
+template <class Connection, class Function, class Memory>
+class placed_handler : public stream_handler<Connection, Function>
+{
+public:
+    using allocator_type = operation_allocator<std::byte, Memory>;
+
+    placed_handler(connection_ref<Connection> self, Function function, Memory& memory) noexcept
+        : stream_handler<Connection, Function>{std::move(self), function}, memory_{&memory}
+    {
+    }
+
+    // Asked of a handler that was moved from, too.
+    allocator_type get_allocator() const noexcept { return allocator_type{*memory_}; }
+
+private:
+    Memory* memory_;
 };
 
 /// What another thread may hold of a session: the executor to post to, and the connection while there is one. The

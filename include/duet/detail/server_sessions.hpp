@@ -3,16 +3,18 @@
 #ifndef DUET_DETAIL_SERVER_SESSIONS_HPP
 #define DUET_DETAIL_SERVER_SESSIONS_HPP
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <functional>
 #include <list>
 #include <memory>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include <duet/detail/at_end.hpp>
@@ -46,7 +48,7 @@ public:
         ++state->counts.accepted;
         try
         {
-            live_.emplace_back(session_access::make<session_type>(session_access::connection(peer)), ++last_id_);
+            live_.emplace_back(session_access::make<session_type>(session_access::connection(peer)), state, ++last_id_);
         }
         catch (std::bad_alloc const&)
         {
@@ -59,14 +61,19 @@ public:
             live->told = true;
             live->session.request_finish();
         }
-        at_end ending{[weak = this->weak_from_this(), state, live]
-            {
-                if (auto const self = weak.lock())  // a thread's sessions are gone before its context
-                    self->ended(state, live);
-            }};
+        handler_end ending{this->weak_from_this(), live};
+        std::optional<boost::asio::awaitable<void>> handling;
         try
         {
-            boost::asio::co_spawn(executor(), serve(state, *live, std::move(peer)),
+            handling.emplace(state->handler()(std::move(peer)));
+        }
+        catch (...)
+        {
+            return ending(std::current_exception());
+        }
+        try
+        {
+            boost::asio::co_spawn(executor(), std::move(*handling),
                 boost::asio::bind_cancellation_slot(live->signal.slot(), std::move(ending)));
         }
         catch (std::bad_alloc const&)
@@ -117,14 +124,19 @@ public:
 private:
     struct live_session
     {
-        live_session(session_type keeper, std::uint64_t number) : session{std::move(keeper)}, id{number} {}
+        live_session(session_type keeper, state_ref s, std::uint64_t number)
+            : session{std::move(keeper)}, state{std::move(s)}, id{number}
+        {
+        }
 
         session_type session;  // keeps the connection open until its handler has ended
+        state_ref state;
         std::uint64_t id;
         bool aborted = false;
         bool cut = false;  // aborted before it was served to the end
         bool told = false;
-        bool served = false;  // to the end, whichever it was
+        bool handled = false;  // its handler has ended
+        bool served = false;   // to the end, whichever it was
         boost::asio::cancellation_signal signal{};
     };
 
@@ -132,46 +144,80 @@ private:
 
     boost::asio::any_io_executor executor() noexcept { return teller_.get_executor(); }
 
-    /// One session: the handler's return is followed by close(), its exception by abort().
-    static boost::asio::awaitable<void> serve(state_ref state, live_session& live, session_type peer)
+    /// The completion handler of the coroutine that serves a session. It tells the end by being destroyed, see at_end.
+    class handler_end
     {
-        std::exception_ptr failure;
-        auto& keeper = live.session;
-        try
+    public:
+        handler_end(std::weak_ptr<server_sessions> target, live_iterator live) noexcept
+            : target_{std::move(target)}, live_{live}
         {
-            co_await state->handler()(std::move(peer));
         }
-        catch (...)
+
+        handler_end(handler_end&&) noexcept = default;
+
+        ~handler_end()
         {
-            failure = std::current_exception();
+            if (auto const sessions = target_.lock())  // a thread's sessions are gone before its context
+                returned_ ? sessions->handled(live_, failure_) : sessions->ended(live_);
         }
-        try
+
+        void operator()(std::exception_ptr failure) noexcept
         {
-            // A drain that runs out of time cancels the handler; the end of the session is not the handler's.
-            co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
-            if (!failure)
-                co_await keeper.close();
+            returned_ = true;
+            failure_ = std::move(failure);
         }
-        catch (...)
-        {
-            failure = std::current_exception();
-        }
+
+    private:
+        std::weak_ptr<server_sessions> target_;
+        live_iterator live_;
+        bool returned_ = false;
+        std::exception_ptr failure_;
+    };
+
+    /// A handler's return is followed by close(), its exception by abort().
+    void handled(live_iterator live, std::exception_ptr const& failure) noexcept
+    {
+        live->handled = true;
         if (failure)
-            keeper.abort();
-        live.served = true;
-        auto const report = keeper.report();
-        if (failure)
-            ++state->counts.handler_failures;
-        else
-            ++state->counts.completed;
-        if (!failure && !report.clean())
-            ++state->counts.unclean;
-        if (auto const& hook = state->options().on_session_end)
-            hook({session_type::traits::describe(keeper.remote_endpoint()), report, failure});
+        {
+            live->session.abort();
+            return served(live, failure);
+        }
+        at_end closing{[weak = this->weak_from_this(), live](bool closed)
+            {
+                if (auto const self = weak.lock())
+                    closed ? self->served(live, {}) : self->ended(live);
+            }};
+        live->session.close()(std::move(closing));
     }
 
-    void ended(state_ref const& state, live_iterator live) noexcept
+    /// It came to its end.
+    void served(live_iterator live, std::exception_ptr const& failure) noexcept
     {
+        live->served = true;
+        auto& counts = live->state->counts;
+        auto const report = live->session.report();
+        if (failure)
+            ++counts.handler_failures;
+        else
+            ++counts.completed;
+        if (!failure && !report.clean())
+            ++counts.unclean;
+        try
+        {
+            if (auto const& hook = live->state->options().on_session_end)
+                hook({session_type::traits::describe(live->session.remote_endpoint()), report, failure});
+        }
+        catch (...)
+        {
+            // No memory to tell it; the session has ended all the same.
+        }
+        ended(live);
+    }
+
+    void ended(live_iterator live) noexcept
+    {
+        auto const state = live->state;
         if (!live->served)
             lost(*state, live->session);
         if (finishing_ && !live->cut)
@@ -192,7 +238,7 @@ private:
     void cancel(std::uint64_t id)
     {
         for (auto& each : live_)
-            if (each.id == id)
+            if (each.id == id && !each.handled)
                 return each.signal.emit(boost::asio::cancellation_type::terminal);
     }
 

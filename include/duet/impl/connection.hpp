@@ -46,6 +46,13 @@ auto connection<Stream>::bind(Function function)
 }
 
 template <class Stream>
+template <class Function, class Memory>
+auto connection<Stream>::bind(Function function, Memory& memory)
+{
+    return placed_handler<connection, Function, Memory>{ref{this}, function, memory};
+}
+
+template <class Stream>
 void connection<Stream>::abandon() noexcept
 {
     if (attempting_)

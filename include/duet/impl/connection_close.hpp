@@ -26,7 +26,8 @@ void connection<Stream>::execute(lifecycle_action actions)
     {
         // not_connected: the peer is gone, which a read or a write will tell.
         error_code ignored;
-        unacknowledged_ = traits::unacknowledged(stream_);  // without the FIN
+        if (!contains(actions, action::await_delivery))         // which looks itself
+            unacknowledged_ = traits::unacknowledged(stream_);  // without the FIN
         traits::shutdown_send(stream_, ignored);
         entered_half_closed();
         complete_all(finishers_, {});
@@ -58,7 +59,7 @@ void connection<Stream>::release(bool reset)
 {
     if (reading_ && !read_cause_)
         read_cause_ = error_;
-    unacknowledged_ = traits::unacknowledged(stream_);
+    unacknowledged_ = life_.reason() == close_reason::clean ? 0 : traits::unacknowledged(stream_);
     if (reset)
         traits::reset(stream_);
     else
@@ -102,7 +103,8 @@ void connection<Stream>::start_close(any_completion&& done)
     if (life_.closing())
         return;  // it is under way: this caller waits for the same end
     close_since_ = last_activity_ = looked_at_ = std::chrono::steady_clock::now();
-    unacknowledged_ = traits::unacknowledged(stream_);
+    if (!writes_.empty() || life_.send() == send_state::finished)  // else the FIN is next
+        unacknowledged_ = traits::unacknowledged(stream_);
     ref const keep{this};
     auto const actions = life_.apply(lifecycle_event::close_requested);
     execute(actions);

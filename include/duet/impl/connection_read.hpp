@@ -67,11 +67,12 @@ void connection<Stream>::issue_read()
     auto const begin = [this]
     {
         if (read_kind_ == read_kind::wait)
-            stream_.async_wait(
-                Stream::wait_read, bind([](connection& self, error_code error) { self.on_read(error, 0); }));
+            stream_.async_wait(Stream::wait_read,
+                bind([](connection& self, error_code error) { self.on_read(error, 0); }, read_memory_));
         else
             stream_.async_read_some(read_buffer_ + read_size_,
-                bind([](connection& self, error_code error, std::size_t size) { self.on_read(error, size); }));
+                bind([](connection& self, error_code error, std::size_t size) { self.on_read(error, size); },
+                    read_memory_));
     };
     if (attempt(begin))
         return;

@@ -80,7 +80,8 @@ void connection<Stream>::arm(time_point when) noexcept
             {
                 if (error != boost::asio::error::operation_aborted)
                     self.on_timer();
-            }));
+            },
+            timer_memory_));
     };
     bool const armed = attempt(begin);
     timer_at_ = armed ? when : time_point::max();
