@@ -1,7 +1,7 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
-"""What an echo costs that does not depend on the clock: instructions, system calls, allocations.
+"""What an echo and a whole session cost that does not depend on the clock: instructions, system calls, allocations.
 
-Each is the difference of two runs with different numbers of echoes, so that beginning and ending cancel out.
+Each is the difference of two runs with different numbers of them, so that beginning and ending cancel out.
 """
 
 import pathlib
@@ -12,52 +12,53 @@ import tempfile
 import processes
 
 ECHOES = (6400, 19200)
+SESSIONS = (640, 1920)
 SIZE = {"connections": 64, "size": 64}
 ONE_CORE = processes.ONE_CORE
 
 
-def per_echo(run, echoes=ECHOES):
-    few, many = (run(count) for count in echoes)
-    return (many - few) / (echoes[1] - echoes[0])
+def per_one(run, numbers=ECHOES):
+    few, many = (run(number) for number in numbers)
+    return (many - few) / (numbers[1] - numbers[0])
 
 
-def instructions(programs, command, **options):
+def instructions(programs, command, mode="echo", numbers=ECHOES, **options):
     """User instructions, by callgrind."""
     def run(echoes):
         before = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
         with processes.Server(programs, command, before=before) as server:
-            processes.run_load(programs, "echo", server, **{**SIZE, **options}, lockstep=1, echoes=echoes)
+            processes.run_load(programs, mode, server, **{**SIZE, **options}, lockstep=1, echoes=echoes)
         return int(re.search(rb"Collected : (\d+)", server.told).group(1))
-    return per_echo(run)
+    return per_one(run, numbers)
 
 
-def syscalls(programs, command, lockstep=1, **options):
+def syscalls(programs, command, lockstep=1, mode="echo", numbers=ECHOES, **options):
     """Every system call, by strace. It slows the server down, so there may be fewer echoes to a wake-up, or more."""
     def run(echoes):
         with tempfile.NamedTemporaryFile() as summary:
             before = ["strace", "-f", "-c", "-o", summary.name, "--"]
             with processes.Server(programs, command, ONE_CORE, before=before) as server:
-                processes.run_load(programs, "echo", server, ONE_CORE, **{**SIZE, **options}, lockstep=lockstep,
+                processes.run_load(programs, mode, server, ONE_CORE, **{**SIZE, **options}, lockstep=lockstep,
                     echoes=echoes)
                 server.stop(server.own_pid())
             total = re.search(r"^100\.00\s.*?(\d+)(?:\s+\d+)? total", pathlib.Path(summary.name).read_text(), re.M)
             return int(total.group(1))
-    return per_echo(run)
+    return per_one(run, numbers)
 
 
-def calls(programs, command, lockstep=0, **options):
-    """Allocations, and the system calls of an echo, by count_calls.c: the server runs as it does when it is timed."""
+def calls(programs, command, lockstep=0, mode="echo", numbers=ECHOES, **options):
+    """Allocations and system calls, by count_calls.c: the server runs as it does when it is timed."""
     with tempfile.NamedTemporaryFile() as count:
         environment = {"LD_PRELOAD": str(programs.directory / "libcount_calls.so"), "BENCH_COUNT": count.name}
         with processes.Server(programs, command, ONE_CORE, environment=environment) as server:
             def run(echoes):
                 begin = read_counts(count.name)
-                processes.run_load(programs, "echo", server, ONE_CORE, **{**SIZE, **options}, lockstep=lockstep,
+                processes.run_load(programs, mode, server, ONE_CORE, **{**SIZE, **options}, lockstep=lockstep,
                     echoes=echoes)
                 return [now - then for now, then in zip(read_counts(count.name), begin)]
-            run(ECHOES[0])  # what is only allocated once
-            few, many = (run(echoes) for echoes in ECHOES)
-            return [(b - a) / (ECHOES[1] - ECHOES[0]) for a, b in zip(few, many)]
+            run(numbers[0])  # what is only allocated once
+            few, many = (run(number) for number in numbers)
+            return [(b - a) / (numbers[1] - numbers[0]) for a, b in zip(few, many)]
 
 
 def read_counts(name):
@@ -68,6 +69,11 @@ def read_counts(name):
 def allocations(programs, command, **options):
     """Calls of malloc and its like; of no meaning for what brings an allocator of its own."""
     return calls(programs, command, lockstep=1, **options)[0]
+
+
+MEASURES = {"instructions": instructions, "syscalls": syscalls, "allocations": allocations}
+# Options of a measure that make it one of whole sessions: connect, one message, half-close, end; 64 at once.
+SESSION = {"mode": "connect", "numbers": SESSIONS}
 
 
 def missing_tools():

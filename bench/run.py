@@ -66,6 +66,21 @@ def count(programs, name, connections):
         print(f"\nbench: {name} was not counted: {problem}")
 
 
+def measure_sessions(programs):
+    rows = {}
+    for name in programs.those_there(processes.ECHO):
+        row = rows[name] = {}
+        for key, measure in counts.MEASURES.items():
+            if (key == "instructions" and name not in CALLGRIND) or (key == "allocations" and name in OWN_ALLOCATOR):
+                continue
+            say(f"counting {key} of a session: {name}")
+            try:
+                row[key] = measure(programs, processes.ECHO[name][1], **counts.SESSION)
+            except (processes.Failed, AttributeError, OSError) as problem:
+                print(f"\nbench: {key} of a session of {name} were not counted: {problem}")
+    return rows
+
+
 def measure_idle(programs, sizes):
     result = {}
     for connections in sizes:
@@ -124,6 +139,9 @@ def main():
         else:
             result["counts"] = measure_counts(programs, quick)
             tables.show(tables.counts_table(result["counts"]))
+            if not quick:
+                result["session_counts"] = measure_sessions(programs)
+                tables.show(tables.session_counts_table(result["session_counts"]))
     if wanted("idle"):
         result["idle"] = measure_idle(programs, idle_sizes(told["descriptors"], quick, result["left_out"]))
         tables.show(tables.idle_table(result["idle"]))

@@ -87,6 +87,14 @@ def counts_table(table):
         "is timed; those of Go and io_uring by strace.\n\n") + markdown(head, lines)
 
 
+def session_counts_table(table):
+    keys = (("instructions", "{:,.0f}"), ("syscalls", "{:.1f}"), ("allocations", "{:.1f}"))
+    lines = [[LABELS[name], *(number(row.get(key), form) for key, form in keys)] for name, row in table.items()]
+    return ("### What one session costs, from accept to close\n\n"
+        "Connect, one message of 64 bytes, half-close, end: 64 at once. Instructions by callgrind, system calls by "
+        "strace.\n\n") + markdown(["", "instructions", "system calls", "allocations"], lines)
+
+
 def idle_table(table):
     sizes = sorted({size for row in table.values() for size in row}, key=int)
     head = ["", *(f"at {int(size):,}" for size in sizes)]
@@ -145,12 +153,13 @@ def write_docs(result, directory):
         (images / f"{key}.svg").write_text(plot_of(scenario))
         parts.append(f"![{scenario['title']}](performance/{key}.svg)")
     parts.append("## What repeats")
-    for key, form, table in (("counts", counts_table, "instructions_64"), ("idle", idle_table, None),
+    for key, form, column in (("counts", counts_table, "instructions_64"),
+            ("session_counts", session_counts_table, "instructions"), ("idle", idle_table, None),
             ("compile", compile_table, None)):
         if key not in result:
             continue
         parts.append(form(result[key]))
-        (images / f"{key}.svg").write_text(plot_of_steady(key, result[key], table))
+        (images / f"{key}.svg").write_text(plot_of_steady(key, result[key], column))
         parts.append(f"![{key}](performance/{key}.svg)")
     page = directory / "performance.md"
     text = re.sub(r"(?<=<!-- tables:begin -->\n).*?(?=<!-- tables:end -->)",
@@ -159,9 +168,10 @@ def write_docs(result, directory):
 
 
 def plot_of_steady(key, table, column):
-    if key == "counts":
+    if column is not None:
         bars = [(LABELS[n], *[r[column]] * 3) for n, r in table.items() if r.get(column) is not None]
-        return plots.bars("User instructions per echo", "64 bytes, 64 connections, by callgrind", bars, "{:,.0f}")
+        what, how = (("echo", "64 connections") if key == "counts" else ("session", "one message, 64 sessions at once"))
+        return plots.bars(f"User instructions per {what}", f"64 bytes, {how}, by callgrind", bars, "{:,.0f}")
     if key == "idle":
         size = min((size for row in table.values() for size in row), key=int)
         bars = [(LABELS[n], *[r[size]["bytes"]] * 3) for n, r in table.items() if size in r]

@@ -24,8 +24,10 @@ public:
 
     report run()
     {
-        for (std::size_t i = 0; i < calls_.size(); ++i)
+        for (std::size_t i = 0; i < calls_.size() && !all_begun(); ++i)
             begin(i);
+        if (options_.echoes > 0)
+            return run_counted();
         run_until(now() + static_cast<std::uint64_t>(options_.warmup * 1e9));
         result_.begin = usage::of(options_.server);
         measuring_ = true;
@@ -44,6 +46,19 @@ private:
         std::uint64_t begun = 0;
     };
 
+    /// So many in all, for what is counted.
+    report run_counted()
+    {
+        measuring_ = true;
+        result_.begin = usage::of(options_.server);
+        while (result_.requests < options_.echoes)
+            wait();
+        result_.end = usage::of(options_.server);
+        return std::move(result_);
+    }
+
+    bool all_begun() const noexcept { return options_.echoes > 0 && serial_ == options_.echoes; }
+
     /// On loopback the handshake is done when connect() returns; nothing else here waits.
     void begin(std::size_t i)
     {
@@ -59,10 +74,13 @@ private:
     void run_until(std::uint64_t time)
     {
         while (now() < time)
-        {
-            for (auto const& event : epoll_.wait(100))
-                on_readable(event.data.u64);
-        }
+            wait();
+    }
+
+    void wait()
+    {
+        for (auto const& event : epoll_.wait(100))
+            on_readable(event.data.u64);
     }
 
     void on_readable(std::size_t i)
@@ -85,7 +103,8 @@ private:
             ++result_.clean_ends;
             result_.latency.add(now() - c.begun);
         }
-        begin(i);
+        if (!all_begun())
+            begin(i);
     }
 
     options const& options_;

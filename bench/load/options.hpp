@@ -16,7 +16,7 @@ struct options
     std::size_t connections = 64;
     std::size_t size = 64;        ///< bytes per message
     std::size_t depth = 1;        ///< messages under way per connection
-    std::size_t echoes = 0;       ///< so many in all, instead of `seconds`
+    std::size_t echoes = 0;       ///< so many in all, instead of `seconds`; for connect, connections
     std::size_t bytes = 1 << 30;  ///< for up and down, over all connections
     double seconds = 1;
     double warmup = 0.2;
