@@ -4,9 +4,11 @@
 Each is the difference of two runs with different numbers of them, so that beginning and ending cancel out.
 """
 
+import os
 import pathlib
 import re
 import shutil
+import subprocess
 import tempfile
 
 import processes
@@ -77,4 +79,10 @@ SESSION = {"mode": "connect", "numbers": SESSIONS}
 
 
 def missing_tools():
-    return [name for name in ("valgrind", "strace") if not shutil.which(name)]
+    """Those that are not there, or may not do their work here."""
+    return [name for name, command in (("valgrind", ["valgrind", "-q", "true"]),
+        ("strace", ["strace", "-o", os.devnull, "true"])) if not works(command)]
+
+
+def works(command):
+    return shutil.which(command[0]) and subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -54,7 +54,7 @@ def compare(expected, found):
 def main(directory, *options):
     missing = counts.missing_tools()
     if missing:
-        print(f"bench_guard: skipped, since {' and '.join(missing)} cannot be found")
+        print(f"bench_guard: skipped, since {' and '.join(missing)} cannot be run")
         return SKIPPED
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     if "--record" in options:
