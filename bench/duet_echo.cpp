@@ -1,6 +1,7 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-// The README's echo server, with a port to choose, every deadline armed by --deadlines, and --threads.
+// The README's echo server, with a port to choose, every deadline armed by --deadlines, and --threads. With --patient
+// it holds a buffer only while there are bytes.
 
 #include <array>
 #include <chrono>
@@ -24,6 +25,26 @@ asio::awaitable<void> echo(duet::session peer)
     }
 }
 
+asio::awaitable<bool> answer(duet::session& peer)
+{
+    std::array<char, 4096> buffer;
+    std::size_t const size = co_await peer.read_some(asio::buffer(buffer));
+    if (size > 0)
+        co_await peer.write(asio::buffer(buffer, size));
+    co_return size > 0;
+}
+
+asio::awaitable<void> patient_echo(duet::session peer)
+{
+    for (bool goes_on = true; goes_on;)
+    {
+        bool const more = co_await peer.wait_readable();
+        if (!more)
+            break;
+        goes_on = co_await answer(peer);
+    }
+}
+
 duet::deadlines every_deadline()
 {
     using std::chrono::seconds;
@@ -41,6 +62,7 @@ duet::deadlines every_deadline()
 int main(int argc, char** argv)
 {
     duet::server_options options;
+    auto* handler = &echo;
     for (int i = 1; i < argc; ++i)
     {
         std::string_view const word = argv[i];
@@ -48,11 +70,13 @@ int main(int argc, char** argv)
             options.session.deadlines = every_deadline();
         else if (word == "--threads" && i + 1 < argc)
             options.threads = static_cast<std::size_t>(std::atoi(argv[++i]));
+        else if (word == "--patient")
+            handler = &patient_echo;
         else
             options.port = static_cast<std::uint16_t>(std::atoi(argv[i]));
     }
     asio::io_context context;
-    duet::server server{context, options, echo};
+    duet::server server{context, options, handler};
     std::cout << "listening on " << server.local_endpoint() << std::endl;
     return duet::run(context, server);
 }

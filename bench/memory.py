@@ -18,7 +18,7 @@ def held(programs, server, connections):
 
 
 def per_session(programs, name, connections):
-    with processes.Server(programs, processes.ECHO[name][1]) as server:
+    with processes.Server(programs, processes.IDLE[name][1]) as server:
         before, few = held(programs, server, FEW)
         after, many = held(programs, server, connections)
         ends = [load.result()["ends"] for load in (few, many)]

@@ -30,6 +30,12 @@ ECHO = {
     "libevent": ("libevent", ["libevent", "{port}"]),
     "node": ("Node", ["node", str(HERE / "peers" / "echo.js"), "{port}"]),
 }
+IDLE = {
+    **ECHO,
+    "duet_patient": ("duet, no buffer held", ["duet_echo", "{port}", "--patient"]),
+    "duet_patient_deadlines": ("duet, no buffer held, every deadline",
+        ["duet_echo", "{port}", "--patient", "--deadlines"]),
+}
 TWO_THREADS = {
     "epoll": ["epoll", "{port}", "2"],
     "tokio": ["tokio_echo", "{port}", "2"],

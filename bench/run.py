@@ -84,7 +84,7 @@ def measure_sessions(programs):
 def measure_idle(programs, sizes):
     result = {}
     for connections in sizes:
-        for name in programs.those_there(processes.ECHO):
+        for name in programs.those_there(processes.IDLE):
             say(f"idle: {name}, {connections} connections")
             try:
                 result.setdefault(name, {})[str(connections)] = memory.per_session(programs, name, connections)

@@ -8,7 +8,7 @@ import statistics
 import plots
 import processes
 
-LABELS = {name: label for table in (processes.ECHO, processes.BULK, processes.RELAY)
+LABELS = {name: label for table in (processes.IDLE, processes.BULK, processes.RELAY)
     for name, (label, _) in table.items()}
 BOTTLENECK = 0.9
 
