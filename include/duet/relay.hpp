@@ -62,9 +62,9 @@ struct relay_report
 /// direction goes on; a failure becomes a RST, since half an answer must not look whole. Both directions run at once,
 /// with a buffer each: a side that takes nothing stops what is meant for it, and nothing else.
 ///
-/// Where one side fails after it had finished (it sent everything, said FIN, and went away), the other side has all
-/// that was meant for it, and gets the graceful end. A failure is noticed while the other side is silent, and while it
-/// takes nothing.
+/// Where one side fails after its FIN was passed on, the other side has all that was meant for it, and gets the
+/// graceful end; a reset that comes earlier is a failure, as it is on its way through TCP. A failure is noticed while
+/// the other side is silent, and while it takes nothing.
 ///
 /// Completes with the report, on errors too. Both sessions are at their end then, and must stay until then. Their idle
 /// and half-closed deadlines are replaced by those of `options`; the others count as they are.

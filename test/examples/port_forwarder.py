@@ -39,12 +39,14 @@ def curl_and_pythons_http_server():
 
 
 @case
-def two_netcats_half_close_in_turn():
+def netcats_and_socat_half_close_in_turn():
     # The listening one says nothing before its client has finished, and the other way round.
     for first_to_finish in ("client", "target"):
         with harness.reserved_port() as port:
-            target = Program(harness.tool("nc"), "-N", "-l", port)
-            harness.wait_until(lambda: harness.tcp_listeners(port), "the listening netcat")
+            # A netcat that listens leaves at the FIN when it has not spoken yet; socat stays.
+            target = (Program(harness.tool("nc"), "-N", "-l", port) if first_to_finish == "target" else
+                Program(harness.tool("socat"), "-t100", "-", f"TCP4-LISTEN:{port},bind=127.0.0.1,reuseaddr"))
+            harness.wait_until(lambda: harness.tcp_listeners(port), "the listener")
             server = forwarder(port)
             client = Program(harness.tool("nc"), "-N", "localhost", server.port)
             early, late = (client, target) if first_to_finish == "client" else (target, client)
