@@ -12,6 +12,7 @@
 #include <duet/impl/error.ipp>
 #include <duet/impl/inherited.ipp>
 #include <duet/impl/listener.ipp>
+#include <duet/impl/reactor.ipp>
 #include <duet/impl/resolve_lookup.ipp>
 #include <duet/impl/server_setup.ipp>
 #include <duet/impl/stream_traits.ipp>

@@ -73,6 +73,7 @@ duet::drain_report play(
     duet::server_options const& options, auto handler, std::function<void(duet::server&)> const& script)
 {
     asio::io_context context;
+    prepare(context);
     duet::server serving{context, on_loopback(options), handler};
     return run(context,
         [](duet::server& s, std::function<void(duet::server&)> const& played) -> asio::awaitable<duet::drain_report>
@@ -298,6 +299,7 @@ BOOST_AUTO_TEST_CASE(a_handler_is_cancelled_in_any_await)
     {
         no_leaked_descriptors const watched;
         asio::io_context context;
+        prepare(context);
         int ended = 0;
         std::atomic<bool> begun = false;
         duet::server serving{context, on_loopback(),
@@ -337,6 +339,7 @@ bool serve_without_memory(long before)
     no_leaked_descriptors const watched;
     static auto const text = pattern(50'000);
     asio::io_context context;
+    prepare(context);
     duet::server_options options;
     options.session.deadlines = {.read = 20s, .write = 20s, .idle = 20s, .half_closed = 20s, .close = 20s};
     options.session.send_buffer_size = 4096;  // so that the answer has to wait for the client

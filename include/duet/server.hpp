@@ -49,6 +49,10 @@ concept session_handler = std::is_invocable_r_v<boost::asio::awaitable<void>, Ha
 /// **Destruction** stops listening and resets every session; no session outlives the server. The graceful end is
 /// `co_await drain()`.
 ///
+/// **How its sessions wait.** On Linux, TCP sessions on the server's context, those of a connector too, wait in an
+/// epoll of duet's own, which waits in Asio's: two system calls per message, where Asio's sockets take three. A session
+/// that is alone waits with Asio, and one whose lowest_layer() was asked for goes back to it. Nothing else differs.
+///
 /// The context must be run by one thread; for more cores see server_options::threads.
 /// Distinct objects: safe. Shared objects: unsafe; use it on the context's thread, except counters().
 template <class Protocol>

@@ -68,6 +68,7 @@ class basic_session
 {
     using connection = detail::connection<Stream>;
     using ref = detail::connection_ref<connection>;
+    using transport_type = detail::transport<Stream>;
     using kind = typename connection::read_kind;
     using reading = detail::reading<connection>;
     using calling = detail::calling<connection>;
@@ -95,7 +96,7 @@ public:
         auto const remote = stream.lowest_layer().remote_endpoint(ignored);
         traits::apply(stream, options);
         traits::prepare(stream);
-        adopt(ref{new connection{std::move(stream), local, remote, options}});
+        adopt(ref{new connection{transport_type{std::move(stream)}, local, remote, options}});
     }
 
     /// Adopt a connected stream whose endpoints are known, as accept and connect do.
@@ -104,7 +105,7 @@ public:
     {
         traits::apply(stream, options);
         traits::prepare(stream);
-        adopt(ref{new connection{std::move(stream), local, remote, options}});
+        adopt(ref{new connection{transport_type{std::move(stream)}, local, remote, options}});
     }
 
     basic_session(basic_session&& other) noexcept = default;
@@ -294,7 +295,7 @@ public:
     duet::tcp_info tcp_info(error_code& error) const noexcept
     {
         if (!connection_->life().released())
-            return traits::info(connection_->stream(), error);
+            return connection_->carrier().info(error);
         error = boost::asio::error::bad_descriptor;
         return {};
     }
@@ -308,7 +309,7 @@ public:
 
     /// The descriptor, for socket options. Reading from it, writing to it or closing it behind the session's back is
     /// not supported.
-    native_handle_type native_handle() noexcept { return connection_->stream().lowest_layer().native_handle(); }
+    native_handle_type native_handle() noexcept { return connection_->carrier().native_handle(); }
 
     // ---- The Asio face -------------------------------------------------------------------------------------------
 
@@ -332,7 +333,8 @@ public:
         return initiate(writing(buffers, false), std::forward<Token>(token));
     }
 
-    /// What asio::ssl::stream asks for. See native_handle().
+    /// What asio::ssl::stream asks for. See native_handle(). A socket that waits in duet's reactor (see server.hpp) is
+    /// Asio's from then on; what is under way goes on. If there is no memory for that, the session is reset.
     lowest_layer_type& lowest_layer() noexcept { return connection_->stream().lowest_layer(); }
 
     lowest_layer_type const& lowest_layer() const noexcept { return connection_->stream().lowest_layer(); }

@@ -7,12 +7,28 @@
 
 #include <duet/session.hpp>
 
+#include <cstdlib>
 #include <type_traits>
 
 #include <fcntl.h>
 #include <sys/socket.h>
 
 namespace duet_test {
+
+// DUET_TEST_REACTOR=1: sessions of TCP have their sockets in the reactor of their context, as a server's have. Tests
+// whose context is run by several threads, or whose executor is a strand, are not concerned.
+inline bool reactor_wanted()
+{
+    static bool const wanted = std::getenv("DUET_TEST_REACTOR") != nullptr;
+    return wanted;
+}
+
+// The same for every session of a server that is made on this context.
+inline void prepare(boost::asio::io_context& context)
+{
+    if (reactor_wanted())
+        duet::detail::reactor::use(context, 0);
+}
 
 // Makes one end of a raw connection a session: the raw socket is closed here, its connection goes on in the session.
 // The ports of the raw socket stay known.
@@ -23,6 +39,7 @@ Session adopt(
     using stream_type = typename Session::stream_type;
     using protocol_type = typename stream_type::protocol_type;
     descriptor own{checked(::fcntl(socket.fd(), F_DUPFD_CLOEXEC, 0), "dup")};
+    socket.close();
     stream_type stream{executor};
     if constexpr (std::is_same_v<protocol_type, boost::asio::ip::tcp>)
     {
@@ -30,13 +47,25 @@ Session adopt(
         socklen_t size = sizeof address;
         checked(::getsockname(own.get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
         stream.assign(address.ss_family == AF_INET6 ? protocol_type::v6() : protocol_type::v4(), own.get());
+        own.release();
+        auto* const context = duet::detail::reactor::context_of(executor);
+        if (context && reactor_wanted())
+        {
+            prepare(*context);
+            boost::system::error_code ignored;
+            auto const local = stream.local_endpoint(ignored);
+            auto const remote = stream.remote_endpoint(ignored);
+            Session::traits::apply(stream, options);
+            Session::traits::prepare(stream);
+            return duet::detail::session_access::begin<Session>(
+                duet::detail::transport<stream_type>{std::move(stream)}, local, remote, options);
+        }
     }
     else
     {
         stream.assign(protocol_type{}, own.get());
+        own.release();
     }
-    own.release();
-    socket.close();
     return Session{std::move(stream), options};
 }
 

@@ -126,7 +126,7 @@ private:
 template <bool IsCoroutine, class Connection, class Start, class Handler>
 void begin(Connection& connection, Start& start, std::optional<ending> const& known, Handler&& handler)
 {
-    auto const executor = connection.get_executor();
+    auto const& executor = connection.get_executor();
     if (known)
     {
         any_completion done{std::forward<Handler>(handler), executor, IsCoroutine};

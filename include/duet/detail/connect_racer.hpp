@@ -121,11 +121,9 @@ public:
         auto remote = stream_->remote_endpoint(error);
         if (error)
             remote = report_.endpoint;
-        using connection_type = connection<stream_type>;
-        auto stream = std::move(*stream_);
+        transport<stream_type> carrier{std::move(*stream_)};
         close();
-        return session_access::make<session_type>(
-            connection_ref<connection_type>{new connection_type{std::move(stream), local, remote, options}});
+        return session_access::begin<session_type>(std::move(carrier), local, remote, options);
     }
 
     void fail(error_code const& error) noexcept

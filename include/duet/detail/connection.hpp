@@ -8,6 +8,7 @@
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/error.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,6 +22,7 @@
 #include <duet/detail/coarse_clock.hpp>
 #include <duet/detail/connection_ref.hpp>
 #include <duet/detail/operation_memory.hpp>
+#include <duet/detail/transport.hpp>
 #include <duet/detail/write_request.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
@@ -41,9 +43,10 @@ namespace detail {
 ///
 /// Where there is no memory to go on, the session ends: it is reset, and what is under way completes with no_memory.
 template <class Stream>
-class connection
+class connection final : private transport<Stream>::watched
 {
 public:
+    using transport_type = transport<Stream>;
     using traits = stream_traits<Stream>;
     using executor_type = typename Stream::executor_type;
     using endpoint_type = typename traits::endpoint_type;
@@ -58,8 +61,8 @@ public:
         wait,     ///< no byte at all: until a read would not wait
     };
 
-    connection(
-        Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options);
+    connection(transport_type&& carrier, endpoint_type const& local, endpoint_type const& remote,
+        session_options const& options);
     connection(connection const&) = delete;
     connection& operator=(connection const&) = delete;
 
@@ -91,9 +94,15 @@ public:
     void set_deadlines(deadlines const& values) noexcept;
     close_report report() const noexcept;
 
-    Stream& stream() noexcept { return stream_; }
+    /// A socket in the reactor leaves it: what is done with the stream is Asio's.
+    Stream& stream() noexcept;
 
-    executor_type get_executor() noexcept { return stream_.get_executor(); }
+    transport_type& carrier() noexcept { return transport_; }
+
+    decltype(auto) get_executor() noexcept { return transport_.get_executor(); }
+
+    /// Use the reactor of the context, if it has one and that suits. Before the first operation.
+    error_code begin() noexcept;
 
     lifecycle const& life() const noexcept { return life_; }
 
@@ -129,7 +138,8 @@ public:
     void add_handle() noexcept
     {
         if (handles_++ == 0)
-            arm(earliest());  // a session that does nothing may be idle for too long, too
+            // A session that does nothing may be idle for too long, too. Its first read will not want to be earlier.
+            arm(std::min(earliest(), read_deadline()));
     }
 
     void remove_handle() noexcept
@@ -152,8 +162,24 @@ private:
     /// Out of line: where two references go in one function, g++ 12 warns of a use after free that is none.
     [[gnu::noinline]] static void dispose(connection* target) noexcept { delete target; }
 
+    // In the reactor (impl/connection_direct.hpp)
+    void on_events(std::uint32_t events);
+    void on_turn();
+    void on_shutdown() noexcept;
+    void take_turn() noexcept;
+    void look_for_hang_up() noexcept;
+    void settle() noexcept;
+    void leave_reactor() noexcept;
+    bool goes_on_with_events() const noexcept;
+    std::optional<ending> try_read(read_kind kind, boost::asio::mutable_buffer buffer) noexcept;
+    void read_directly();
+
+    struct settles;
+
     // Reading (impl/connection_read.hpp)
     error_code refuse_read(read_kind kind, boost::asio::mutable_buffer buffer) const noexcept;
+    error_code end_of_input(error_code error) noexcept;
+    void cancel_stream() noexcept;
     void issue_read();
     void on_read(error_code error, std::size_t size);
     void finish_read(error_code error);
@@ -165,6 +191,7 @@ private:
     error_code refuse_write() const noexcept;
     error_code push(write_request& request);
     void wait_writable();
+    void issue_wait_writable();
     void on_writable(error_code error);
     void pump_writes();
     void end_write(write_queue::iterator request, error_code cause);
@@ -194,6 +221,7 @@ private:
     void note_activity() noexcept;
     void entered_half_closed() noexcept;
     void arm(time_point when) noexcept;
+    void issue_wait() noexcept;
     time_point earliest() const noexcept;
     void on_timer();
     void check_session_deadlines(time_point now);
@@ -218,14 +246,17 @@ private:
     template <class Function, class Memory>
     auto bind(Function function, Memory& memory);
 
-    Stream stream_;
+    transport_type transport_;
     lifecycle life_;
     bool reading_ = false;
     bool writing_ = false;     // a wait for writability is under way
     bool discarding_ = false;  // a wait for input to discard is under way
+    bool timing_ = false;      // a wait of the timer's is under way
     bool finish_requested_ = false;
     bool first_message_met_ = false;
     bool attempting_ = false;
+    bool turn_ = false;         // a turn of the reactor's is to come
+    bool hang_up_due_ = false;  // ... to look for the end of the peer
     read_kind read_kind_ = read_kind::some;
     int handles_ = 0;
     int references_ = 0;
@@ -235,7 +266,6 @@ private:
     std::size_t read_size_ = 0;
     error_code read_cause_;  // why the pending read is to end
     any_completion read_done_;
-    operation_memory<192> read_memory_;  // 184 bytes for a socket with any_io_executor, in Boost 1.81
 
     write_queue writes_;
 
@@ -280,6 +310,7 @@ private:
 
 #include <duet/impl/connection.hpp>
 #include <duet/impl/connection_close.hpp>
+#include <duet/impl/connection_direct.hpp>
 #include <duet/impl/connection_read.hpp>
 #include <duet/impl/connection_time.hpp>
 #include <duet/impl/connection_write.hpp>

@@ -37,7 +37,7 @@ public:
         return *this;
     }
 
-    ~connection_ref()
+    [[gnu::always_inline]] ~connection_ref()
     {
         if (target_ && --target_->references_ == 0)
             Connection::dispose(target_);

@@ -137,30 +137,43 @@ bool accept_queue<Protocol, Executor>::take_one() noexcept
     return false;
 }
 
+/// What a connection's own address is, where its listener has all.
+template <class Endpoint>
+Endpoint local_endpoint_of(int descriptor, Endpoint endpoint) noexcept
+{
+    Endpoint own;
+    auto size = static_cast<::socklen_t>(own.capacity());
+    if (::getsockname(descriptor, own.data(), &size) != 0)
+        return endpoint;
+    own.resize(size);
+    return own;
+}
+
 template <class Protocol, class Executor>
 bool accept_queue<Protocol, Executor>::keep(int descriptor, endpoint_type const& remote) noexcept
 {
-    bool owned = false;  // by the stream
+    bool owned = false;  // by the transport
     try
     {
-        stream_type stream{listener_.get_executor()};
-        error_code error;
-        stream.assign(local().protocol(), descriptor, error);
-        if (error)
-        {
-            ::close(descriptor);
-            pause(error);
-            return false;
-        }
-        owned = true;
+        // Where the system does not let a connection inherit them from its listener.
+        if (!traits::options_are_inherited)
+            set_stream_options(descriptor, traits::is_tcp, options_.session);
         auto near = local();
         if constexpr (traits::is_tcp)
         {
             if (near.address().is_unspecified())
-                near = stream.local_endpoint(error);
+                near = local_endpoint_of(descriptor, near);
         }
-        taken_.push_back(
-            session_access::make_accepted<session_type>(std::move(stream), near, remote, options_.session));
+        transport<stream_type> carrier{listener_.get_executor(), near.protocol(), descriptor};
+        owned = true;
+        taken_.push_back(session_access::begin<session_type>(std::move(carrier), near, remote, options_.session));
+    }
+    catch (boost::system::system_error const& failure)
+    {
+        if (!owned)
+            ::close(descriptor);
+        pause(failure.code());
+        return false;
     }
     catch (std::exception const&)
     {

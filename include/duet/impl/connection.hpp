@@ -15,9 +15,10 @@ namespace detail {
 
 template <class Stream>
 connection<Stream>::connection(
-    Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options)
-    : stream_{std::move(stream)}, limits_{options.deadlines}, discard_limit_{options.close_discard_limit},
-      last_activity_{std::chrono::steady_clock::now()}, timer_{stream_.get_executor()}, local_{local}, remote_{remote}
+    transport_type&& carrier, endpoint_type const& local, endpoint_type const& remote, session_options const& options)
+    : transport_{std::move(carrier)}, limits_{options.deadlines}, discard_limit_{options.close_discard_limit},
+      last_activity_{std::chrono::steady_clock::now()}, timer_{transport_.get_executor()}, local_{local}, remote_{
+                                                                                                              remote}
 {
     first_message_by_ = coarse_clock::after(last_activity_, limits_.first_message);
 }
@@ -34,7 +35,7 @@ std::shared_ptr<remote_control<connection<Stream>>> connection<Stream>::control(
 {
     if (!control_)
         control_ =
-            std::make_shared<remote_control<connection>>(remote_control<connection>{stream_.get_executor(), this});
+            std::make_shared<remote_control<connection>>(remote_control<connection>{transport_.get_executor(), this});
     return control_;
 }
 
@@ -58,6 +59,9 @@ void connection<Stream>::abandon() noexcept
     if (attempting_)
         return;  // no memory for an operation: whoever attempts it ends the connection in good order
     ref const keep{this};
+    // A plain close would say FIN, which hides that these are missing.
+    if (!writes_.empty())
+        life_.apply(lifecycle_event::write_cut);
     // Destroyed one by one at the end, when none is a member any more: each may destroy sessions, this one too.
     auto const read = std::move(read_done_);
     auto const gone = std::move(gone_done_);
@@ -140,7 +144,7 @@ template <class Stream>
 void connection<Stream>::post(any_completion&& done, error_code error, std::size_t size)
 {
     ref const keep{this};
-    if (attempt([&] { boost::asio::post(stream_.get_executor(), posted_completion{keep, done, error, size}); }))
+    if (attempt([&] { boost::asio::post(transport_.get_executor(), posted_completion{keep, done, error, size}); }))
         return;
     auto refused = std::move(done);
     inline_level const level;

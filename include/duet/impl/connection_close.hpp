@@ -26,9 +26,9 @@ void connection<Stream>::execute(lifecycle_action actions)
     {
         // not_connected: the peer is gone, which a read or a write will tell.
         error_code ignored;
-        if (!contains(actions, action::await_delivery))         // which looks itself
-            unacknowledged_ = traits::unacknowledged(stream_);  // without the FIN
-        traits::shutdown_send(stream_, ignored);
+        if (!contains(actions, action::await_delivery))     // which looks itself
+            unacknowledged_ = transport_.unacknowledged();  // without the FIN
+        transport_.shutdown_send(ignored);
         entered_half_closed();
         complete_all(finishers_, {});
     }
@@ -59,11 +59,21 @@ void connection<Stream>::release(bool reset)
 {
     if (reading_ && !read_cause_)
         read_cause_ = error_;
-    unacknowledged_ = life_.reason() == close_reason::clean ? 0 : traits::unacknowledged(stream_);
+    unacknowledged_ = life_.reason() == close_reason::clean ? 0 : transport_.unacknowledged();
     if (reset)
-        traits::reset(stream_);
+        transport_.reset(*this);
     else
-        traits::close(stream_);
+        transport_.close(*this);
+    if (transport_.direct())
+    {
+        // Nothing tells these any more.
+        writing_ = discarding_ = false;
+        if (gone_done_)
+            look_for_hang_up();
+        else if (reading_)
+            take_turn();
+        settle();
+    }
     try
     {
         timer_.cancel();
@@ -104,7 +114,7 @@ void connection<Stream>::start_close(any_completion&& done)
         return;  // it is under way: this caller waits for the same end
     close_since_ = last_activity_ = looked_at_ = std::chrono::steady_clock::now();
     if (!writes_.empty() || life_.send() == send_state::finished)  // else the FIN is next
-        unacknowledged_ = traits::unacknowledged(stream_);
+        unacknowledged_ = transport_.unacknowledged();
     ref const keep{this};
     auto const actions = life_.apply(lifecycle_event::close_requested);
     execute(actions);
@@ -126,7 +136,7 @@ void connection<Stream>::discard_input()
     auto const room = discard_limit_ - std::min<std::uint64_t>(discarded_, discard_limit_);
     error_code error;
     // One byte over the limit tells more input from the peer's FIN. One turn is bounded, so that a flood has to queue.
-    auto const size = traits::discard(stream_, std::min<std::uint64_t>(room, 256 * 1024 - 1) + 1, error);
+    auto const size = transport_.discard(std::min<std::uint64_t>(room, 256 * 1024 - 1) + 1, error);
     if (size > 0)
     {
         discarded_ += size;
@@ -148,9 +158,19 @@ void connection<Stream>::discard_input()
         fail_receive(error);
         return;
     }
+    if constexpr (transport_type::may_be_direct)
+    {
+        if (transport_.direct())
+        {
+            discarding_ = true;
+            if (!error)
+                transport_.ask(*this);  // there was more than one turn takes
+            return settle();
+        }
+    }
     auto const wait = [this]
     {
-        stream_.async_wait(
+        transport_.stream().async_wait(
             Stream::wait_read, bind([](connection& self, error_code failure) { self.on_discardable(failure); }));
     };
     discarding_ = attempt(wait);
@@ -174,14 +194,14 @@ void connection<Stream>::on_discardable(error_code error)
 template <class Stream>
 void connection<Stream>::check_delivery()
 {
-    if (traits::has_failed(stream_))
+    if (transport_.has_failed())
     {
         // A reset after the peer's FIN: no read would tell it any more.
-        auto const failure = traits::take_failure(stream_);
+        auto const failure = transport_.take_failure();
         fail_receive(failure ? failure : error_code{boost::asio::error::connection_reset});
         return;
     }
-    auto const left = traits::unacknowledged(stream_);
+    auto const left = transport_.unacknowledged();
     if (left == 0)
         return execute(life_.apply(lifecycle_event::all_acknowledged));
     if (left < unacknowledged_)
@@ -197,7 +217,7 @@ void connection<Stream>::start_delivered(any_completion&& done)
         return complete(std::move(done), life_.reason() == close_reason::clean ? error_code{} : error_, 0);
     if (life_.poisoned())
         return complete(std::move(done), errc::send_poisoned, 0);
-    if (writes_.empty() && !traits::has_failed(stream_) && traits::unacknowledged(stream_) == 0)
+    if (writes_.empty() && !transport_.has_failed() && transport_.unacknowledged() == 0)
         return complete(std::move(done), {}, 0);
     if (!wait_in(deliveries_, done))
         return complete(std::move(done), error_, 0);
@@ -222,8 +242,17 @@ void connection<Stream>::start_wait_peer_gone(any_completion&& done)
 template <class Stream>
 void connection<Stream>::issue_wait_peer_gone()
 {
-    auto const wait = [this] {
-        stream_.async_wait(
+    if constexpr (transport_type::may_be_direct)
+    {
+        if (transport_.direct())
+        {
+            transport_.ask(*this);
+            return settle();
+        }
+    }
+    auto const wait = [this]
+    {
+        transport_.stream().async_wait(
             Stream::wait_error, bind([](connection& self, error_code error) { self.on_hang_up(error); }));
     };
     if (attempt(wait))
@@ -238,24 +267,25 @@ void connection<Stream>::on_hang_up(error_code)
 {
     if (!life_.released() && !gone_cause_)
     {
-        if (!traits::has_hung_up(stream_))
+        if (!transport_.has_hung_up())
             return issue_wait_peer_gone();  // urgent data, or the cancellation of something else
-        if (traits::has_failed(stream_))
+        if (transport_.has_failed())
         {
-            auto const failure = traits::take_failure(stream_);
+            auto const failure = transport_.take_failure();
             fail_send(failure ? failure : error_code{boost::asio::error::connection_reset});
         }
         else if (reading_)
         {
             // Both FINs, or the pending read has met the failure and is about to tell it.
             auto const look_again = [this]
-            { boost::asio::post(stream_.get_executor(), bind([](connection& self) { self.on_hang_up({}); })); };
+            { boost::asio::post(transport_.get_executor(), bind([](connection& self) { self.on_hang_up({}); })); };
             if (attempt(look_again))
                 return;
             out_of_memory();
         }
     }
     auto done = std::move(gone_done_);
+    settle();
     done(gone_cause_, 0);
 }
 
@@ -265,7 +295,8 @@ void connection<Stream>::cancel_wait_peer_gone() noexcept
     if (!gone_done_)
         return;
     gone_cause_ = boost::asio::error::operation_aborted;
-    traits::cancel(stream_);
+    hang_up_due_ = true;
+    cancel_stream();
 }
 
 template <class Stream>

@@ -36,13 +36,13 @@ std::optional<ending> connection<Stream>::read_at_once(read_kind kind, boost::as
     if (auto const refused = refuse_read(kind, buffer))
         return ending{refused, 0};
     if (kind != read_kind::wait)
-        return {};
+        return try_read(kind, buffer);
     if (life_.receive() == receive_state::ended)
         return ending{};
     // Told at once, but a message that has begun to arrive is still read.
-    if (finish_requested_ && !traits::has_input(stream_))
+    if (finish_requested_ && !transport_.has_input())
         return ending{errc::draining, 0};
-    return {};
+    return try_read(kind, buffer);
 }
 
 template <class Stream>
@@ -58,21 +58,28 @@ void connection<Stream>::start_read(read_kind kind, boost::asio::mutable_buffer 
     read_by_ = by;
     if (by < timer_at_ || timer_at_ == time_point::max())
         arm(earliest());
-    issue_read();
+    if (!goes_on_with_events())
+        issue_read();
 }
 
 template <class Stream>
 void connection<Stream>::issue_read()
 {
+    if constexpr (transport_type::may_be_direct)
+    {
+        if (transport_.direct())
+            return transport_.readable() ? take_turn() : settle();
+    }
     auto const begin = [this]
     {
+        auto& stream = transport_.stream();
+        auto& memory = transport_.read_memory();
         if (read_kind_ == read_kind::wait)
-            stream_.async_wait(Stream::wait_read,
-                bind([](connection& self, error_code error) { self.on_read(error, 0); }, read_memory_));
+            stream.async_wait(
+                Stream::wait_read, bind([](connection& self, error_code error) { self.on_read(error, 0); }, memory));
         else
-            stream_.async_read_some(read_buffer_ + read_size_,
-                bind([](connection& self, error_code error, std::size_t size) { self.on_read(error, size); },
-                    read_memory_));
+            stream.async_read_some(read_buffer_ + read_size_,
+                bind([](connection& self, error_code error, std::size_t size) { self.on_read(error, size); }, memory));
     };
     if (attempt(begin))
         return;
@@ -105,22 +112,30 @@ void connection<Stream>::on_read(error_code error, std::size_t size)
         if (!read_cause_ && !life_.released())
             return issue_read();
         // A drain ends only the wait for what has not come: it may have in the meantime, unseen by the cancelled wait.
-        if (read_cause_ == errc::draining && !life_.released() && traits::has_input(stream_))
+        if (read_cause_ == errc::draining && !life_.released() && transport_.has_input())
             return finish_read({});
         return finish_read(read_cause_ ? read_cause_ : error_code{errc::closed});
     }
+    bool const in_the_middle = read_size_ > 0;
+    auto const told = end_of_input(error);
+    finish_read(told == boost::asio::error::eof && in_the_middle ? error_code{errc::truncated} : told);
+}
+
+/// What a read is told that met the peer's FIN or a failure.
+template <class Stream>
+error_code connection<Stream>::end_of_input(error_code error) noexcept
+{
     if (error == boost::asio::error::eof && !error_)
     {
-        bool const in_the_middle = read_size_ > 0;
-        unacknowledged_ = traits::unacknowledged(stream_);
+        unacknowledged_ = transport_.unacknowledged();
         execute(life_.apply(lifecycle_event::peer_finished));
         entered_half_closed();
-        return finish_read(in_the_middle ? error_code{errc::truncated} : error);
+        return error;
     }
     // Linux tells a reset once, and from then on reads look like the peer's FIN: the first error is the one.
     auto const told = error == boost::asio::error::eof ? error_ : error;
     reading_ = false;
-    finish_read(fail_receive(told));
+    return fail_receive(told);
 }
 
 template <class Stream>
@@ -140,7 +155,19 @@ void connection<Stream>::interrupt_read(error_code cause) noexcept
     if (!reading_ || read_cause_)
         return;
     read_cause_ = cause;
-    traits::cancel(stream_);
+    cancel_stream();
+}
+
+/// Let the operations that have a cause to end be called. Asio's are cancelled all at once.
+template <class Stream>
+void connection<Stream>::cancel_stream() noexcept
+{
+    if constexpr (transport_type::may_be_direct)
+    {
+        if (transport_.direct())
+            return take_turn();
+    }
+    traits::cancel(transport_.stream());
 }
 
 template <class Stream>

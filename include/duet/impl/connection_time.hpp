@@ -42,7 +42,7 @@ template <class Stream>
 void connection<Stream>::set_deadlines(deadlines const& values) noexcept
 {
     if (values.dead_peer != limits_.dead_peer && !life_.released())
-        traits::set_dead_peer_timeout(stream_, values.dead_peer);
+        transport_.set_dead_peer_timeout(values.dead_peer);
     if (values.first_message != limits_.first_message && !first_message_met_)
         first_message_by_ = coarse_clock::after(std::chrono::steady_clock::now(), values.first_message);
     limits_ = values;
@@ -72,21 +72,35 @@ void connection<Stream>::arm(time_point when) noexcept
 {
     if (when >= timer_at_ || life_.released())
         return;
-    auto const begin = [&]
+    timer_at_ = when;
+    // A wait under way comes back cancelled, and begins again.
+    if (!attempt([&] { timer_.expires_at(when); }))
+        return out_of_memory();
+    if (!timing_)
+        issue_wait();
+}
+
+template <class Stream>
+void connection<Stream>::issue_wait() noexcept
+{
+    auto const wait = [this]
     {
-        timer_.expires_at(when);
         timer_.async_wait(bind(
             [](connection& self, error_code error)
             {
+                self.timing_ = false;
                 if (error != boost::asio::error::operation_aborted)
                     self.on_timer();
+                else if (self.timer_at_ != time_point::max() && !self.life_.released())
+                    self.issue_wait();
             },
             timer_memory_));
     };
-    bool const armed = attempt(begin);
-    timer_at_ = armed ? when : time_point::max();
-    if (!armed)
-        out_of_memory();
+    timing_ = attempt(wait);
+    if (timing_)
+        return;
+    timer_at_ = time_point::max();
+    out_of_memory();
 }
 
 template <class Stream>
@@ -116,13 +130,13 @@ void connection<Stream>::on_timer()
         {
             if (error_ || life_.poisoned())
                 complete_all(deliveries_, error_ ? error_ : error_code{errc::send_poisoned});
-            else if (traits::has_failed(stream_))
+            else if (transport_.has_failed())
             {
-                auto const failure = traits::take_failure(stream_);
+                auto const failure = transport_.take_failure();
                 complete_all(
                     deliveries_, fail_send(failure ? failure : error_code{boost::asio::error::connection_reset}));
             }
-            else if (writes_.empty() && traits::unacknowledged(stream_) == 0)
+            else if (writes_.empty() && transport_.unacknowledged() == 0)
                 complete_all(deliveries_, {});
             else
                 poll_delivery_soon();
@@ -154,7 +168,7 @@ void connection<Stream>::check_session_deadlines(time_point now)
 template <class Stream>
 bool connection<Stream>::is_draining(time_point now) noexcept
 {
-    auto const left = traits::unacknowledged(stream_);
+    auto const left = transport_.unacknowledged();
     auto const before = std::exchange(unacknowledged_, left);
     // Bytes that were written since the last look have no figure to compare with: they get their time.
     bool const newer = looked_at_ < last_activity_;
@@ -170,7 +184,7 @@ void connection<Stream>::check_close_deadlines(time_point now)
     if (life_.released())
         return;
     // Looked at in eighths of the deadline, so that progress stretches it by what it is and no more.
-    auto const left = traits::unacknowledged(stream_);
+    auto const left = transport_.unacknowledged();
     if (std::exchange(unacknowledged_, left) > left)
         last_activity_ = now;
     looked_at_ = now;

@@ -67,7 +67,7 @@ error_code connection<Stream>::push(write_request& request)
     for (int turns = 0; turns < 64; ++turns)
     {
         error_code error;
-        auto const size = request.push_to([&](auto const& buffers) { return stream_.write_some(buffers, error); });
+        auto const size = request.push_to([&](auto const& buffers) { return transport_.write_some(buffers, error); });
         if (error)
             return error == boost::asio::error::try_again ? boost::asio::error::would_block : error;
         sent_ += size;
@@ -87,10 +87,25 @@ void connection<Stream>::wait_writable()
                     ? coarse_clock::after(std::chrono::steady_clock::now(), limits_.write)
                     : time_point::max();
     arm(earliest());
-    if (writing_ || life_.released())
-        return;
-    auto const wait = [this] {
-        stream_.async_wait(
+    if (!writing_ && !life_.released())
+        issue_wait_writable();
+}
+
+template <class Stream>
+void connection<Stream>::issue_wait_writable()
+{
+    if constexpr (transport_type::may_be_direct)
+    {
+        if (transport_.direct())
+        {
+            writing_ = true;
+            transport_.ask(*this, true);
+            return settle();
+        }
+    }
+    auto const wait = [this]
+    {
+        transport_.stream().async_wait(
             Stream::wait_write, bind([](connection& self, error_code error) { self.on_writable(error); }));
     };
     writing_ = attempt(wait);

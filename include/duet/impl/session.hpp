@@ -28,17 +28,17 @@ struct session_access
         return Session{std::move(connection)};
     }
 
-    /// A session whose socket has the options of its listener already, where the system lets them be inherited.
-    template <class Session>
-    static Session make_accepted(typename Session::stream_type stream, typename Session::endpoint_type const& local,
+    /// A session that may use the reactor of its context. Throws boost::system::system_error when there is no memory
+    /// for its socket, neither there nor with Asio.
+    template <class Session, class Transport>
+    static Session begin(Transport&& carrier, typename Session::endpoint_type const& local,
         typename Session::endpoint_type const& remote, session_options const& options)
     {
-        using traits = typename Session::traits;
         using connection = typename Session::connection;
-        if (!traits::options_are_inherited)
-            traits::apply(stream, options);
-        traits::prepare(stream);
-        return Session{typename Session::ref{new connection{std::move(stream), local, remote, options}}};
+        typename Session::ref const made{new connection{std::forward<Transport>(carrier), local, remote, options}};
+        if (auto const error = made->begin())
+            throw boost::system::system_error{error};
+        return Session{made};
     }
 };
 

@@ -1,0 +1,311 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_IMPL_REACTOR_IPP
+#define DUET_IMPL_REACTOR_IPP
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <iterator>
+#include <utility>
+
+#include <duet/detail/reactor.hpp>
+
+#include <unistd.h>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// A handler whose operation has its memory in the reactor.
+template <void (reactor::*Function)(boost::system::error_code)>
+struct reactor::handler
+{
+    using memory_type = std::conditional_t<Function == &reactor::on_wait, operation_memory<192>, operation_memory<128>>;
+    using allocator_type = operation_allocator<std::byte, memory_type>;
+
+    void operator()(boost::system::error_code error = {}) const { (self->*Function)(error); }
+
+    allocator_type get_allocator() const noexcept { return allocator_type{*memory}; }
+
+    reactor* self;
+    memory_type* memory;
+};
+
+inline int reactor::make_epoll()
+{
+    int const descriptor = ::epoll_create1(EPOLL_CLOEXEC);
+    if (descriptor < 0)
+        throw boost::system::system_error{errno, boost::system::system_category(), "epoll_create1"};
+    return descriptor;
+}
+
+DUET_DECL reactor::reactor(boost::asio::execution_context& context)
+    : service{context}, epoll_{static_cast<boost::asio::io_context&>(context)}
+{
+    int const descriptor = make_epoll();
+    boost::system::error_code error;
+    epoll_.assign(descriptor, error);
+    if (error)
+    {
+        ::close(descriptor);
+        throw boost::system::system_error{error};
+    }
+}
+
+DUET_DECL reactor::~reactor() = default;
+
+DUET_DECL void reactor::use(boost::asio::io_context& context, std::size_t others) noexcept
+{
+    if (of(&context))
+        return;
+    try
+    {
+        boost::asio::use_service<reactor>(context).others_ = others;
+    }
+    catch (std::exception const&)
+    {
+        // Then it is not there.
+    }
+}
+
+DUET_DECL reactor* reactor::of(boost::asio::io_context* context) noexcept
+{
+    bool const there = context && boost::asio::has_service<reactor>(*context);
+    return there ? &boost::asio::use_service<reactor>(*context) : nullptr;
+}
+
+inline int reactor::control(int operation, std::uint32_t index) noexcept
+{
+    auto const& each = slots_[index];
+    ::epoll_event event{};
+    event.events = each.events;
+    event.data.u64 = std::uint64_t{each.generation} << 32U | index;
+    return ::epoll_ctl(epoll_.native_handle(), operation, each.descriptor, &event);
+}
+
+DUET_DECL bool reactor::add(watched& who, int descriptor) noexcept
+{
+    if (free_.empty())
+    {
+        try
+        {
+            auto const size = slots_.size();
+            free_.reserve(size + 1);
+            slots_.emplace_back();
+            free_.push_back(static_cast<std::uint32_t>(size));
+        }
+        catch (std::exception const&)
+        {
+            return false;
+        }
+    }
+    auto const index = free_.back();
+    auto& place = slots_[index];
+    place.who = &who;
+    place.descriptor = descriptor;
+    // Waiting to write is asked for when it is wanted: nearly every socket is writable nearly always.
+    place.events = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+    if (control(EPOLL_CTL_ADD, index) != 0)
+    {
+        place.who = nullptr;
+        return false;
+    }
+    free_.pop_back();
+    who.slot_ = index;
+    return true;
+}
+
+DUET_DECL void reactor::ask(watched& who, bool writable) noexcept
+{
+    if (writable)
+        slots_[who.slot_].events |= EPOLLOUT;
+    control(EPOLL_CTL_MOD, who.slot_);
+}
+
+DUET_DECL void reactor::remove(watched& who, int open_descriptor) noexcept
+{
+    if (who.slot_ == watched::nowhere)
+        return;
+    auto const index = std::exchange(who.slot_, watched::nowhere);
+    auto& place = slots_[index];
+    if (open_descriptor >= 0)
+        control(EPOLL_CTL_DEL, index);
+    place.who = nullptr;
+    ++place.generation;
+    free_.push_back(index);
+}
+
+DUET_DECL void reactor::begin(watched& who) noexcept
+{
+    who.waits_ = true;
+    who.previous_ = nullptr;
+    who.next_ = waiting_;
+    if (waiting_)
+        waiting_->previous_ = &who;
+    waiting_ = &who;
+    if (!armed_)
+        arm();
+}
+
+DUET_DECL void reactor::end(watched& who) noexcept
+{
+    who.waits_ = false;
+    (who.previous_ ? who.previous_->next_ : waiting_) = who.next_;
+    if (who.next_)
+        who.next_->previous_ = who.previous_;
+    if (!waiting_ && !dispatching_)
+        disarm();
+}
+
+DUET_DECL void reactor::turn(watched& who) noexcept
+{
+    if (shut_down_ || std::exchange(who.has_turn_, true))
+        return;
+    who.next_turn_ = nullptr;
+    (last_turn_ ? last_turn_->next_turn_ : first_turn_) = &who;
+    last_turn_ = &who;
+    if (!dispatching_)
+        schedule();
+}
+
+/// Have Asio tell when the epoll has events.
+inline void reactor::arm() noexcept
+{
+    armed_ = true;
+    if (in_asio_ || shut_down_)
+        return;  // the cancelled wait, when it comes back, becomes the next
+    in_asio_ = true;
+    // It has its memory, so it does not fail.
+    epoll_.async_wait(epoll_.wait_read, handler<&reactor::on_wait>{this, &wait_memory_});
+}
+
+/// Nobody waits: the context must not run on for us.
+inline void reactor::disarm() noexcept
+{
+    if (!std::exchange(armed_, false) || !in_asio_)
+        return;
+    boost::system::error_code ignored;
+    epoll_.cancel(ignored);
+}
+
+/// Dispatch later what is left: of events_, which epoll tells once, and of the turns.
+inline void reactor::schedule() noexcept
+{
+    if (shut_down_ || std::exchange(scheduled_, true))
+        return;
+    boost::asio::post(epoll_.get_executor(), handler<&reactor::on_schedule>{this, &schedule_memory_});
+}
+
+inline void reactor::on_wait(boost::system::error_code error)
+{
+    in_asio_ = false;
+    bool const cancelled = error == boost::asio::error::operation_aborted;
+    if (!cancelled)
+        armed_ = false;
+    else if (armed_)
+        return arm();
+    if (!cancelled)
+        dispatch();
+}
+
+inline void reactor::on_schedule(boost::system::error_code)
+{
+    scheduled_ = false;
+    dispatch();
+}
+
+/// Whatever a handler throws: nothing that was told is lost.
+struct reactor::leave_dispatch
+{
+    ~leave_dispatch()
+    {
+        self.dispatching_ = false;
+        if (self.next_ < self.count_ || self.first_turn_)
+            self.schedule();
+        if (!self.waiting_)
+            self.disarm();
+    }
+
+    reactor& self;
+};
+
+inline void reactor::dispatch()
+{
+    if (next_ == count_)
+    {
+        next_ = 0;
+        int const count = ::epoll_wait(epoll_.native_handle(), events_, static_cast<int>(std::size(events_)), 0);
+        count_ = count > 0 ? static_cast<std::uint32_t>(count) : 0;
+    }
+    dispatching_ = true;
+    leave_dispatch const leaves{*this};
+    // Before the handlers, and after the epoll was emptied: one that runs the context itself is served, too.
+    if (waiting_ && !armed_)
+        arm();
+    while (next_ < count_)
+    {
+        auto const& event = events_[next_++];
+        auto const& place = slots_[static_cast<std::uint32_t>(event.data.u64)];
+        if (place.who && place.generation == event.data.u64 >> 32U)
+            place.who->on_events(event.events);
+    }
+    take_turns();
+}
+
+/// Those who have asked until now: who asks again has to let the others of the context go first.
+inline void reactor::take_turns()
+{
+    auto const* const last = last_turn_;
+    while (first_turn_)
+    {
+        auto* const who = first_turn_;
+        first_turn_ = who->next_turn_;
+        if (!first_turn_)
+            last_turn_ = nullptr;
+        who->has_turn_ = false;
+        bool const was_last = who == last;
+        who->on_turn();
+        if (was_last)
+            break;
+    }
+}
+
+DUET_DECL void reactor::shutdown()
+{
+    // While Asio's services are whole.
+    shut_down_ = true;
+    boost::system::error_code ignored;
+    epoll_.close(ignored);
+    while (waiting_)
+    {
+        auto& who = *waiting_;
+        end(who);
+        who.on_shutdown();
+    }
+}
+
+/// The child's epoll must not be the parent's.
+DUET_DECL void reactor::notify_fork(boost::asio::execution_context::fork_event event)
+{
+    if (event != boost::asio::execution_context::fork_child)
+        return;
+    boost::system::error_code ignored;
+    epoll_.close(ignored);
+    epoll_.assign(make_epoll());
+    for (std::uint32_t index = 0; index < slots_.size(); ++index)
+        if (slots_[index].who && control(EPOLL_CTL_ADD, index) != 0)
+            throw boost::system::system_error{errno, boost::system::system_category(), "epoll_ctl"};
+    if (waiting_ && !armed_)
+        arm();
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif
