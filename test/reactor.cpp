@@ -105,8 +105,7 @@ std::set<std::string> epolls_of(int socket)
 
 }  // namespace
 
-// ---- What an event tells.
-// --------------------------------------------------------------------------------------------
+// ---- What an event tells. ------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(an_end_that_came_with_the_last_bytes_is_read)
 {
@@ -212,8 +211,32 @@ BOOST_AUTO_TEST_CASE(a_descriptor_that_lives_on_elsewhere_tells_nobody)
     run_until(context, [&] { return other.told.has_value(); });
 }
 
-// ---- Who is called, and when.
-// ----------------------------------------------------------------------------------------
+BOOST_AUTO_TEST_CASE(readiness_that_has_gone_by_the_time_it_is_told_is_not_told)
+{
+    asio::io_context context;
+    talk one{context};
+    talk other{context};
+    int ended = 0;
+    auto const wait = [&](talk& mine, talk& others) -> asio::awaitable<void>
+    {
+        bool const readable = co_await mine.session.wait_readable();
+        BOOST_TEST(readable);
+        if (++ended == 1)  // take what the other is woken up for
+            BOOST_TEST(::recv(others.session.native_handle(), others.room.data(), 1, 0) == 1);
+    };
+    asio::co_spawn(context, wait(one, other), asio::detached);
+    asio::co_spawn(context, wait(other, one), asio::detached);
+    context.poll();
+    one.peer.send_all("x");
+    other.peer.send_all("x");
+    context.poll();
+    BOOST_TEST(ended == 1);
+    one.peer.send_all("y");
+    other.peer.send_all("y");
+    run_until(context, [&] { return ended == 2; });
+}
+
+// ---- Who is called, and when. --------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(the_context_has_work_while_an_operation_waits_and_no_longer)
 {
@@ -235,6 +258,21 @@ BOOST_AUTO_TEST_CASE(the_context_has_work_while_an_operation_waits_and_no_longer
     context.restart();
     context.run();
     BOOST_TEST(one.data() == "later");
+}
+
+BOOST_AUTO_TEST_CASE(the_context_has_no_work_for_a_session_that_was_reset_while_it_wrote)
+{
+    asio::io_context context;
+    talk one{context, stalling(), small_window};
+    auto const text = pattern(long_write);
+    std::optional<duet::error_code> told;
+    asio::async_write(one.session, asio::buffer(text), [&](duet::error_code error, std::size_t) { told = error; });
+    context.poll();
+    BOOST_TEST(!told.has_value());
+    one.session.abort();
+    context.run_for(20s);
+    BOOST_TEST(context.stopped());
+    BOOST_TEST((told == duet::errc::aborted));
 }
 
 BOOST_AUTO_TEST_CASE(an_operation_may_begin_before_the_cancelled_one_has_come_back)
@@ -377,6 +415,7 @@ BOOST_AUTO_TEST_CASE(a_forked_child_has_sessions_of_its_own)
             context.notify_fork(asio::execution_context::fork_child);
             run_until(context, [&] { return one.told.has_value(); });
             result = one.data() == "to the child" ? 0 : 2;
+            one.session.lowest_layer();  // leaves the child's reactor, and not the parent's
         }
         catch (std::exception const&)
         {
@@ -393,8 +432,7 @@ BOOST_AUTO_TEST_CASE(a_forked_child_has_sessions_of_its_own)
     BOOST_TEST(one.data() == "to the parent");
 }
 
-// ---- How a socket comes there, and goes again.
-// -----------------------------------------------------------------------
+// ---- How a socket comes there, and goes again. ---------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(what_is_under_way_goes_on_when_the_lowest_layer_is_asked_for)
 {
