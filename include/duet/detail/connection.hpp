@@ -163,9 +163,9 @@ private:
     [[gnu::noinline]] static void dispose(connection* target) noexcept { delete target; }
 
     // In the reactor (impl/connection_direct.hpp)
-    void on_events(std::uint32_t events);
-    void on_turn();
-    void on_shutdown() noexcept;
+    void on_events(std::uint32_t events) override;
+    void on_turn() override;
+    void on_shutdown() noexcept override;
     void take_turn() noexcept;
     void look_for_hang_up() noexcept;
     void settle() noexcept;

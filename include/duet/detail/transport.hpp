@@ -57,10 +57,17 @@ public:
     /// It may be direct: see below.
     static constexpr bool may_be_direct = false;
 
-    /// Nothing: the stream tells the operations that wait.
+    /// Never told anything: the stream tells the operations that wait.
     struct watched
     {
+        virtual void on_events(std::uint32_t events) = 0;
+        virtual void on_turn() = 0;
+        virtual void on_shutdown() noexcept = 0;
+
         bool waits() const noexcept { return false; }
+
+    protected:
+        ~watched() = default;
     };
 
     explicit transport(Stream&& stream) : stream_{std::move(stream)} {}
