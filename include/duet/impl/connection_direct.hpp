@@ -25,7 +25,7 @@ struct connection<Stream>::settles
 {
     ~settles()
     {
-        if (!self->waits() || !self->reading_)
+        if (!self->reading_ || !self->goes_on_with_events())
             self->settle();
     }
 
@@ -106,7 +106,10 @@ void connection<Stream>::on_turn()
 {
     settles const end{ref{this}};
     turn_ = false;
-    if (std::exchange(hang_up_due_, false) && gone_done_)
+    bool const hang_up_due = std::exchange(hang_up_due_, false);
+    if (!transport_.direct())
+        return;  // Asio has taken over what there was to do
+    if (hang_up_due && gone_done_)
     {
         if (reading_)
             take_turn();
