@@ -51,7 +51,8 @@ concept session_handler = std::is_invocable_r_v<boost::asio::awaitable<void>, Ha
 ///
 /// **How its sessions wait.** On Linux, TCP sessions on the server's context, those of a connector too, wait in an
 /// epoll of duet's own, which waits in Asio's: two system calls per message, where Asio's sockets take three. A session
-/// that is alone waits with Asio, and one whose lowest_layer() was asked for goes back to it. Nothing else differs.
+/// that is alone waits with Asio, and one whose lowest_layer() was asked for goes back to it. A handler must not wait
+/// by running the context itself: others that were told by the same event come after it. (Asio warns of that, too.)
 ///
 /// The context must be run by one thread; for more cores see server_options::threads.
 /// Distinct objects: safe. Shared objects: unsafe; use it on the context's thread, except counters().

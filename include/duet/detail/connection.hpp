@@ -137,9 +137,11 @@ public:
     // A session object came or went. The last to go drops the connection.
     void add_handle() noexcept
     {
-        if (handles_++ == 0)
-            // A session that does nothing may be idle for too long, too. Its first read will not want to be earlier.
-            arm(std::min(earliest(), read_deadline()));
+        if (handles_++ > 0)
+            return;
+        // A session that does nothing may be idle for too long, too. Its first read will not want to be earlier.
+        if (auto const first = earliest(); first != time_point::max())
+            arm(std::min(first, read_deadline()));
     }
 
     void remove_handle() noexcept

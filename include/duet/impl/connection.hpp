@@ -60,8 +60,8 @@ void connection<Stream>::abandon() noexcept
         return;  // no memory for an operation: whoever attempts it ends the connection in good order
     ref const keep{this};
     // A plain close would say FIN, which hides that these are missing.
-    if (!writes_.empty())
-        life_.apply(lifecycle_event::write_cut);
+    if (!writes_.empty() && contains(life_.apply(lifecycle_event::write_cut), lifecycle_action::reset))
+        transport_.reset(*this);
     // Destroyed one by one at the end, when none is a member any more: each may destroy sessions, this one too.
     auto const read = std::move(read_done_);
     auto const gone = std::move(gone_done_);

@@ -204,12 +204,10 @@ inline void reactor::schedule() noexcept
 inline void reactor::on_wait(boost::system::error_code error)
 {
     in_asio_ = false;
-    bool const cancelled = error == boost::asio::error::operation_aborted;
-    if (!cancelled)
-        armed_ = false;
-    else if (armed_)
-        return arm();
-    if (!cancelled)
+    if (error == boost::asio::error::operation_aborted)
+        return armed_ ? arm() : void();
+    armed_ = false;
+    if (!error)  // the epoll of a child that could get none is closed
         dispatch();
 }
 
@@ -244,7 +242,7 @@ inline void reactor::dispatch()
     }
     dispatching_ = true;
     leave_dispatch const leaves{*this};
-    // Before the handlers, and after the epoll was emptied: one that runs the context itself is served, too.
+    // After the epoll was emptied, and before the handlers, which may throw.
     if (waiting_ && !armed_)
         arm();
     while (next_ < count_)
