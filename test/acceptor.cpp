@@ -373,6 +373,23 @@ BOOST_AUTO_TEST_CASE(close_ends_an_accept_that_waits)
         }(listening));
 }
 
+// After a full batch, accept() gives way to the sessions before it looks again; then the listener may be closed.
+BOOST_AUTO_TEST_CASE(close_ends_an_accept_that_gives_way)
+{
+    asio::io_context context;
+    duet::acceptor listening{context, loopback, {.batch = 1}};
+    run(context,
+        [](duet::acceptor& a) -> asio::awaitable<void>
+        {
+            auto client = raw_socket::connect(address_of(a));
+            co_await serve_one(a, client, "a full batch");
+            auto const executor = co_await asio::this_coro::executor;
+            started<duet::session> giving_way{executor, next(a)};
+            a.close();
+            co_await expect_error(giving_way.result(), errc::closed);
+        }(listening));
+}
+
 BOOST_AUTO_TEST_CASE(a_cancelled_accept_loses_no_connection)
 {
     asio::io_context context;

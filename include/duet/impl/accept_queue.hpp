@@ -28,9 +28,12 @@ accept_queue<Protocol, Executor>::accept(self queue)
     {
         if (queue->taken_.empty() && queue->is_open() && !queue->pausing())
         {
-            // After a full batch there may be ever more: the sessions get their turn first.
+            // After a full batch there may be ever more: the sessions get their turn first, and may close this.
             if (std::exchange(queue->batch_was_full_, false))
+            {
                 co_await boost::asio::post(queue->get_executor(), token);
+                continue;
+            }
             queue->take_batch();
         }
         if (!queue->taken_.empty())
