@@ -261,10 +261,8 @@ BOOST_AUTO_TEST_CASE(a_reset_passes)
 
 BOOST_AUTO_TEST_CASE(nobody_behind_the_proxy)
 {
-    raw_listener listener;
-    auto const nobody = listener.address();
-    listener.close();
-    proxy const middle{nobody};
+    auto const pair = connected_pair();  // a port that is taken, so that nobody else listens on it
+    proxy const middle{raw_address::v4(pair.client.local_port())};
     auto client = raw_socket::connect(middle.address());
     BOOST_TEST(client.recv_some().error == ECONNRESET);
 }
@@ -350,9 +348,8 @@ BOOST_AUTO_TEST_CASE(unix_domain)
 
 BOOST_AUTO_TEST_CASE(nobody_listens)
 {
-    raw_listener listener;
-    auto const nobody = listener.address();
-    listener.close();
+    auto const pair = connected_pair();  // a port that is taken, so that nobody else listens on it
+    auto const nobody = raw_address::v4(pair.client.local_port());
     BOOST_CHECK_EXCEPTION(raw_socket::connect(nobody), std::system_error,
         [](std::system_error const& error) { return error.code().value() == ECONNREFUSED; });
 }
