@@ -21,6 +21,10 @@
 namespace duet {
 inline namespace v0 {
 
+namespace detail {
+struct acceptor_access;
+}
+
 /// A listening port, or Unix-domain path, that yields sessions.
 ///
 /// It listens from its construction on. An error of one connection is counted and passed over; when the system has no
@@ -108,6 +112,8 @@ public:
     int native_handle() noexcept { return queue_->native_handle(); }
 
 private:
+    friend detail::acceptor_access;
+
     std::shared_ptr<queue_type> queue_;
 };
 

@@ -54,6 +54,10 @@ concept session_handler = std::is_invocable_r_v<boost::asio::awaitable<void>, Ha
 /// that is alone waits with Asio, and one whose lowest_layer() was asked for goes back to it. A handler must not wait
 /// by running the context itself: others that were told by the same event come after it. (Asio warns of that, too.)
 ///
+/// **Its coroutines are kept.** What co_spawn() makes for the handler serves another session when one has ended; up to
+/// 128 wait, for each thread. Most of the memory that a session allocates is so had once for many. Each handler finds
+/// the cancellation state of a new coroutine, whatever the one before has done to it.
+///
 /// The context must be run by one thread; for more cores see server_options::threads.
 /// Distinct objects: safe. Shared objects: unsafe; use it on the context's thread, except counters().
 template <class Protocol>

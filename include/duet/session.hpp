@@ -238,7 +238,7 @@ public:
     /// again, and several times at once: all get the same report.
     /// Errors: cancelled only. Cancellation of any type stops the waiting, while the close goes on by itself: call
     /// close() again to wait on, or abort().
-    auto close() { return make<detail::report_of_close>("close", calling{&connection::start_close}); }
+    auto close() { return make<detail::report_of_close>("close", detail::closing<connection>{}); }
 
     /// End the connection at once: RST and nothing else, unless a FIN is already out. What the peer has not yet read is
     /// destroyed, and an answer that failed never looks complete. Pending operations complete with errc::aborted.

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <duet/acceptor_options.hpp>
@@ -45,6 +46,9 @@ public:
     void inherit(int descriptor) { listener_.inherit(descriptor, options_); }
 
     static boost::asio::awaitable<session_type, Executor> accept(self queue);
+
+    /// The next session of a batch that was taken already.
+    std::optional<session_type> take_queued() noexcept;
 
     void close() noexcept;
 

@@ -3,7 +3,6 @@
 #ifndef DUET_DETAIL_AT_END_HPP
 #define DUET_DETAIL_AT_END_HPP
 
-#include <type_traits>
 #include <utility>
 
 #include <duet/detail/config.hpp>
@@ -12,40 +11,30 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A completion handler that tells the end of what it completes by being destroyed, and, to a function that wants to
-/// know, whether it was called. So no end is missed where memory runs out: a coroutine is then destroyed in the middle,
-/// and its handler never called.
+/// A completion handler that tells the end of what it completes by being destroyed. So no end is missed where memory
+/// runs out: a coroutine is then destroyed in the middle, and its handler never called.
 template <class Function>
 class at_end
 {
 public:
     explicit at_end(Function function) : function_{std::move(function)} {}
 
-    at_end(at_end&& other) noexcept
-        : function_{std::move(other.function_)}, last_{std::exchange(other.last_, false)}, called_{other.called_}
-    {
-    }
+    at_end(at_end&& other) noexcept : function_{std::move(other.function_)}, last_{std::exchange(other.last_, false)} {}
 
     ~at_end()
     {
-        if (!last_)
-            return;
-        if constexpr (std::is_invocable_v<Function&, bool>)
-            function_(called_);
-        else
+        if (last_)
             function_();
     }
 
     template <class... Results>
-    void operator()(Results const&...) noexcept
+    void operator()(Results const&...) const noexcept
     {
-        called_ = true;
     }
 
 private:
     Function function_;
     bool last_ = true;
-    bool called_ = false;
 };
 
 }  // namespace detail

@@ -105,6 +105,16 @@ private:
     bool whole_;
 };
 
+/// The end: often nothing has to be waited for.
+template <class Connection>
+class closing
+{
+public:
+    std::optional<ending> at_once(Connection& connection) const { return connection.close_at_once(); }
+
+    void wait(Connection& connection, any_completion&& done) const { connection.start_close(std::move(done)); }
+};
+
 /// Any other operation: one member function of the connection.
 template <class Connection>
 class calling

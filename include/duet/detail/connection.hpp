@@ -80,6 +80,10 @@ public:
 
     void start_write(write_request&& request, any_completion&& done);
     void start_shutdown_send(any_completion&& done);
+
+    /// Begin to close, unless that is under way. Nothing: it has to wait.
+    std::optional<ending> close_at_once();
+
     void start_close(any_completion&& done);
     void start_delivered(any_completion&& done);
     void start_wait_peer_gone(any_completion&& done);
@@ -153,8 +157,17 @@ public:
 private:
     friend ref;
 
+    enum class awaited : std::uint8_t
+    {
+        fin,        ///< all written, and FIN said
+        delivery,   ///< all acknowledged
+        close,      ///< the end
+        peer_gone,  ///< one at a time
+    };
+
     struct waiter
     {
+        awaited what;
         std::uint64_t id;
         any_completion done;
     };
@@ -208,6 +221,7 @@ private:
 
     // Ending (impl/connection_close.hpp)
     void execute(lifecycle_action actions);
+    void begin_close();
     void latch(error_code error) noexcept;
     void release(bool reset);
     void drop() noexcept;
@@ -216,8 +230,10 @@ private:
     void check_delivery();
     void issue_wait_peer_gone();
     void on_hang_up(error_code error);
-    bool wait_in(std::vector<waiter>& waiters, any_completion& done) noexcept;
-    void complete_all(std::vector<waiter>& waiters, error_code error);
+    bool wait_for(awaited what, any_completion& done) noexcept;
+    bool is_awaited(awaited what) const noexcept;
+    any_completion take_waiter(awaited what) noexcept;
+    void complete_all(awaited what, error_code error);
 
     // Time (impl/connection_time.hpp)
     void note_activity() noexcept;
@@ -257,8 +273,9 @@ private:
     bool finish_requested_ = false;
     bool first_message_met_ = false;
     bool attempting_ = false;
-    bool turn_ = false;         // a turn of the reactor's is to come
-    bool hang_up_due_ = false;  // ... to look for the end of the peer
+    bool turn_ = false;            // a turn of the reactor's is to come
+    bool hang_up_due_ = false;     // ... to look for the end of the peer
+    bool gone_cancelled_ = false;  // the wait for that end
     read_kind read_kind_ = read_kind::some;
     int handles_ = 0;
     int references_ = 0;
@@ -294,12 +311,7 @@ private:
         timer_;
     operation_memory<144> timer_memory_;
 
-    // Rare: those who wait for FIN, for close() and for delivered(), and for the peer to be gone.
-    std::vector<waiter> finishers_;
-    std::vector<waiter> closers_;
-    std::vector<waiter> deliveries_;
-    any_completion gone_done_;
-    error_code gone_cause_;
+    std::vector<waiter> waiters_;  // rare
 
     std::shared_ptr<remote_control<connection>> control_;
     endpoint_type local_;

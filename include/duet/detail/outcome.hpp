@@ -63,6 +63,14 @@ struct nothing : no_error_is_a_value
     using type = void;
 };
 
+/// Whatever happened, for the library's own coroutines.
+struct no_matter
+{
+    using type = void;
+
+    static bool is_value(error_code) noexcept { return true; }
+};
+
 /// There is something to read; or the owner asked to finish.
 struct readable_or_finish
 {

@@ -5,8 +5,8 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -14,10 +14,12 @@
 #include <list>
 #include <memory>
 #include <new>
-#include <optional>
 #include <utility>
 
+#include <duet/detail/any_completion.hpp>
 #include <duet/detail/at_end.hpp>
+#include <duet/detail/idle_coroutines.hpp>
+#include <duet/detail/live_session.hpp>
 #include <duet/detail/server_state.hpp>
 
 namespace duet {
@@ -26,6 +28,8 @@ namespace detail {
 
 /// The sessions that a server serves on one thread, each from its handler's call to its end. All on one executor. Their
 /// shard alone keeps them, and they may call it: what waits in the context only knows of them.
+///
+/// A coroutine that has served one waits for another.
 template <class Protocol>
 class server_sessions : public std::enable_shared_from_this<server_sessions<Protocol>>
 {
@@ -36,7 +40,7 @@ public:
 
     /// `when_ended` is called after each session.
     server_sessions(boost::asio::any_io_executor executor, std::function<void(state_ref const&)> when_ended)
-        : teller_{std::move(executor)}, when_ended_{std::move(when_ended)}
+        : teller_{executor}, when_ended_{std::move(when_ended)}, coroutines_{std::move(executor)}
     {
     }
 
@@ -46,35 +50,38 @@ public:
     void begin(state_ref const& state, session_type peer)
     {
         ++state->counts.accepted;
-        try
+        any_completion resume;
+        if (coroutines_.empty())
         {
-            live_.emplace_back(session_access::make<session_type>(session_access::connection(peer)), state, ++last_id_);
+            try
+            {
+                live_.emplace_back();
+            }
+            catch (std::bad_alloc const&)
+            {
+                lost(*state, peer);
+                return state->release();
+            }
         }
-        catch (std::bad_alloc const&)
+        else
         {
-            lost(*state, peer);
-            return state->release();
+            auto idle = coroutines_.take();
+            live_.splice(live_.end(), idle_, idle.work);
+            resume = std::move(idle.resume);
         }
         auto const live = std::prev(live_.end());
+        live->begin(std::move(peer), state, ++last_id_);
         if (finishing_)
         {
             live->told = true;
-            live->session.request_finish();
-        }
-        handler_end ending{this->weak_from_this(), live};
-        std::optional<boost::asio::awaitable<void>> handling;
-        try
-        {
-            handling.emplace(state->handler()(std::move(peer)));
-        }
-        catch (...)
-        {
-            return ending(std::current_exception());
+            live->session->request_finish();
         }
         try
         {
-            boost::asio::co_spawn(executor(), std::move(*handling),
-                boost::asio::bind_cancellation_slot(live->signal.slot(), std::move(ending)));
+            if (resume)
+                resume({}, 0);
+            else
+                spawn(live);
         }
         catch (std::bad_alloc const&)
         {
@@ -83,6 +90,9 @@ public:
         if (aborting_)
             abort(state);
     }
+
+    /// No session will come any more: what would serve it keeps the context running.
+    void expect_none() { coroutines_.end(); }
 
     /// Ask every session to finish: all at once, or one after the other over drain_spread. Those that begin later are
     /// asked at once.
@@ -109,7 +119,7 @@ public:
             live->cut = !live->served;
             if (live->cut)
                 ++state->counts.drain_aborted;
-            live->session.abort();
+            live->session->abort();
             // For a handler that waits for something else than its session; behind what the session's end tells it.
             auto const cancel_handler = [weak = this->weak_from_this(), id]
             {
@@ -122,73 +132,60 @@ public:
     }
 
 private:
-    struct live_session
-    {
-        live_session(session_type keeper, state_ref s, std::uint64_t number)
-            : session{std::move(keeper)}, state{std::move(s)}, id{number}
-        {
-        }
-
-        session_type session;  // keeps the connection open until its handler has ended
-        state_ref state;
-        std::uint64_t id;
-        bool aborted = false;
-        bool cut = false;  // aborted before it was served to the end
-        bool told = false;
-        bool handled = false;  // its handler has ended
-        bool served = false;   // to the end, whichever it was
-        boost::asio::cancellation_signal signal{};
-    };
-
-    using live_iterator = typename std::list<live_session>::iterator;
+    using live_list = std::list<live_session<Protocol>>;
+    using live_iterator = typename live_list::iterator;
 
     boost::asio::any_io_executor executor() noexcept { return teller_.get_executor(); }
 
-    /// The completion handler of the coroutine that serves a session. It tells the end by being destroyed, see at_end.
-    class handler_end
+    void spawn(live_iterator live)
     {
-    public:
-        handler_end(std::weak_ptr<server_sessions> target, live_iterator live) noexcept
-            : target_{std::move(target)}, live_{live}
-        {
-        }
-
-        handler_end(handler_end&&) noexcept = default;
-
-        ~handler_end()
-        {
-            if (auto const sessions = target_.lock())  // a thread's sessions are gone before its context
-                returned_ ? sessions->handled(live_, failure_) : sessions->ended(live_);
-        }
-
-        void operator()(std::exception_ptr failure) noexcept
-        {
-            returned_ = true;
-            failure_ = std::move(failure);
-        }
-
-    private:
-        std::weak_ptr<server_sessions> target_;
-        live_iterator live_;
-        bool returned_ = false;
-        std::exception_ptr failure_;
-    };
-
-    /// A handler's return is followed by close(), its exception by abort().
-    void handled(live_iterator live, std::exception_ptr const& failure) noexcept
-    {
-        live->handled = true;
-        if (failure)
-        {
-            live->session.abort();
-            return served(live, failure);
-        }
-        at_end closing{[weak = this->weak_from_this(), live](bool closed)
+        at_end ending{[weak = this->weak_from_this(), live]
             {
-                if (auto const self = weak.lock())
-                    closed ? self->served(live, {}) : self->ended(live);
+                if (auto const self = weak.lock())  // a thread's sessions are gone before its context
+                    self->left(live);
             }};
-        live->session.close()(std::move(closing));
+        boost::asio::co_spawn(executor(), serve(this->weak_from_this(), live),
+            boost::asio::bind_cancellation_slot(live->signal.slot(), std::move(ending)));
+    }
+
+    /// Call the handler for a session, and for the next: its return is followed by close(), its exception by abort().
+    static boost::asio::awaitable<void> serve(std::weak_ptr<server_sessions> target, live_iterator live)
+    {
+        while (live->session)
+        {
+            std::exception_ptr failure;
+            try
+            {
+                co_await live->handle();
+            }
+            catch (...)
+            {
+                failure = std::current_exception();
+            }
+            live->handled = true;
+            // What the handler, or its cancellation, has left.
+            co_await boost::asio::this_coro::reset_cancellation_state();
+            co_await boost::asio::this_coro::throw_if_cancelled(true);
+            if (failure)
+                live->session->abort();
+            else
+                co_await session_access::close(*live->session);
+            auto* const others = tell_served(target, live, failure);
+            if (!others)
+                co_return;
+            co_await others->wait(live);
+        }
+    }
+
+    /// Where to wait for another session; null: nowhere.
+    static idle_coroutines<live_iterator>* tell_served(
+        std::weak_ptr<server_sessions> const& target, live_iterator live, std::exception_ptr const& failure) noexcept
+    {
+        auto const self = target.lock();
+        if (!self)
+            return nullptr;
+        self->served(live, failure);
+        return self->coroutines_.has_room() ? &self->coroutines_ : nullptr;
     }
 
     /// It came to its end.
@@ -196,7 +193,7 @@ private:
     {
         live->served = true;
         auto& counts = live->state->counts;
-        auto const report = live->session.report();
+        auto const report = live->session->report();
         if (failure)
             ++counts.handler_failures;
         else
@@ -206,7 +203,7 @@ private:
         try
         {
             if (auto const& hook = live->state->options().on_session_end)
-                hook({session_type::traits::describe(live->session.remote_endpoint()), report, failure});
+                hook({session_type::traits::describe(live->session->remote_endpoint()), report, failure});
         }
         catch (...)
         {
@@ -217,14 +214,23 @@ private:
 
     void ended(live_iterator live) noexcept
     {
-        auto const state = live->state;
+        auto const state = std::move(live->state);
         if (!live->served)
-            lost(*state, live->session);
+            lost(*state, *live->session);
         if (finishing_ && !live->cut)
             ++state->counts.drain_finished;
-        live_.erase(live);
+        live->session.reset();
+        idle_.splice(idle_.end(), live_, live);
         state->release();
         when_ended_(state);
+    }
+
+    /// Its coroutine is gone.
+    void left(live_iterator live) noexcept
+    {
+        if (live->session)
+            ended(live);
+        idle_.erase(live);
     }
 
     /// There was no memory to serve this one, or to serve it any further: reset, so that it does not look answered.
@@ -245,12 +251,12 @@ private:
     /// Ask the next session, or all that are left, to finish.
     void tell(state_ref const& state) noexcept
     {
-        auto const untold = [](live_session const& live) { return !live.told; };
+        auto const untold = [](live_session<Protocol> const& live) { return !live.told; };
         for (auto live = std::find_if(live_.begin(), live_.end(), untold); live != live_.end();
              live = std::find_if(live, live_.end(), untold))
         {
             live->told = true;
-            live->session.request_finish();
+            live->session->request_finish();
             if (tell_every_ > tell_every_.zero())
                 break;
         }
@@ -276,7 +282,9 @@ private:
 
     boost::asio::steady_timer teller_;
     std::function<void(state_ref const&)> when_ended_;
-    std::list<live_session> live_;
+    live_list live_;
+    live_list idle_;  // without a session: their coroutines wait for one, or are about to end
+    idle_coroutines<live_iterator> coroutines_;
     std::uint64_t last_id_ = 0;
     std::chrono::steady_clock::duration tell_every_{};
     bool finishing_ = false;

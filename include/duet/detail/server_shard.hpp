@@ -59,6 +59,7 @@ public:
             return;
         acceptor_.close();
         gate_.cancel();
+        sessions_->expect_none();
         sessions_->finish(state);
         check_drained(state);
     }
@@ -114,15 +115,18 @@ private:
             // A drain takes in who is queued all the same.
             while (waits && !shard.draining_ && !state->has_place())
                 co_await wait_for_place(state, shard);
-            std::optional<session_type> peer;
-            try
+            auto peer = acceptor_access::take_queued(shard.acceptor_);
+            if (!peer)
             {
-                peer.emplace(co_await shard.acceptor_.accept());
-            }
-            catch (session_error const& error)
-            {
-                if (error.code() != errc::closed)
-                    throw;
+                try
+                {
+                    peer.emplace(co_await shard.acceptor_.accept());
+                }
+                catch (session_error const& error)
+                {
+                    if (error.code() != errc::closed)
+                        throw;
+                }
             }
             shard.publish(*state);
             if (!peer)
@@ -161,7 +165,10 @@ private:
         if (aborting_)
             accepting_ = false;
         if (!accepting_)
+        {
+            sessions_->expect_none();
             return check_drained(state);
+        }
         ++state->counts.resource_failures;
         try
         {
@@ -182,6 +189,7 @@ private:
         catch (std::exception const&)
         {
             accepting_ = false;
+            sessions_->expect_none();
             state->listener_failed(std::current_exception());
             check_drained(state);
         }

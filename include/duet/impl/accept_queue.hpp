@@ -36,12 +36,8 @@ accept_queue<Protocol, Executor>::accept(self queue)
             }
             queue->take_batch();
         }
-        if (!queue->taken_.empty())
-        {
-            auto session = std::move(queue->taken_.front());
-            queue->taken_.pop_front();
-            co_return session;
-        }
+        if (auto queued = queue->take_queued())
+            co_return std::move(*queued);
         if (!queue->is_open())
             throw session_error{queue->failure_ ? queue->failure_ : error_code{errc::closed}, "accept",
                 traits::describe(queue->local()), 0};
@@ -59,6 +55,18 @@ accept_queue<Protocol, Executor>::accept(self queue)
         if (error && queue->is_open())
             throw session_error{error, "accept", traits::describe(queue->local()), 0};
     }
+}
+
+template <class Protocol, class Executor>
+auto accept_queue<Protocol, Executor>::take_queued() noexcept -> std::optional<session_type>
+{
+    std::optional<session_type> result;
+    if (!taken_.empty())
+    {
+        result.emplace(std::move(taken_.front()));
+        taken_.pop_front();
+    }
+    return result;
 }
 
 template <class Protocol, class Executor>

@@ -7,6 +7,19 @@
 
 namespace duet {
 inline namespace v0 {
+namespace detail {
+
+/// For the inside: what was taken with the session that accept() told, and needs no coroutine to be had.
+struct acceptor_access
+{
+    template <class Acceptor>
+    static auto take_queued(Acceptor& acceptor) noexcept
+    {
+        return acceptor.queue_->take_queued();
+    }
+};
+
+}  // namespace detail
 
 template <class Protocol, class Executor>
 basic_acceptor<Protocol, Executor>::basic_acceptor(

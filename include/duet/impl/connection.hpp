@@ -64,11 +64,8 @@ void connection<Stream>::abandon() noexcept
         transport_.reset(*this);
     // Destroyed one by one at the end, when none is a member any more: each may destroy sessions, this one too.
     auto const read = std::move(read_done_);
-    auto const gone = std::move(gone_done_);
     auto const writes = std::exchange(writes_, {});
-    auto const finishers = std::exchange(finishers_, {});
-    auto const closers = std::exchange(closers_, {});
-    auto const deliveries = std::exchange(deliveries_, {});
+    auto const waiters = std::exchange(waiters_, {});
 }
 
 /// Complete a handler from within its initiating function.
@@ -152,28 +149,47 @@ void connection<Stream>::post(any_completion&& done, error_code error, std::size
 }
 
 template <class Stream>
-void connection<Stream>::complete_all(std::vector<waiter>& waiters, error_code error)
+bool connection<Stream>::is_awaited(awaited what) const noexcept
 {
-    for (auto& waiting : std::exchange(waiters, {}))
-        post(std::move(waiting.done), error, 0);
+    return std::any_of(waiters_.begin(), waiters_.end(), [what](waiter const& each) { return each.what == what; });
+}
+
+/// The first that waits for this, if any does.
+template <class Stream>
+any_completion connection<Stream>::take_waiter(awaited what) noexcept
+{
+    auto const waiting =
+        std::find_if(waiters_.begin(), waiters_.end(), [what](waiter const& each) { return each.what == what; });
+    if (waiting == waiters_.end())
+        return {};
+    auto done = std::move(waiting->done);
+    waiters_.erase(waiting);
+    return done;
+}
+
+template <class Stream>
+void connection<Stream>::complete_all(awaited what, error_code error)
+{
+    while (auto done = take_waiter(what))
+        post(std::move(done), error, 0);
 }
 
 /// Park a handler until complete_all(), or until it is cancelled. False: no memory; the session has ended, and the
 /// handler is still the caller's.
 template <class Stream>
-bool connection<Stream>::wait_in(std::vector<waiter>& waiters, any_completion& done) noexcept
+bool connection<Stream>::wait_for(awaited what, any_completion& done) noexcept
 {
     auto const park = [&]
     {
         done.on_cancel([this, id = ++last_id_](auto) { cancel_waiter(id); });
-        waiters.emplace_back();
+        waiters_.emplace_back();
     };
     if (!attempt(park))
     {
         out_of_memory();
         return false;
     }
-    waiters.back() = {last_id_, std::move(done)};
+    waiters_.back() = {what, last_id_, std::move(done)};
     return true;
 }
 
@@ -194,9 +210,9 @@ void connection<Stream>::cancel_all() noexcept
     bool const poisons = writing && (writes_.front().part_way() || life_.send() == send_state::finishing);
     interrupt_read(cause);
     fail_writes(cause);
-    complete_all(finishers_, cause);
-    complete_all(closers_, cause);
-    complete_all(deliveries_, cause);
+    complete_all(awaited::fin, cause);
+    complete_all(awaited::close, cause);
+    complete_all(awaited::delivery, cause);
     cancel_wait_peer_gone();
     if (poisons)
         execute(life_.apply(lifecycle_event::write_cut));
@@ -205,14 +221,15 @@ void connection<Stream>::cancel_all() noexcept
 template <class Stream>
 void connection<Stream>::cancel_waiter(std::uint64_t id) noexcept
 {
-    for (auto* const waiters : {&finishers_, &closers_, &deliveries_})
-        for (auto waiting = waiters->begin(); waiting != waiters->end(); ++waiting)
-            if (waiting->id == id)
-            {
-                auto done = std::move(waiting->done);
-                waiters->erase(waiting);
-                return post(std::move(done), boost::asio::error::operation_aborted, 0);
-            }
+    auto const waiting =
+        std::find_if(waiters_.begin(), waiters_.end(), [id](waiter const& each) { return each.id == id; });
+    if (waiting == waiters_.end())
+        return;
+    if (waiting->what == awaited::peer_gone)
+        return cancel_wait_peer_gone();
+    auto done = std::move(waiting->done);
+    waiters_.erase(waiting);
+    post(std::move(done), boost::asio::error::operation_aborted, 0);
 }
 
 /// Ask the session to finish at its next idle point: see session::wait_readable().

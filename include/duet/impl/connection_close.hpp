@@ -30,7 +30,7 @@ void connection<Stream>::execute(lifecycle_action actions)
             unacknowledged_ = transport_.unacknowledged();  // without the FIN
         transport_.shutdown_send(ignored);
         entered_half_closed();
-        complete_all(finishers_, {});
+        complete_all(awaited::fin, {});
     }
     if (ends)
         latch(life_.reason() == close_reason::aborted ? errc::aborted : errc::closed);
@@ -39,7 +39,7 @@ void connection<Stream>::execute(lifecycle_action actions)
         auto const cause = error_ ? error_ : error_code{life_.poisoned() ? errc::send_poisoned : errc::closed};
         fail_writes(cause);
         // The peer is gone: shutdown_send() has nobody to tell, and succeeds.
-        complete_all(finishers_, cause == condition::reset || cause == condition::dead_peer ? error_code{} : cause);
+        complete_all(awaited::fin, cause == condition::reset || cause == condition::dead_peer ? error_code{} : cause);
     }
     if (contains(actions, action::fail_reads) && !ends)
         interrupt_read(error_ ? error_ : error_code{errc::closed});
@@ -68,7 +68,7 @@ void connection<Stream>::release(bool reset)
     {
         // Nothing tells these any more.
         writing_ = discarding_ = false;
-        if (gone_done_)
+        if (is_awaited(awaited::peer_gone))
             look_for_hang_up();
         else if (reading_)
             take_turn();
@@ -82,9 +82,9 @@ void connection<Stream>::release(bool reset)
     {
         // Then it wakes in vain, once.
     }
-    complete_all(finishers_, error_);
-    complete_all(deliveries_, life_.reason() == close_reason::clean ? error_code{} : error_);
-    complete_all(closers_, {});
+    complete_all(awaited::fin, error_);
+    complete_all(awaited::delivery, life_.reason() == close_reason::clean ? error_code{} : error_);
+    complete_all(awaited::close, {});
 }
 
 /// The last session object is gone. The kernel's plain close would say FIN, which hides that a write is missing.
@@ -104,20 +104,29 @@ void connection<Stream>::abort() noexcept
 }
 
 template <class Stream>
+std::optional<ending> connection<Stream>::close_at_once()
+{
+    ref const keep{this};
+    if (!life_.closing() && !life_.released())
+        begin_close();
+    return life_.released() ? std::optional{ending{}} : std::nullopt;
+}
+
+/// Wait for the end of what close_at_once() began.
+template <class Stream>
 void connection<Stream>::start_close(any_completion&& done)
 {
-    if (life_.released())
-        return complete(std::move(done), {}, 0);
-    if (!wait_in(closers_, done))
-        return complete(std::move(done), {}, 0);
-    if (life_.closing())
-        return;  // it is under way: this caller waits for the same end
+    if (!wait_for(awaited::close, done))
+        complete(std::move(done), {}, 0);
+}
+
+template <class Stream>
+void connection<Stream>::begin_close()
+{
     close_since_ = last_activity_ = looked_at_ = std::chrono::steady_clock::now();
     if (!writes_.empty() || life_.send() == send_state::finished)  // else the FIN is next
         unacknowledged_ = transport_.unacknowledged();
-    ref const keep{this};
-    auto const actions = life_.apply(lifecycle_event::close_requested);
-    execute(actions);
+    execute(life_.apply(lifecycle_event::close_requested));
     if (life_.released())
         return;
     if (writes_.empty())
@@ -219,7 +228,7 @@ void connection<Stream>::start_delivered(any_completion&& done)
         return complete(std::move(done), errc::send_poisoned, 0);
     if (writes_.empty() && !transport_.has_failed() && transport_.unacknowledged() == 0)
         return complete(std::move(done), {}, 0);
-    if (!wait_in(deliveries_, done))
+    if (!wait_for(awaited::delivery, done))
         return complete(std::move(done), error_, 0);
     poll_delay_ = {};
     poll_delivery_soon();
@@ -228,14 +237,13 @@ void connection<Stream>::start_delivered(any_completion&& done)
 template <class Stream>
 void connection<Stream>::start_wait_peer_gone(any_completion&& done)
 {
-    if (gone_done_)
+    if (is_awaited(awaited::peer_gone))
         return complete(std::move(done), errc::wait_in_progress, 0);
     if (life_.released() || error_)
         return complete(std::move(done), {}, 0);
-    if (!attempt([&] { done.on_cancel([this](auto) { cancel_wait_peer_gone(); }); }))
+    if (!wait_for(awaited::peer_gone, done))
         return complete(std::move(done), boost::asio::error::no_memory, 0);
-    gone_done_ = std::move(done);
-    gone_cause_.clear();
+    gone_cancelled_ = false;
     issue_wait_peer_gone();
 }
 
@@ -259,13 +267,13 @@ void connection<Stream>::issue_wait_peer_gone()
         return;
     ref const keep{this};
     out_of_memory();
-    complete(std::move(gone_done_), {}, 0);
+    complete(take_waiter(awaited::peer_gone), {}, 0);
 }
 
 template <class Stream>
 void connection<Stream>::on_hang_up(error_code)
 {
-    if (!life_.released() && !gone_cause_)
+    if (!life_.released() && !gone_cancelled_)
     {
         if (!transport_.has_hung_up())
             return issue_wait_peer_gone();  // urgent data, or the cancellation of something else
@@ -284,17 +292,17 @@ void connection<Stream>::on_hang_up(error_code)
             out_of_memory();
         }
     }
-    auto done = std::move(gone_done_);
+    auto done = take_waiter(awaited::peer_gone);
     settle();
-    done(gone_cause_, 0);
+    done(gone_cancelled_ ? error_code{boost::asio::error::operation_aborted} : error_code{}, 0);
 }
 
 template <class Stream>
 void connection<Stream>::cancel_wait_peer_gone() noexcept
 {
-    if (!gone_done_)
+    if (!is_awaited(awaited::peer_gone))
         return;
-    gone_cause_ = boost::asio::error::operation_aborted;
+    gone_cancelled_ = true;
     hang_up_due_ = true;
     cancel_stream();
 }

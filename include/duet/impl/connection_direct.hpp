@@ -38,7 +38,7 @@ void connection<Stream>::settle() noexcept
 {
     if constexpr (transport_type::may_be_direct)
     {
-        bool const operating = reading_ || writing_ || discarding_ || gone_done_;
+        bool const operating = reading_ || writing_ || discarding_ || is_awaited(awaited::peer_gone);
         bool const waits = turn_ || (operating && transport_.direct());
         if (waits == this->waits())
             return;
@@ -79,7 +79,7 @@ void connection<Stream>::on_events(std::uint32_t events)
             on_writable({});
         if (discarding_ && transport_.readable())
             on_discardable({});
-        bool const gone = gone_done_ && (events & (EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0;
+        bool const gone = (events & (EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0 && is_awaited(awaited::peer_gone);
         if (!reading_ || !transport_.readable())
         {
             if (gone)
@@ -109,7 +109,7 @@ void connection<Stream>::on_turn()
     bool const hang_up_due = std::exchange(hang_up_due_, false);
     if (!transport_.direct())
         return;  // Asio has taken over what there was to do
-    if (hang_up_due && gone_done_)
+    if (hang_up_due && is_awaited(awaited::peer_gone))
     {
         if (reading_)
             take_turn();
@@ -216,9 +216,9 @@ void connection<Stream>::leave_reactor() noexcept
             issue_wait_writable();
         if (discarding_)
             on_discardable({});
-        if (gone_done_)
+        if (is_awaited(awaited::peer_gone))
             issue_wait_peer_gone();
-        if (read_cause_ || gone_cause_)
+        if (read_cause_ || (gone_cancelled_ && is_awaited(awaited::peer_gone)))
             cancel_stream();
     }
 }

@@ -126,18 +126,18 @@ void connection<Stream>::on_timer()
         poll_at_ = time_point::max();
         if (life_.closing() && life_.receive() == receive_state::ended && life_.send() == send_state::finished)
             check_delivery();
-        if (!deliveries_.empty() && !life_.released())
+        if (is_awaited(awaited::delivery) && !life_.released())
         {
             if (error_ || life_.poisoned())
-                complete_all(deliveries_, error_ ? error_ : error_code{errc::send_poisoned});
+                complete_all(awaited::delivery, error_ ? error_ : error_code{errc::send_poisoned});
             else if (transport_.has_failed())
             {
                 auto const failure = transport_.take_failure();
                 complete_all(
-                    deliveries_, fail_send(failure ? failure : error_code{boost::asio::error::connection_reset}));
+                    awaited::delivery, fail_send(failure ? failure : error_code{boost::asio::error::connection_reset}));
             }
             else if (writes_.empty() && transport_.unacknowledged() == 0)
-                complete_all(deliveries_, {});
+                complete_all(awaited::delivery, {});
             else
                 poll_delivery_soon();
         }

@@ -163,7 +163,7 @@ void connection<Stream>::writes_flushed()
 {
     write_by_ = time_point::max();
     execute(life_.apply(lifecycle_event::writes_flushed));
-    if (!deliveries_.empty())
+    if (is_awaited(awaited::delivery))
         poll_delivery_soon();
 }
 
@@ -229,7 +229,7 @@ void connection<Stream>::start_shutdown_send(any_completion&& done)
         execute(life_.apply(lifecycle_event::writes_flushed));
     if (life_.send() != send_state::finishing)
         return complete(std::move(done), {}, 0);
-    if (!wait_in(finishers_, done))
+    if (!wait_for(awaited::fin, done))
         complete(std::move(done), error_, 0);
 }
 

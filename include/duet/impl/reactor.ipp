@@ -94,10 +94,17 @@ DUET_DECL bool reactor::add(watched& who, int descriptor) noexcept
     {
         try
         {
-            auto const size = slots_.size();
-            free_.reserve(size + 1);
             slots_.emplace_back();
-            free_.push_back(static_cast<std::uint32_t>(size));
+            try
+            {
+                free_.reserve(slots_.capacity());
+            }
+            catch (...)
+            {
+                slots_.pop_back();
+                throw;
+            }
+            free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
         }
         catch (std::exception const&)
         {

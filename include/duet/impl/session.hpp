@@ -28,6 +28,13 @@ struct session_access
         return Session{std::move(connection)};
     }
 
+    /// close(), but no matter how.
+    template <class Session>
+    static auto close(Session& session)
+    {
+        return session.template make<no_matter>("close", closing<typename Session::connection>{});
+    }
+
     /// A session that may use the reactor of its context. Throws boost::system::system_error when there is no memory
     /// for its socket, neither there nor with Asio.
     template <class Session, class Transport>
