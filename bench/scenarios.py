@@ -106,6 +106,15 @@ def relay_scenarios(programs, quick):
         return relayed(name, processes.ECHO["epoll"][1], lambda relay: row_of(
             processes.run_load(programs, "echo", relay, ONE_CORE, connections=64, size=64, **times)))
 
+    def messages(kibibytes):
+        target = [*processes.ECHO["epoll"][1], "1", str(kibibytes << 10)]
+
+        def run(name):
+            return relayed(name, target, lambda relay: row_of(processes.run_load(
+                programs, "echo", relay, ONE_CORE, connections=8, size=kibibytes << 10, **times)))
+        return Scenario(f"relay_{kibibytes}", f"Relay to a raw epoll echo server, {kibibytes} KiB, 8 connections", names,
+            run, "requests/s", note="load, relay and target share one core")
+
     def bulk(name):
         def measure(relay):
             result = processes.run_load(programs, "down", relay, ONE_CORE, bytes=size)
@@ -116,6 +125,7 @@ def relay_scenarios(programs, quick):
     return [
         Scenario("relay", "Relay to a raw epoll echo server, 64 bytes, 64 connections", names, echo, "requests/s",
             retry=True, note="load, relay and target share one core"),
+        *(messages(kibibytes) for kibibytes in (16, 64, 256)),
         Scenario("relay_bulk", "Relay of a bulk transfer", names, bulk, "GiB/s",
             note="server time is the relay's, per KiB"),
     ]

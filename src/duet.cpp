@@ -15,6 +15,7 @@
 #include <duet/impl/reactor.ipp>
 #include <duet/impl/resolve_lookup.ipp>
 #include <duet/impl/server_setup.ipp>
+#include <duet/impl/splice_pipe.ipp>
 #include <duet/impl/stream_traits.ipp>
 #include <duet/impl/tcp_info.ipp>
 

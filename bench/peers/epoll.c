@@ -1,7 +1,7 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
 // The reference: an echo server on epoll, as little as is right. One read buffer per thread; what a socket does not
-// take is kept for it, and then nothing more is read from it.
+// take is kept for it, and then nothing more is read from it. epoll [<port> [<threads> [<size of the buffer>]]]
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,9 +18,10 @@
 
 enum
 {
-    buffer_size = 4096,
     events_at_once = 256
 };
+
+static size_t buffer_size = 4096;
 
 struct connection
 {
@@ -137,8 +138,10 @@ static void* serve(void* argument)
 {
     struct connection listener = {.descriptor = *(int*)argument};
     struct epoll_event events[events_at_once];
-    char buffer[buffer_size];
+    char* const buffer = malloc(buffer_size);
     int const epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (!buffer)
+        fail("malloc");
     watch(epoll, EPOLL_CTL_ADD, &listener, EPOLLIN);
     for (;;)
     {
@@ -161,6 +164,8 @@ int main(int argc, char** argv)
 {
     int const threads = argc > 2 ? atoi(argv[2]) : 1;
     int listeners[16];
+    if (argc > 3)
+        buffer_size = (size_t)atol(argv[3]);
     listeners[0] = listen_on((unsigned short)(argc > 1 ? atoi(argv[1]) : 0));
     unsigned short const port = port_of(listeners[0]);
     for (int i = 1; i < threads && i < 16; ++i)

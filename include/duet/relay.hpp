@@ -29,8 +29,14 @@ struct relay_options
     duration half_closed = std::chrono::minutes{2};
 
     /// The room for what was read from one side and is not yet taken by the other, for each direction, in bytes. A
-    /// direction begins with a small part of it and grows into it when its reads come back full.
-    std::size_t buffer_size = std::size_t{256} * 1024;
+    /// direction begins with a part of it and grows into it when its reads come back full. More is slower once it does
+    /// not fit the processor's cache: with 8 connections 256 KiB took up to twice the time of 64.
+    std::size_t buffer_size = std::size_t{64} * 1024;
+
+    /// On Linux, between two TCP sessions: let the kernel move bulk by splice(2), without a copy. A direction where 48
+    /// KiB and more come at once has a pipe of 256 KiB, which is two descriptors, until less comes; small messages are
+    /// faster in a buffer. Where the system has no more pipes it goes on with its buffer.
+    bool splice = true;
 };
 
 /// How one direction of a relay ended. Plain data, trivially destructible.

@@ -105,6 +105,24 @@ private:
     bool whole_;
 };
 
+/// A write of what is in a pipe.
+template <class Connection>
+class writing_piped
+{
+public:
+    explicit writing_piped(piped_bytes const& bytes) noexcept : request_{bytes} {}
+
+    std::optional<ending> at_once(Connection& connection) { return connection.write_at_once(request_); }
+
+    void wait(Connection& connection, any_completion&& done)
+    {
+        connection.start_write(std::move(request_), std::move(done));
+    }
+
+private:
+    write_request request_;
+};
+
 /// The end: often nothing has to be waited for.
 template <class Connection>
 class closing

@@ -22,6 +22,7 @@
 #include <duet/detail/coarse_clock.hpp>
 #include <duet/detail/connection_ref.hpp>
 #include <duet/detail/operation_memory.hpp>
+#include <duet/detail/splice_pipe.hpp>
 #include <duet/detail/transport.hpp>
 #include <duet/detail/write_request.hpp>
 #include <duet/error.hpp>
@@ -77,6 +78,9 @@ public:
 
     /// Write what can be written now. Nothing: the rest has to wait.
     std::optional<ending> write_at_once(write_request& request) noexcept;
+
+    /// Move what is there now into a pipe, instead of reading it. 0: a read tells why.
+    std::size_t splice_at_once(splice_pipe& pipe) noexcept;
 
     void start_write(write_request&& request, any_completion&& done);
     void start_shutdown_send(any_completion&& done);

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include <duet/detail/operation_memory.hpp>
+#include <duet/detail/splice_pipe.hpp>
 #include <duet/error.hpp>
 #include <duet/session_options.hpp>
 #include <duet/stream_traits.hpp>
@@ -56,6 +57,9 @@ class transport
 public:
     /// It may be direct: see below.
     static constexpr bool may_be_direct = false;
+
+    /// The kernel may move its bytes from and to a pipe.
+    static constexpr bool may_splice = false;
 
     /// Never told anything: the stream tells the operations that wait.
     struct watched
@@ -145,6 +149,7 @@ class transport<boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>
 
 public:
     static constexpr bool may_be_direct = true;
+    static constexpr bool may_splice = true;
 
     using watched = detail::watched;
 
@@ -281,6 +286,17 @@ public:
         message.msg_iov = parts;
         message.msg_iovlen = count;
         return sent(::sendmsg(native_handle(), &message, MSG_NOSIGNAL), error);
+    }
+
+    std::size_t write_some(piped_bytes const& bytes, error_code& error) noexcept
+    {
+        return bytes.pipe->give(native_handle(), bytes.size, error);
+    }
+
+    /// 0 without an error: a read tells what there is.
+    std::size_t splice_to(splice_pipe& pipe, error_code& error) noexcept
+    {
+        return direct() && !readable() ? 0 : pipe.take(native_handle(), error);
     }
 
     void shutdown_send(error_code& error) noexcept

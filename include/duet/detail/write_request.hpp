@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <duet/detail/any_completion.hpp>
+#include <duet/detail/splice_pipe.hpp>
 
 namespace duet {
 inline namespace v0 {
@@ -45,6 +46,12 @@ public:
         rest_ = owned_;
     }
 
+    /// Bytes of a pipe.
+    explicit write_request(piped_bytes const& bytes) noexcept
+        : front_{bytes.pipe, bytes.size}, whole_{true}, piped_{true}
+    {
+    }
+
     bool finished() const noexcept { return front_.size() == 0 || (!whole_ && sent_ > 0); }
 
     /// Ended here, the peer could not tell where the next message begins.
@@ -52,10 +59,12 @@ public:
 
     std::size_t sent() const noexcept { return sent_; }
 
-    /// Hand to `write` what is left, as one buffer or as a sequence; it returns the bytes that were taken.
+    /// Hand to `write` what is left, as one buffer, as a sequence or in a pipe; it returns the bytes that were taken.
     template <class Write>
     std::size_t push_to(Write&& write) const
     {
+        if (piped_)
+            return write(piped_bytes{static_cast<splice_pipe*>(const_cast<void*>(front_.data())), front_.size()});
         if (rest_.empty())
             return write(front_);
         const_buffer batch[16];
@@ -69,6 +78,18 @@ public:
     void consume(std::size_t size) noexcept
     {
         sent_ += size;
+        if (piped_)
+            front_ = {front_.data(), front_.size() - size};
+        else
+            advance(size);
+    }
+
+    any_completion done;
+    std::uint64_t id = 0;
+
+private:
+    void advance(std::size_t size) noexcept
+    {
         while (size >= front_.size() && !rest_.empty())
         {
             size -= front_.size();
@@ -78,15 +99,12 @@ public:
         front_ += size;
     }
 
-    any_completion done;
-    std::uint64_t id = 0;
-
-private:
-    const_buffer front_;
+    const_buffer front_;  // or the pipe, and how much is left in it
     std::span<const_buffer const> rest_;
     std::vector<const_buffer> owned_;
     std::size_t sent_ = 0;
     bool whole_;
+    bool piped_ = false;
 };
 
 using write_queue = std::list<write_request>;

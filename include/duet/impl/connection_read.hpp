@@ -46,6 +46,27 @@ std::optional<ending> connection<Stream>::read_at_once(read_kind kind, boost::as
 }
 
 template <class Stream>
+std::size_t connection<Stream>::splice_at_once([[maybe_unused]] splice_pipe& pipe) noexcept
+{
+    if constexpr (transport_type::may_splice)
+    {
+        if (reading_ || life_.closing() || life_.released() || life_.receive() != receive_state::open)
+            return 0;
+        error_code error;
+        auto const size = transport_.splice_to(pipe, error);
+        if (size > 0)
+        {
+            received_ += size;
+            note_activity();
+        }
+        else if (error)
+            end_of_input(error);  // told once, so it is kept for the read
+        return size;
+    }
+    return 0;
+}
+
+template <class Stream>
 void connection<Stream>::start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by)
 {
     if (!attempt([&] { read_done_.on_cancel([this](auto type) { cancel_read(type); }); }))

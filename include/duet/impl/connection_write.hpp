@@ -5,6 +5,8 @@
 
 // The send side: the queue of writes, and the FIN behind it.
 
+#include <type_traits>
+
 #include <duet/detail/connection.hpp>
 
 namespace duet {
@@ -67,7 +69,13 @@ error_code connection<Stream>::push(write_request& request)
     for (int turns = 0; turns < 64; ++turns)
     {
         error_code error;
-        auto const size = request.push_to([&](auto const& buffers) { return transport_.write_some(buffers, error); });
+        auto const write = [&]<class Source>(Source const& source) -> std::size_t
+        {
+            if constexpr (transport_type::may_splice || !std::is_same_v<Source, piped_bytes>)
+                return transport_.write_some(source, error);
+            return 0;
+        };
+        auto const size = request.push_to(write);
         if (error)
             return error == boost::asio::error::try_again ? boost::asio::error::would_block : error;
         sent_ += size;

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include <duet/detail/at_end.hpp>
+#include <duet/detail/splice_pipe.hpp>
 #include <duet/relay.hpp>
 
 namespace duet {
@@ -153,6 +154,10 @@ private:
         }
         way.writing = false;
         way.told.bytes = to.bytes_sent() - sent_before;
+        // An abort was ours, for a failure of the other side.
+        for (auto const& cause : {from.report().error, to.report().error})
+            if (way.told.error == errc::aborted && cause)
+                way.told.error = cause;
         if (run->cancelled_ && !way.told.finished)
             way.told.error = boost::asio::error::operation_aborted;
         // What the receiver has is not all that there was: it must not look so. The pump that reads from it ends too.
@@ -175,10 +180,45 @@ private:
             way.writing = true;
             co_await to.write(boost::asio::buffer(buffer.data(), size));
             way.writing = false;
-            if (size == buffer.size() && size < options_.buffer_size)
-                buffer = std::vector<char>(std::min(options_.buffer_size, size * 4));
+            if (size < buffer.size())
+                continue;
+            bool spliced = false;
+            if (size >= bulk)
+                spliced = co_await splice(from, to, way, size);
+            if (!spliced && size < options_.buffer_size)
+                buffer = std::vector<char>(std::min(options_.buffer_size, size * 3));
         }
         co_await to.shutdown_send();
+    }
+
+    /// Carry by splice(2) as long as there is much at once; `before` came with what has just been read. What ends that
+    /// is not looked into: an ordinary read tells. False: it did not even begin.
+    template <class From, class To>
+    awaitable<bool> splice(From& from, To& to, direction& way, std::size_t before)
+    {
+        if constexpr (session_access::splices<From> && session_access::splices<To>)
+        {
+            splice_pipe pipe;
+            if (!options_.splice || !pipe.open())
+                co_return false;
+            for (bool more = true; more;)
+            {
+                auto at_once = std::exchange(before, 0);
+                while (auto const size = session_access::splice(from, pipe))
+                {
+                    at_once += size;
+                    way.writing = true;
+                    piped_bytes const bytes{&pipe, size};
+                    co_await session_access::write(to, bytes);
+                    way.writing = false;
+                }
+                if (at_once < bulk)
+                    break;
+                more = co_await from.wait_readable();
+            }
+            co_return true;
+        }
+        co_return false;
     }
 
     /// Notice the death of `side` where no pump does. It does not throw.
@@ -223,6 +263,7 @@ private:
     }
 
     static constexpr std::size_t small_buffer = std::size_t{16} * 1024;
+    static constexpr std::size_t bulk = std::size_t{48} * 1024;  // at once: from here on splice(2) takes less time
 
     First& first_;
     Second& second_;

@@ -28,6 +28,23 @@ struct session_access
         return Session{std::move(connection)};
     }
 
+    /// Move what a session can read now into a pipe: 0 where an ordinary read is to tell. Only where it `splices`.
+    template <class Session>
+    static std::size_t splice(Session& session, splice_pipe& pipe) noexcept
+    {
+        return session.connection_->splice_at_once(pipe);
+    }
+
+    template <class Session>
+    static constexpr bool splices = Session::connection::transport_type::may_splice;
+
+    /// write() of what is in a pipe, which must stay until it has completed.
+    template <class Session>
+    static auto write(Session& session, piped_bytes const& bytes)
+    {
+        return session.template make<bytes_written>("write", writing_piped<typename Session::connection>{bytes});
+    }
+
     /// close(), but no matter how.
     template <class Session>
     static auto close(Session& session)
