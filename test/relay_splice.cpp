@@ -227,6 +227,24 @@ BOOST_AUTO_TEST_CASE(P21_an_urgent_byte_in_bulk_stops_nothing)
     }
 }
 
+// splice(2) takes the error of a socket with it: the next read would see what looks like a FIN.
+BOOST_AUTO_TEST_CASE(a_reset_that_splice_meets_is_kept_for_the_read)
+{
+    asio::io_context context;
+    run(context,
+        []() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            auto peers = connected_pair();
+            duet::session session = adopt(peers.server, executor);
+            peers.client.reset();
+            duet::detail::splice_pipe pipe;
+            BOOST_TEST_REQUIRE(pipe.open());
+            BOOST_TEST(duet::detail::session_access::splice(session, pipe) == 0U);
+            co_await expect_error(read(session), duet::condition::reset);
+        }());
+}
+
 namespace {
 
 /// The signals of this thread, for a scope.

@@ -277,6 +277,7 @@ private:
     bool finish_requested_ = false;
     bool first_message_met_ = false;
     bool attempting_ = false;
+    bool fin_refused_ = false;  // the connection was gone before
     bool turn_ = false;            // a turn of the reactor's is to come
     bool hang_up_due_ = false;     // ... to look for the end of the peer
     bool gone_cancelled_ = false;  // the wait for that end

@@ -59,7 +59,6 @@ public:
             return;
         acceptor_.close();
         gate_.cancel();
-        sessions_->expect_none();
         sessions_->finish(state);
         check_drained(state);
     }

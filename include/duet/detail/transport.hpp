@@ -61,6 +61,9 @@ public:
     /// The kernel may move its bytes from and to a pipe.
     static constexpr bool may_splice = false;
 
+    /// The FIN is among the bytes that are unacknowledged.
+    static constexpr bool counts_fin = false;
+
     /// Never told anything: the stream tells the operations that wait.
     struct watched
     {
@@ -150,6 +153,7 @@ class transport<boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>
 public:
     static constexpr bool may_be_direct = true;
     static constexpr bool may_splice = true;
+    static constexpr bool counts_fin = true;
 
     using watched = detail::watched;
 

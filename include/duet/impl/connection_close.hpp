@@ -24,11 +24,12 @@ void connection<Stream>::execute(lifecycle_action actions)
     bool const ends = contains(actions, action::reset) || contains(actions, action::release);
     if (contains(actions, action::send_fin))
     {
-        // not_connected: the peer is gone, which a read or a write will tell.
-        error_code ignored;
+        // not_connected: the peer is gone, which a read, a write or check_delivery() will tell.
+        error_code refused;
         if (!contains(actions, action::await_delivery))     // which looks itself
             unacknowledged_ = transport_.unacknowledged();  // without the FIN
-        transport_.shutdown_send(ignored);
+        transport_.shutdown_send(refused);
+        fin_refused_ = refused.failed();
         entered_half_closed();
         complete_all(awaited::fin, {});
     }
@@ -203,6 +204,10 @@ void connection<Stream>::on_discardable(error_code error)
 template <class Stream>
 void connection<Stream>::check_delivery()
 {
+    auto const left = transport_.unacknowledged();
+    // A reset that comes before the FIN was acknowledged leaves the count as it is: no need to ask for one.
+    if (left == 0 && transport_type::counts_fin && !fin_refused_)
+        return execute(life_.apply(lifecycle_event::all_acknowledged));
     if (transport_.has_failed())
     {
         // A reset after the peer's FIN: no read would tell it any more.
@@ -210,7 +215,6 @@ void connection<Stream>::check_delivery()
         fail_receive(failure ? failure : error_code{boost::asio::error::connection_reset});
         return;
     }
-    auto const left = transport_.unacknowledged();
     if (left == 0)
         return execute(life_.apply(lifecycle_event::all_acknowledged));
     if (left < unacknowledged_)
