@@ -790,6 +790,23 @@ BOOST_AUTO_TEST_CASE(close_finds_a_reset)
         });
 }
 
+// Nothing is unacknowledged, the FIN was read, and ours finds nobody: no read and no write would tell.
+BOOST_AUTO_TEST_CASE(close_finds_a_reset_behind_the_peers_fin)
+{
+    tcp_talk talk;
+    talk.play(
+        [&](duet::session& s) -> asio::awaitable<void>
+        {
+            talk.peer.shutdown_write();
+            auto const end = co_await read(s);
+            BOOST_TEST(end.empty());
+            talk.peer.reset();
+            auto const report = co_await s.close();
+            BOOST_TEST(report.reason == close_reason::peer_reset);
+            BOOST_TEST(report.error == condition::reset);
+        });
+}
+
 BOOST_AUTO_TEST_CASE(close_after_a_failed_write_tells_of_it)
 {
     tcp_talk talk;
