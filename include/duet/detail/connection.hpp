@@ -130,7 +130,7 @@ public:
 
     /// The execution context is being destroyed, and with it those who wait here: what their handlers own (a coroutine
     /// owns its session) may be all that keeps this connection alive.
-    void abandon() noexcept;
+    [[gnu::cold]] void abandon() noexcept;
 
     std::string describe_peer() const { return traits::describe(remote_); }
 
@@ -186,9 +186,9 @@ private:
     void on_turn() override;
     void on_shutdown() noexcept override;
     void take_turn() noexcept;
-    void look_for_hang_up() noexcept;
+    [[gnu::cold]] void look_for_hang_up() noexcept;
     void settle() noexcept;
-    void leave_reactor() noexcept;
+    [[gnu::cold]] void leave_reactor() noexcept;
     bool goes_on_with_events() const noexcept;
     std::optional<ending> try_read(read_kind kind, boost::asio::mutable_buffer buffer) noexcept;
     void read_directly();
@@ -202,7 +202,7 @@ private:
     void issue_read();
     void on_read(error_code error, std::size_t size);
     void finish_read(error_code error);
-    void interrupt_read(error_code cause) noexcept;
+    [[gnu::cold]] void interrupt_read(error_code cause) noexcept;
     error_code fail_receive(error_code error) noexcept;
     error_code fail_send(error_code error) noexcept;
 
@@ -214,7 +214,7 @@ private:
     void on_writable(error_code error);
     void pump_writes();
     void end_write(write_queue::iterator request, error_code cause);
-    void fail_writes(error_code cause);
+    [[gnu::cold]] void fail_writes(error_code cause);
     void writes_flushed();
 
     // Cancellation of one operation, by the slot of its handler
@@ -255,7 +255,7 @@ private:
     void post(any_completion&& done, error_code error, std::size_t size);
 
     // Memory that may run out
-    void out_of_memory() noexcept;
+    [[gnu::cold]] void out_of_memory() noexcept;
 
     template <class Begin>
     bool attempt(Begin begin) noexcept;
@@ -277,7 +277,7 @@ private:
     bool finish_requested_ = false;
     bool first_message_met_ = false;
     bool attempting_ = false;
-    bool fin_refused_ = false;  // the connection was gone before
+    bool fin_refused_ = false;     // the connection was gone before
     bool turn_ = false;            // a turn of the reactor's is to come
     bool hang_up_due_ = false;     // ... to look for the end of the peer
     bool gone_cancelled_ = false;  // the wait for that end

@@ -23,7 +23,7 @@ error_code connection<Stream>::begin() noexcept
 template <class Stream>
 struct connection<Stream>::settles
 {
-    ~settles()
+    [[gnu::always_inline]] ~settles()
     {
         if (!self->reading_ || !self->goes_on_with_events())
             self->settle();
