@@ -34,17 +34,6 @@ asio::awaitable<bool> answer(duet::session& peer)
     co_return size > 0;
 }
 
-asio::awaitable<void> patient_echo(duet::session peer)
-{
-    for (bool goes_on = true; goes_on;)
-    {
-        bool const more = co_await peer.wait_readable();
-        if (!more)
-            break;
-        goes_on = co_await answer(peer);
-    }
-}
-
 duet::deadlines every_deadline()
 {
     using std::chrono::seconds;
@@ -59,10 +48,19 @@ duet::deadlines every_deadline()
         .first_message = seconds{3600}};
 }
 
+template <class Handler>
+int serve(duet::server_options const& options, Handler handler)
+{
+    asio::io_context context;
+    duet::server server{context, options, handler};
+    std::cout << "listening on " << server.local_endpoint() << std::endl;
+    return duet::run(context, server);
+}
+
 int main(int argc, char** argv)
 {
     duet::server_options options;
-    auto* handler = &echo;
+    bool patient = false;
     for (int i = 1; i < argc; ++i)
     {
         std::string_view const word = argv[i];
@@ -71,12 +69,9 @@ int main(int argc, char** argv)
         else if (word == "--threads" && i + 1 < argc)
             options.threads = static_cast<std::size_t>(std::atoi(argv[++i]));
         else if (word == "--patient")
-            handler = &patient_echo;
+            patient = true;
         else
             options.port = static_cast<std::uint16_t>(std::atoi(argv[i]));
     }
-    asio::io_context context;
-    duet::server server{context, options, handler};
-    std::cout << "listening on " << server.local_endpoint() << std::endl;
-    return duet::run(context, server);
+    return patient ? serve(options, answer) : serve(options, echo);
 }

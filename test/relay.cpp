@@ -13,6 +13,8 @@
 #include <string>
 #include <thread>
 
+#include <poll.h>
+
 using namespace duet_test;
 using namespace std::chrono_literals;
 namespace error = boost::asio::error;
@@ -138,6 +140,23 @@ BOOST_AUTO_TEST_CASE(P09_who_fails_after_its_fin_takes_nothing_from_the_other)
     BOOST_TEST(!report.clean());
 }
 
+// It ends the other direction too, which is told why: not that it was cancelled, which nobody asked for.
+BOOST_AUTO_TEST_CASE(a_reset_after_its_fin_is_the_error_of_the_other_direction)
+{
+    auto const report = play({},
+        [&](raw_socket& left, raw_socket& right)
+        {
+            left.shutdown_write();
+            require(right.recv_some().eof(), "the FIN");
+            left.reset();
+            require_end(right.recv_all(), "", 0);
+            right.close();
+        });
+    BOOST_TEST(report.forward.finished);
+    BOOST_TEST(!report.backward.finished);
+    BOOST_TEST(report.backward.error == duet::condition::reset);
+}
+
 BOOST_AUTO_TEST_CASE(an_idle_relay_ends)
 {
     auto const report = play({.idle = 100ms},
@@ -151,6 +170,38 @@ BOOST_AUTO_TEST_CASE(an_idle_relay_ends)
     BOOST_TEST((first || second));
     auto const cause = first ? report.forward.error : report.backward.error;
     BOOST_TEST((cause == duet::errc::idle_timed_out));
+}
+
+// While the receiver takes in what has been said, nobody reads from the sender: it is not idle for that.
+BOOST_AUTO_TEST_CASE(a_slow_receiver_keeps_the_relay_from_being_idle)
+{
+    auto const idle = 400ms * sanitizer_factor;
+    auto const data = pattern(1024 * 1024);
+    for (bool const splice : {true, false})
+    {
+        auto const report = play(
+            {.idle = idle, .splice = splice},
+            [&](raw_socket& left, raw_socket& right)
+            {
+                std::jthread const says{[&] { left.send_all(data); }};
+                received slowly;
+                for (auto const begin = guard_clock::now(); guard_clock::now() - begin < 4 * idle;)
+                {
+                    auto const part = right.recv_some(1024);
+                    require(part.error == 0, "the relay goes on");
+                    slowly.data += part.data;
+                    ::poll(nullptr, 0, 10 * sanitizer_factor);
+                }
+                slowly.data += right.recv_exactly(data.size() - slowly.data.size());
+                require(slowly.data == data, "all of it");
+                left.shutdown_write();
+                right.shutdown_write();
+                require_end(right.recv_all(), "", 0);
+                require_end(left.recv_all(), "", 0);
+            },
+            small_window, stalling());
+        BOOST_TEST(report.clean());
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_half_closed_relay_ends)

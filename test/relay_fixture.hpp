@@ -16,9 +16,11 @@ namespace duet_test {
 /// Two connections, and the relay between them: left | first ... second | right.
 struct relayed
 {
-    explicit relayed(asio::any_io_executor const& executor)
-        : left_pair{connected_pair()}, right_pair{connected_pair()}, left{left_pair.client}, right{right_pair.server},
-          first{adopt(left_pair.server, executor)}, second{adopt(right_pair.client, executor)}
+    explicit relayed(asio::any_io_executor const& executor, raw_options const& of_right = {},
+        duet::session_options const& of_second = {})
+        : left_pair{connected_pair()}, right_pair{connected_pair(raw_address::v4(0), {}, of_right)},
+          left{left_pair.client}, right{right_pair.server}, first{adopt(left_pair.server, executor)},
+          second{adopt(right_pair.client, executor, of_second)}
     {
     }
 
@@ -32,7 +34,8 @@ struct relayed
 
 /// Relay while `script` plays the two peers in a thread of its own.
 template <class Script>
-duet::relay_report play(duet::relay_options const& options, Script script)
+duet::relay_report play(duet::relay_options const& options, Script script, raw_options const& of_right = {},
+    duet::session_options const& of_second = {})
 {
     no_leaked_descriptors const descriptors;
     asio::io_context context;
@@ -41,7 +44,7 @@ duet::relay_report play(duet::relay_options const& options, Script script)
         [&]() -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
-            relayed line{executor};
+            relayed line{executor, of_right, of_second};
             started<duet::relay_report> relaying{executor, duet::relay(line.first, line.second, options)};
             auto const at_peers = [&] { script(line.left, line.right); };
             co_await in_thread(at_peers);

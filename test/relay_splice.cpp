@@ -11,13 +11,18 @@
 #include <boost/test/unit_test.hpp>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <cstdarg>
 #include <filesystem>
 #include <string>
 #include <thread>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 using namespace duet_test;
 using namespace std::chrono_literals;
@@ -37,7 +42,7 @@ int pipe_ends()
     return count;
 }
 
-/// So many more pipes than when it was made.
+/// So many more pipes than when it was made; empty ones are kept.
 class pipes_watched
 {
 public:
@@ -58,6 +63,56 @@ std::string const& much()
     return data;
 }
 
+/// What becomes of some system calls, for a scope.
+class calls
+{
+public:
+    struct how
+    {
+        int splice_fails = 0;        // with this errno
+        int resizing_fails = 0;      // of a pipe
+        bool ends_half_way = false;  // splice(2) has given half when the peer goes
+    };
+
+    struct count
+    {
+        std::atomic<int> splice = 0;
+    };
+
+    explicit calls(how const& wanted)
+    {
+        now() = wanted;
+        made().splice = 0;
+    }
+
+    calls(calls const&) = delete;
+    calls& operator=(calls const&) = delete;
+    ~calls() { now() = {}; }
+
+    static how& now()
+    {
+        static how result;
+        return result;
+    }
+
+    static count& made()
+    {
+        static count result;
+        return result;
+    }
+};
+
+void carry_much(raw_socket& left, raw_socket& right)
+{
+    std::jthread const says{[&]
+        {
+            left.send_all(much());
+            left.shutdown_write();
+        }};
+    require_end(right.recv_all(), much(), 0);
+    right.shutdown_write();
+}
+
 void ask(raw_socket& from, raw_socket& to)
 {
     from.send_all("small");
@@ -65,6 +120,38 @@ void ask(raw_socket& from, raw_socket& to)
 }
 
 }  // namespace
+
+// The test program's own, found before the C library's.
+extern "C" ::ssize_t splice(int in, ::loff_t*, int out, ::loff_t*, std::size_t size, unsigned flags)
+{
+    ++calls::made().splice;
+    auto const& how = calls::now();
+    if (how.splice_fails != 0)
+    {
+        errno = how.splice_fails;
+        return -1;
+    }
+    if (how.ends_half_way)
+    {
+        ::raise(SIGPIPE);
+        size /= 2;
+    }
+    return ::syscall(SYS_splice, in, nullptr, out, nullptr, size, flags);
+}
+
+extern "C" int fcntl(int descriptor, int command, ...)
+{
+    std::va_list rest;
+    va_start(rest, command);
+    long const argument = va_arg(rest, long);
+    va_end(rest);
+    if (command == F_SETPIPE_SZ && calls::now().resizing_fails != 0)
+    {
+        errno = calls::now().resizing_fails;
+        return -1;
+    }
+    return static_cast<int>(::syscall(SYS_fcntl, descriptor, command, argument));
+}
 
 BOOST_AUTO_TEST_CASE(bulk_has_a_pipe_and_small_messages_have_none)
 {
@@ -77,20 +164,43 @@ BOOST_AUTO_TEST_CASE(bulk_has_a_pipe_and_small_messages_have_none)
             std::jthread const says{[&] { left.send_all(much()); }};
             pipes.become(1);  // the right side takes nothing
             require(right.recv_exactly(much().size()) == much(), "the bulk");
-            ask(left, right);  // it may still have come with the last of the bulk
             ask(left, right);
-            pipes.become(0);
             ask(right, left);
+            require(pipes.are(1), "no further pipe");
             left.shutdown_write();
             right.shutdown_write();
             require_end(right.recv_all(), "", 0);
             require_end(left.recv_all(), "", 0);
         });
     BOOST_TEST(report.clean());
-    BOOST_TEST(report.forward.bytes == much().size() + 15);
+    BOOST_TEST(pipes.are(0));  // it went with its context
+    BOOST_TEST(report.forward.bytes == much().size() + 10);
     BOOST_TEST(report.backward.bytes == 5U);
-    BOOST_TEST(report.first.bytes_received == much().size() + 15);
-    BOOST_TEST(report.second.bytes_sent == much().size() + 15);
+    BOOST_TEST(report.first.bytes_received == much().size() + 10);
+    BOOST_TEST(report.second.bytes_sent == much().size() + 10);
+}
+
+// It would be two descriptors of each relay whose peers say nothing.
+BOOST_AUTO_TEST_CASE(a_direction_that_waits_holds_no_pipe)
+{
+    pipes_watched const pipes;
+    auto const report = play({},
+        [&](raw_socket& left, raw_socket& right)
+        {
+            for (int i = 0; i < 3; ++i)
+            {
+                {
+                    std::jthread const says{[&] { left.send_all(much()); }};
+                    require(right.recv_exactly(much().size()) == much(), "the bulk");
+                }
+                std::jthread const says{[&] { right.send_all(much()); }};
+                require(left.recv_exactly(much().size()) == much(), "the bulk back");
+            }
+            require(pipes.are(1), "one pipe for both, one after the other");
+            left.shutdown_write();
+            right.shutdown_write();
+        });
+    BOOST_TEST(report.clean());
 }
 
 BOOST_AUTO_TEST_CASE(bulk_goes_both_ways_at_once_to_its_fin)
@@ -157,6 +267,25 @@ BOOST_AUTO_TEST_CASE(without_descriptors_bulk_goes_by_the_buffer)
         });
     BOOST_TEST(report.clean());
     BOOST_TEST(pipes.are(0));
+}
+
+BOOST_AUTO_TEST_CASE(where_splice_is_refused_bulk_goes_by_the_buffer)
+{
+    for (int const refusal : {EINVAL, EPERM, ENOSYS})
+    {
+        calls const refused{{.splice_fails = refusal}};
+        auto const report = play({}, carry_much);
+        BOOST_TEST(report.clean());
+        BOOST_TEST(calls::made().splice == 1);  // and is not tried again
+    }
+}
+
+BOOST_AUTO_TEST_CASE(where_pipes_are_small_bulk_goes_by_the_buffer)
+{
+    calls const refused{{.resizing_fails = EPERM}};
+    auto const report = play({}, carry_much);
+    BOOST_TEST(report.clean());
+    BOOST_TEST(calls::made().splice == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_receiver_that_is_gone_resets_the_sender)
@@ -318,6 +447,45 @@ BOOST_AUTO_TEST_CASE(a_pipe_to_a_peer_that_is_gone_raises_no_signal)
         BOOST_TEST(sigpipe_blocked::now() == blocked);
         BOOST_TEST(!sigpipe_blocked::pending());
     }
+}
+
+// What one relay has left in it would come out in another.
+BOOST_AUTO_TEST_CASE(a_pipe_with_bytes_in_it_is_nobodys_next)
+{
+    asio::io_context context;
+    auto& pipes = asio::use_service<duet::detail::splice_pipes>(context);
+    auto peers = connected_pair();
+    duet::error_code error;
+    for (std::string const text : {"left over", "fresh"})
+    {
+        peers.client.send_all(text);
+        duet::detail::borrowed_pipe pipe{pipes};
+        eventually([&] { return pipe->take(peers.server.fd(), error) == text.size(); }, "the bytes");
+        if (text == "fresh")
+            BOOST_TEST(pipe->give(peers.server.fd(), text.size(), error) == text.size());
+    }
+    BOOST_TEST(peers.client.recv_exactly(5) == "fresh");
+}
+
+// splice(2) sends in several parts: when the peer goes between two, it tells what was given, and has raised the signal.
+BOOST_AUTO_TEST_CASE(a_pipe_to_a_peer_that_goes_half_way_raises_no_signal)
+{
+    sigpipe_blocked const scope{false};
+    auto from = connected_pair();
+    auto to = connected_pair();
+    from.client.send_all("some bytes");
+    duet::detail::splice_pipe pipe;
+    BOOST_REQUIRE(pipe.open());
+    duet::error_code error;
+    eventually([&] { return pipe.take(from.server.fd(), error) == 10; }, "the bytes");
+    {
+        calls const half{{.ends_half_way = true}};
+        BOOST_TEST(pipe.give(to.server.fd(), 10, error) == 5U);
+    }
+    BOOST_TEST(!error);
+    BOOST_TEST(!sigpipe_blocked::pending());
+    BOOST_TEST(pipe.give(to.server.fd(), 5, error) == 5U);
+    BOOST_TEST(to.client.recv_exactly(10) == "some bytes");
 }
 
 BOOST_AUTO_TEST_CASE(the_signal_of_somebody_else_stays)

@@ -10,15 +10,18 @@
 
 #include "server_fixture.hpp"
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include <algorithm>
 #include <cstdlib>
 #include <deque>
-#include <functional>
+#include <memory>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include <sys/socket.h>
@@ -30,23 +33,6 @@ namespace {
 
 /// Of this thread; Asio gets its memory for coroutines and operations from aligned_alloc.
 thread_local long allocations = 0;
-
-/// Run the server in this thread until something is so.
-void serve(asio::io_context& context, std::function<bool()> const& enough)
-{
-    eventually(
-        [&]
-        {
-            context.poll();
-            return enough();
-        },
-        "what the server is run for");
-}
-
-void serve_until_active(asio::io_context& context, duet::server& serving, std::uint64_t sessions)
-{
-    serve(context, [&] { return serving.counters().active == sessions; });
-}
 
 /// So many clients at once, from connect to the end of their sessions. The allocations of the server.
 long allocations_for(asio::io_context& context, duet::server& serving, int clients)
@@ -65,14 +51,6 @@ long allocations_for(asio::io_context& context, duet::server& serving, int clien
 asio::awaitable<void> wait_for_end(duet::session peer)
 {
     co_await peer.wait_readable();
-}
-
-/// No work is left: what was served keeps nothing running.
-void require_end(asio::io_context& context)
-{
-    context.restart();
-    context.run_for(run_guard);
-    BOOST_TEST(context.stopped());
 }
 
 }  // namespace
@@ -108,6 +86,23 @@ BOOST_AUTO_TEST_CASE(after_many_sessions_at_once_not_all_of_their_coroutines_are
     auto const mixed_as_if = [&](double number) { return (300 - number) * each_spawned + number * each_kept; };
     BOOST_TEST(static_cast<double>(mixed) < mixed_as_if(100));
     BOOST_TEST(static_cast<double>(mixed) > mixed_as_if(150));
+}
+
+BOOST_AUTO_TEST_CASE(a_session_that_waits_for_a_message_has_no_coroutine)
+{
+    asio::io_context context;
+    duet::server serving{context, on_loopback(),
+        [](duet::session& peer) -> asio::awaitable<bool>
+        {
+            auto const heard = co_await read(peer);
+            co_return !heard.empty();
+        }};
+    std::deque<raw_socket> all;
+    for (int i = 0; i < 300; ++i)
+        all.push_back(client_of(serving));
+    long const before = allocations;
+    serve_until_active(context, serving, 300);
+    BOOST_TEST(allocations - before < 300);  // co_spawn alone has six
 }
 
 BOOST_AUTO_TEST_CASE(what_a_handler_does_to_its_coroutine_does_not_reach_the_next_session)
@@ -173,6 +168,114 @@ BOOST_AUTO_TEST_CASE(a_coroutine_goes_on_after_a_handler_that_threw)
         serve(context, [&] { return serving.counters().completed == static_cast<std::uint64_t>(i) + 1; });
         BOOST_TEST(client.recv_all().data == "hello");
     }
+}
+
+// What follows a handler is the server's, wherever that has ended.
+BOOST_AUTO_TEST_CASE(a_handler_that_ends_on_another_thread_is_brought_home)
+{
+    asio::io_context context;
+    asio::thread_pool pool{1};
+    int here = 0;
+    int elsewhere = 0;
+    auto options = on_loopback();
+    options.on_session_end = [&](duet::session_end const&)
+    { ++(context.get_executor().running_in_this_thread() ? here : elsewhere); };
+    bool throws = false;
+    auto const leave = [&]() -> asio::awaitable<void>
+    {
+        asio::use_awaitable_t<> const token;
+        co_await asio::post(asio::bind_executor(pool, token));
+        if (std::exchange(throws, !throws))
+            throw std::runtime_error{"no result"};
+    };
+    auto const end_three = [&](duet::server& serving)
+    {
+        int const before = here + elsewhere;
+        for (int i = 1; i <= 3; ++i)
+        {
+            auto client = client_of(serving);
+            client.shutdown_write();
+            serve(context, [&] { return here + elsewhere == before + i; });
+        }
+    };
+    {
+        duet::server serving{context, options,
+            [&](duet::session peer) -> asio::awaitable<void>
+            {
+                {
+                    duet::session const done = std::move(peer);
+                }
+                co_await leave();
+            }};
+        end_three(serving);
+    }
+    {
+        duet::server serving{context, options,
+            [&](duet::session& peer) -> asio::awaitable<bool>
+            {
+                auto const heard = co_await read(peer);
+                co_await leave();
+                co_return !heard.empty();
+            }};
+        end_three(serving);
+    }
+    BOOST_TEST(here == 6);
+    BOOST_TEST(elsewhere == 0);
+}
+
+BOOST_AUTO_TEST_CASE(what_an_operation_throws_as_it_begins_leaves_by_run_and_harms_nobody)
+{
+    asio::io_context context;
+    int handled = 0;
+    duet::server serving{context, on_loopback(),
+        [&](duet::session) -> asio::awaitable<void>
+        {
+            asio::use_awaitable_t<> const token;
+            auto const fails = [](auto) { throw std::logic_error{"not now"}; };
+            if (++handled == 2)
+                co_await asio::async_initiate<asio::use_awaitable_t<> const, void()>(fails, token);
+        }};
+    int thrown = 0;
+    for (int i = 1; i <= 4; ++i)
+    {
+        auto client = client_of(serving);
+        client.shutdown_write();
+        eventually(
+            [&]
+            {
+                try
+                {
+                    context.poll();
+                }
+                catch (std::logic_error const&)
+                {
+                    ++thrown;
+                }
+                return handled == i && serving.counters().active == 0;
+            },
+            "the session's end");
+    }
+    BOOST_TEST(thrown == 1);
+    BOOST_TEST(serving.counters().completed == 3u);
+    BOOST_TEST(serving.counters().handler_failures == 1u);
+    BOOST_TEST(!serving.listener_failure());
+}
+
+BOOST_AUTO_TEST_CASE(the_exception_of_a_handler_goes_with_its_session)
+{
+    asio::io_context context;
+    std::weak_ptr<int> thrown;
+    duet::server serving{context, on_loopback(),
+        [&](duet::session) -> asio::awaitable<void>
+        {
+            auto const what = std::make_shared<int>(1);
+            thrown = what;
+            throw what;
+            co_return;
+        }};
+    auto client = client_of(serving);
+    serve(context, [&] { return serving.counters().handler_failures == 1; });
+    BOOST_TEST(thrown.expired());
 }
 
 BOOST_AUTO_TEST_CASE(after_a_drain_no_coroutine_keeps_the_context_running)

@@ -334,7 +334,8 @@ namespace {
 
 /// Serve three clients while one allocation of the server's thread fails. False: there were not so many. (Of two that
 /// fail in a row the second may be one that Asio's coroutines make in a destructor, which ends any program.)
-bool serve_without_memory(long before)
+template <class Handler>
+bool serve_without_memory(Handler handler, long before)
 {
     no_leaked_descriptors const watched;
     static auto const text = pattern(50'000);
@@ -343,7 +344,7 @@ bool serve_without_memory(long before)
     duet::server_options options;
     options.session.deadlines = {.read = 20s, .write = 20s, .idle = 20s, .half_closed = 20s, .close = 20s};
     options.session.send_buffer_size = 4096;  // so that the answer has to wait for the client
-    duet::server serving{context, on_loopback(options), echo};
+    duet::server serving{context, on_loopback(options), handler};
     int served = 0;
     bool drained = false;
     bool all_failed = false;
@@ -387,9 +388,24 @@ bool serve_without_memory(long before)
 BOOST_AUTO_TEST_CASE(memory_may_run_out_at_any_allocation)
 {
     long before = 0;
-    while (serve_without_memory(before))
+    while (serve_without_memory(echo, before))
         ++before;
     BOOST_TEST(before > 10);  // it did fail
+}
+
+BOOST_AUTO_TEST_CASE(memory_may_run_out_at_any_allocation_of_a_handler_for_each_message)
+{
+    auto const answer = [](duet::session& peer) -> asio::awaitable<bool>
+    {
+        std::string buffer(4096, '\0');
+        auto const size = co_await peer.read_some(asio::buffer(buffer));
+        co_await peer.write(asio::buffer(buffer.data(), size));
+        co_return size > 0;
+    };
+    long before = 0;
+    while (serve_without_memory(answer, before))
+        ++before;
+    BOOST_TEST(before > 10);
 }
 
 BOOST_AUTO_TEST_CASE(a_handler_that_memory_cannot_carry_is_called_at_once)

@@ -8,6 +8,7 @@
 
 #include <duet/server.hpp>
 
+#include <functional>
 #include <string>
 
 namespace duet_test {
@@ -49,6 +50,31 @@ inline duet::server_options on_loopback(duet::server_options options = {})
 inline raw_socket client_of(duet::server const& serving)
 {
     return raw_socket::connect(raw_address::v4(serving.local_endpoint().port()));
+}
+
+/// Run the server in this thread until something is so.
+inline void serve(asio::io_context& context, std::function<bool()> const& enough)
+{
+    eventually(
+        [&]
+        {
+            context.poll();
+            return enough();
+        },
+        "what the server is run for");
+}
+
+inline void serve_until_active(asio::io_context& context, duet::server& serving, std::uint64_t sessions)
+{
+    serve(context, [&] { return serving.counters().active == sessions; });
+}
+
+/// No work is left: what was served keeps nothing running.
+inline void require_end(asio::io_context& context)
+{
+    context.restart();
+    context.run_for(run_guard);
+    BOOST_TEST(context.stopped());
 }
 
 }  // namespace duet_test

@@ -512,7 +512,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(P30_close_total_ends_it_in_spite_of_progress, Sess
             BOOST_TEST(report.error == condition::timed_out);
             BOOST_TEST(!report.clean());
             BOOST_TEST(report.send == send_state::failed);
-            BOOST_TEST(report.bytes_unacknowledged > 0U);
+            BOOST_TEST(report.bytes_sent < data.size());
             auto const end = co_await outcome_of(writing.result());
             BOOST_TEST(end.code == errc::close_timed_out);
             BOOST_TEST(end.bytes == report.bytes_sent);

@@ -284,6 +284,28 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(asio_face_reads_into_the_first_buffer_with_room, S
         });
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(an_operation_that_has_a_name_can_be_begun_again, Session, both)
+{
+    conversation_with<Session> talk;
+    talk.play(
+        [&](Session& s) -> asio::awaitable<void>
+        {
+            std::array<char, 3> buffer{};
+            auto const read = s.read_some(asio::buffer(buffer));
+            auto const write = s.write(asio::buffer(buffer));
+            for (std::string const text : {"abc", "def"})
+            {
+                talk.peer.send_all(text);
+                auto const size = co_await read(asio::use_awaitable);
+                BOOST_TEST(size == 3U);
+                BOOST_TEST((std::string(buffer.data(), 3) == text));
+                co_await write(asio::use_awaitable);
+            }
+            co_await s.shutdown_send();
+            BOOST_TEST((talk.peer.recv_all().data == "abcdef"));
+        });
+}
+
 // The pending read meets the reset first, and takes the kernel's error with it; the watch must not call that clean.
 BOOST_AUTO_TEST_CASE(P22_wait_peer_gone_with_a_pending_read_still_says_reset)
 {

@@ -21,7 +21,8 @@ struct relay_options
 {
     using duration = std::chrono::steady_clock::duration;
 
-    /// The longest time without a byte in either direction; then both connections are reset. Zero is none.
+    /// The longest time without a byte in either direction; then both connections are reset. Zero is none. What the
+    /// receiver takes out of the kernel's buffer is such a byte, too.
     duration idle{};
 
     /// The longest time without a byte after one side has finished and while the other has not; then both connections
@@ -34,8 +35,10 @@ struct relay_options
     std::size_t buffer_size = std::size_t{64} * 1024;
 
     /// On Linux, between two TCP sessions: let the kernel move bulk by splice(2), without a copy. A direction where 48
-    /// KiB and more come at once has a pipe of 256 KiB, which is two descriptors, until less comes; small messages are
-    /// faster in a buffer. Where the system has no more pipes it goes on with its buffer.
+    /// KiB and more come at once has a pipe of 256 KiB, which is two descriptors, while there are bytes, and that room
+    /// beside its buffer; up to 16 empty ones are kept for each context. Small messages are faster in a buffer, and a
+    /// buffer_size below 48 KiB leaves it at that. So does a system that has no more pipes of this size (a user has 64
+    /// MiB of them), or refuses splice(2).
     bool splice = true;
 };
 

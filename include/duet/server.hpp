@@ -21,9 +21,17 @@
 namespace duet {
 inline namespace v0 {
 
-/// What a server calls for every session: a function or a callable object that returns an awaitable<void>.
+/// What a server calls once for every session: a function or a callable object that returns an awaitable<void>.
 template <class Handler, class Session>
-concept session_handler = std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, Session>;
+concept conversation_handler = std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, Session>;
+
+/// What a server calls for every message of a session: one that returns an awaitable<bool>.
+template <class Handler, class Session>
+concept message_handler = std::is_invocable_r_v<boost::asio::awaitable<bool>, Handler&, Session&>;
+
+/// What a server calls.
+template <class Handler, class Session>
+concept session_handler = conversation_handler<Handler, Session> || message_handler<Handler, Session>;
 
 /// An acceptor, and a handler for each session it yields.
 ///
@@ -38,7 +46,27 @@ concept session_handler = std::is_invocable_r_v<boost::asio::awaitable<void>, Ha
 /// takes the session and returns `asio::awaitable<void>`; the server keeps it (and what a lambda captured) for as long
 /// as a session runs.
 ///
-/// **The end of a session.** When the handler returns, the session gets close(): FIN, wait for the peer's, confirm.
+/// **A handler for each message.** One that takes `duet::session&` and returns `asio::awaitable<bool>` is called
+/// whenever there is something to read, as if this were the handler of the session:
+///
+/// ```cpp
+/// for (bool more = true, last = false; more && !last;)
+/// {
+///     last = peer.finish_requested();
+///     bool const readable = co_await peer.wait_readable();
+///     if (!readable)
+///         break;
+///     more = co_await answer(peer);
+/// }
+/// ```
+///
+/// But between two calls a session has neither a coroutine nor a buffer, only its connection: about 1,000 bytes, where
+/// a coroutine that waits takes 2,500. So it is for many sessions that are silent most of the time. What one call has
+/// read and not answered, the next does not get: return when no part of a message is left over. The reference is good
+/// until the call's coroutine ends.
+///
+/// **The end of a session.** When the handler returns (of one for each message: false, or true after the session was
+/// asked to finish), the session gets close(): FIN, wait for the peer's, confirm.
 /// When it throws, the session gets abort(): RST, so that a failed answer never looks complete; the exception is
 /// counted and told to server_options::on_session_end, and the server goes on. The session's destructor ends nothing
 /// here: the handler's return does, so a session that was moved out of the handler ends with it too.
@@ -54,9 +82,11 @@ concept session_handler = std::is_invocable_r_v<boost::asio::awaitable<void>, Ha
 /// that is alone waits with Asio, and one whose lowest_layer() was asked for goes back to it. A handler must not wait
 /// by running the context itself: others that were told by the same event come after it. (Asio warns of that, too.)
 ///
-/// **Its coroutines are kept.** What co_spawn() makes for the handler serves another session when one has ended; up to
-/// 128 wait, for each thread. Most of the memory that a session allocates is so had once for many. Each handler finds
-/// the cancellation state of a new coroutine, whatever the one before has done to it.
+/// **Its coroutines are kept.** What co_spawn() makes for the handler serves another session, or another's message,
+/// when one has ended; up to 128 wait, for each thread. Most of the memory that a session allocates is so had once for
+/// many. Each handler finds the cancellation state of a new coroutine, whatever the one before has done to it. What
+/// follows a handler is done on the server's thread, wherever that has ended (in a thread pool, say); but a session
+/// that it owns is, as ever, to be destroyed on its own executor.
 ///
 /// The context must be run by one thread; for more cores see server_options::threads.
 /// Distinct objects: safe. Shared objects: unsafe; use it on the context's thread, except counters().
@@ -125,8 +155,13 @@ private:
     template <class Handler>
     static typename state_type::handler_type share(Handler handler)
     {
-        return [shared = std::make_shared<Handler>(std::move(handler))](session_type peer)
-        { return (*shared)(std::move(peer)); };
+        auto shared = std::make_shared<Handler>(std::move(handler));
+        if constexpr (conversation_handler<Handler, session_type>)
+            return typename state_type::conversation_handler{
+                [shared = std::move(shared)](session_type peer) { return (*shared)(std::move(peer)); }};
+        else
+            return typename state_type::message_handler{
+                [shared = std::move(shared)](session_type& peer) { return (*shared)(peer); }};
     }
 
     detail::server_core<Protocol> core_;

@@ -165,7 +165,7 @@ private:
         Handler handler;
     };
 
-    static constexpr std::size_t inline_size = 6 * sizeof(void*);
+    static constexpr std::size_t inline_size = 5 * sizeof(void*);
 
     template <class Handler>
     static constexpr bool

@@ -70,6 +70,11 @@ class writing
 public:
     writing(Buffers const& buffers, bool whole) : buffers_{buffers}, whole_{whole} {}
 
+    /// A copy has not begun.
+    writing(writing const& other) : writing{other.buffers_, other.whole_} {}
+
+    writing(writing&&) noexcept(std::is_nothrow_move_constructible_v<Buffers>) = default;
+
     std::optional<ending> at_once(Connection& connection)
     {
         if constexpr (is_single)

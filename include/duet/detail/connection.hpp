@@ -11,10 +11,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <forward_list>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include <duet/close_report.hpp>
 #include <duet/detail/any_completion.hpp>
@@ -92,6 +93,16 @@ public:
     void start_delivered(any_completion&& done);
     void start_wait_peer_gone(any_completion&& done);
 
+    /// `done` is told when the session is to end because no byte has come or gone for too long (idle_timed_out,
+    /// half_closed_timed_out), which it does not yet; or any other error at the end. It is called within the timer's.
+    void start_when_quiet(any_completion&& done);
+
+    /// When the last byte came or went; what the peer takes out of the kernel's buffer counts.
+    time_point last_activity() noexcept;
+
+    /// Count a byte of another connection as one of this, and end it if it is quiet for too long even so.
+    void join_activity(time_point other);
+
     /// Complete a handler from within its initiating function.
     void complete(any_completion&& done, error_code error, std::size_t size);
 
@@ -167,6 +178,7 @@ private:
         delivery,   ///< all acknowledged
         close,      ///< the end
         peer_gone,  ///< one at a time
+        quiet,      ///< no byte for too long
     };
 
     struct waiter
@@ -208,7 +220,7 @@ private:
 
     // Writing (impl/connection_write.hpp)
     error_code refuse_write() const noexcept;
-    error_code push(write_request& request);
+    [[gnu::always_inline]] error_code push(write_request& request);
     void wait_writable();
     void issue_wait_writable();
     void on_writable(error_code error);
@@ -237,6 +249,10 @@ private:
     bool wait_for(awaited what, any_completion& done) noexcept;
     bool is_awaited(awaited what) const noexcept;
     any_completion take_waiter(awaited what) noexcept;
+
+    template <class Meant>
+    any_completion take_waiter(Meant meant) noexcept;
+
     void complete_all(awaited what, error_code error);
 
     // Time (impl/connection_time.hpp)
@@ -314,9 +330,9 @@ private:
     boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
         executor_type>
         timer_;
-    operation_memory<144> timer_memory_;
+    operation_memory<143> timer_memory_;
 
-    std::vector<waiter> waiters_;  // rare
+    std::forward_list<waiter> waiters_;  // few, and rare
 
     std::shared_ptr<remote_control<connection>> control_;
     endpoint_type local_;

@@ -7,18 +7,20 @@
 #include <boost/asio/cancellation_signal.hpp>
 
 #include <cstdint>
+#include <exception>
+#include <list>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include <duet/detail/any_completion.hpp>
 #include <duet/detail/server_state.hpp>
 
 namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// One session of a server's after the other, and how far it has come: all that a coroutine which serves them shares
-/// with the server.
+/// One session of a server's, from its handler's first call to its end.
 template <class Protocol>
 struct live_session
 {
@@ -31,23 +33,60 @@ struct live_session
         session.emplace(std::move(peer));
         state = std::move(of);
         id = number;
-        aborted = cut = told = handled = served = false;
+        signal = nullptr;
+        aborted = cut = told = served = last_message = false;
     }
 
-    boost::asio::awaitable<void> handle()
-    {
-        return state->handler()(session_access::make<session_type>(session_access::connection(*session)));
-    }
+    /// The session as its handler gets it.
+    session_type handle() const { return session_access::make<session_type>(session_access::connection(*session)); }
+
+    boost::asio::awaitable<void> converse() const { return (*state->on_conversation())(handle()); }
+
+    boost::asio::awaitable<bool> answer(session_type& peer) const { return (*state->on_message())(peer); }
 
     std::optional<session_type> session;  // keeps the connection open until its handler has ended
     std::shared_ptr<state_type> state;
     std::uint64_t id = 0;
+    boost::asio::cancellation_signal* signal = nullptr;  // while its handler runs
     bool aborted = false;
-    bool cut = false;                           // aborted before it was served to the end
-    bool told = false;                          // to finish
-    bool handled = false;                       // its handler has ended
-    bool served = false;                        // to the end, whichever it was
-    boost::asio::cancellation_signal signal{};  // of the coroutine
+    bool cut = false;           // aborted before it was served to the end
+    bool told = false;          // to finish
+    bool served = false;        // to the end, whichever it was
+    bool last_message = false;  // the next one: it had been told to finish before it waited for that
+};
+
+template <class Protocol>
+using live_list = std::list<live_session<Protocol>>;
+
+/// A coroutine that serves one session after the other.
+template <class Protocol>
+struct serving_coroutine
+{
+    /// It has this one to serve. `why` there is no message, if there is none.
+    void take(typename live_list<Protocol>::iterator session, error_code why) noexcept
+    {
+        live = session;
+        cause = why;
+        busy = true;
+        live->signal = &signal;
+    }
+
+    /// False: the session has been told to finish. Throws what else ended the wait for a message.
+    bool has_message() const
+    {
+        if (cause == errc::draining)
+            return false;
+        auto const error = !cause && live->aborted ? error_code{errc::aborted} : cause;
+        if (error)
+            throw session_error{error, "wait_readable", session_access::connection(*live->session)->describe_peer(), 0};
+        return true;
+    }
+
+    typename live_list<Protocol>::iterator live{};
+    error_code cause;
+    bool busy = false;
+    boost::asio::cancellation_signal signal{};
+    any_completion resume;  // while it rests
 };
 
 }  // namespace detail

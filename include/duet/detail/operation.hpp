@@ -130,8 +130,15 @@ public:
     {
     }
 
+    /// An operation that has a name stays as it is, and may be begun again.
     template <boost::asio::completion_token_for<signature> Token>
-    auto operator()(Token&& token)
+    auto operator()(Token&& token) const& requires std::is_copy_constructible_v<Start>
+    {
+        return operation{*this}(std::forward<Token>(token));
+    }
+
+    template <boost::asio::completion_token_for<signature> Token>
+    auto operator()(Token&& token) &&
     {
         return boost::asio::async_initiate<Token, signature>(
             // Not without a capture: g++ 12 takes an empty initiation behind bind_executor for uninitialized memory.
@@ -153,7 +160,7 @@ public:
                 begin<is_coroutine>(*connection, start, known,
                     wrapped{std::forward<decltype(handler)>(handler), connection.get(), name});
             },
-            token, connection_, std::move(start_));
+            token, std::move(connection_), std::move(start_));
     }
 
 private:

@@ -6,6 +6,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
@@ -14,11 +17,11 @@
 #include <list>
 #include <memory>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include <duet/detail/any_completion.hpp>
 #include <duet/detail/at_end.hpp>
-#include <duet/detail/idle_coroutines.hpp>
 #include <duet/detail/live_session.hpp>
 #include <duet/detail/server_state.hpp>
 
@@ -29,7 +32,8 @@ namespace detail {
 /// The sessions that a server serves on one thread, each from its handler's call to its end. All on one executor. Their
 /// shard alone keeps them, and they may call it: what waits in the context only knows of them.
 ///
-/// A coroutine that has served one waits for another.
+/// A coroutine that has served one waits for another. Where a handler is called for each message, a session that waits
+/// for one has no coroutine.
 template <class Protocol>
 class server_sessions : public std::enable_shared_from_this<server_sessions<Protocol>>
 {
@@ -40,7 +44,7 @@ public:
 
     /// `when_ended` is called after each session.
     server_sessions(boost::asio::any_io_executor executor, std::function<void(state_ref const&)> when_ended)
-        : teller_{executor}, when_ended_{std::move(when_ended)}, coroutines_{std::move(executor)}
+        : teller_{std::move(executor)}, when_ended_{std::move(when_ended)}
     {
     }
 
@@ -50,25 +54,17 @@ public:
     void begin(state_ref const& state, session_type peer)
     {
         ++state->counts.accepted;
-        any_completion resume;
-        if (coroutines_.empty())
+        try
         {
-            try
-            {
-                live_.emplace_back();
-            }
-            catch (std::bad_alloc const&)
-            {
-                lost(*state, peer);
-                return state->release();
-            }
+            if (spare_.empty())
+                spare_.emplace_back();
         }
-        else
+        catch (std::bad_alloc const&)
         {
-            auto idle = coroutines_.take();
-            live_.splice(live_.end(), idle_, idle.work);
-            resume = std::move(idle.resume);
+            lost(*state, peer);
+            return state->release();
         }
+        live_.splice(live_.end(), spare_, spare_.begin());
         auto const live = std::prev(live_.end());
         live->begin(std::move(peer), state, ++last_id_);
         if (finishing_)
@@ -76,23 +72,21 @@ public:
             live->told = true;
             live->session->request_finish();
         }
-        try
-        {
-            if (resume)
-                resume({}, 0);
-            else
-                spawn(live);
-        }
-        catch (std::bad_alloc const&)
-        {
-            return;  // its end was told, or will be
-        }
+        if (state->on_message())
+            await_message(live);
+        else
+            serve(live, {});
         if (aborting_)
             abort(state);
     }
 
     /// No session will come any more: what would serve it keeps the context running.
-    void expect_none() { coroutines_.end(); }
+    void expect_none()
+    {
+        keeps_coroutines_ = false;
+        while (!resting_.empty())
+            wake()->resume({}, 0);
+    }
 
     /// Ask every session to finish: all at once, or one after the other over drain_spread. Those that begin later are
     /// asked at once.
@@ -132,60 +126,198 @@ public:
     }
 
 private:
-    using live_list = std::list<live_session<Protocol>>;
-    using live_iterator = typename live_list::iterator;
+    using live_iterator = typename live_list<Protocol>::iterator;
+    using coroutine_list = std::list<serving_coroutine<Protocol>>;
+    using coroutine_iterator = typename coroutine_list::iterator;
+
+    static constexpr std::size_t most_resting = 128;
+
+    /// What waits for a session's next message, without a coroutine. Destroyed instead of called, it tells that there
+    /// is nothing to be waited for any more.
+    class awaits_message
+    {
+    public:
+        awaits_message(std::weak_ptr<server_sessions> target, live_iterator live) noexcept
+            : target_{std::move(target)}, live_{live}
+        {
+        }
+
+        awaits_message(awaits_message&&) noexcept = default;
+
+        ~awaits_message()
+        {
+            if (auto const target = target_.lock())
+                target->ended(live_);
+        }
+
+        void operator()(error_code error, std::size_t)
+        {
+            if (auto const target = std::exchange(target_, {}).lock())
+                target->serve(live_, error);
+        }
+
+    private:
+        std::weak_ptr<server_sessions> target_;
+        live_iterator live_;
+    };
 
     boost::asio::any_io_executor executor() noexcept { return teller_.get_executor(); }
 
-    void spawn(live_iterator live)
+    /// Have a coroutine call the handler: one that rests, or a new one.
+    void serve(live_iterator live, error_code cause) noexcept
+    try
     {
-        at_end ending{[weak = this->weak_from_this(), live]
-            {
-                if (auto const self = weak.lock())  // a thread's sessions are gone before its context
-                    self->left(live);
-            }};
-        boost::asio::co_spawn(executor(), serve(this->weak_from_this(), live),
-            boost::asio::bind_cancellation_slot(live->signal.slot(), std::move(ending)));
+        if (resting_.empty())
+            return spawn(live, cause);
+        auto const coroutine = wake();
+        coroutine->take(live, cause);
+        coroutine->resume({}, 0);
+    }
+    catch (std::bad_alloc const&)
+    {
+        // Its end was told, or will be.
+    }
+    catch (...)  // Asio lets out what an operation throws as it begins: not into this, but out of the context's run()
+    {
+        try_post(executor(), [failure = std::current_exception()] { std::rethrow_exception(failure); });
     }
 
-    /// Call the handler for a session, and for the next: its return is followed by close(), its exception by abort().
-    static boost::asio::awaitable<void> serve(std::weak_ptr<server_sessions> target, live_iterator live)
+    void spawn(live_iterator live, error_code cause)
     {
-        while (live->session)
+        auto const coroutine = add_coroutine(live, cause);
+        at_end ending{[weak = this->weak_from_this(), coroutine]
+            {
+                if (auto const self = weak.lock())  // a thread's sessions are gone before its context
+                    self->left(coroutine);
+            }};
+        boost::asio::co_spawn(executor(), run(this->weak_from_this(), coroutine),
+            boost::asio::bind_cancellation_slot(coroutine->signal.slot(), std::move(ending)));
+    }
+
+    coroutine_iterator add_coroutine(live_iterator live, error_code cause)
+    {
+        try
         {
+            serving_.emplace_back();
+        }
+        catch (std::bad_alloc const&)
+        {
+            ended(live);
+            throw;
+        }
+        serving_.back().take(live, cause);
+        return std::prev(serving_.end());
+    }
+
+    /// Serve a session, and the next: the handler's last return is followed by close(), its exception by abort().
+    static boost::asio::awaitable<void> run(std::weak_ptr<server_sessions> target, coroutine_iterator self)
+    {
+        while (self->busy)
+        {
+            auto const live = self->live;
+            bool more = false;
+            std::optional<session_type> peer;
             std::exception_ptr failure;
             try
             {
-                co_await live->handle();
+                if (live->state->on_conversation())
+                    co_await live->converse();
+                else if (self->has_message())
+                {
+                    peer.emplace(live->handle());
+                    more = co_await live->answer(*peer);
+                }
             }
             catch (...)
             {
                 failure = std::current_exception();
             }
-            live->handled = true;
-            // What the handler, or its cancellation, has left.
+            // What the handler, or its cancellation, has left. It may have ended on another executor's thread.
+            co_await boost::asio::this_coro::throw_if_cancelled(false);
+            if (!runs_here(*live))
+                co_await boost::asio::dispatch(boost::asio::deferred);
+            peer.reset();
+            live->signal = nullptr;
             co_await boost::asio::this_coro::reset_cancellation_state();
             co_await boost::asio::this_coro::throw_if_cancelled(true);
+            more = more && !live->last_message;
             if (failure)
                 live->session->abort();
-            else
+            else if (!more)
                 co_await session_access::close(*live->session);
-            auto* const others = tell_served(target, live, failure);
-            if (!others)
+            auto home = let_go(target, self, more, std::exchange(failure, nullptr));
+            if (!home)
                 co_return;
-            co_await others->wait(live);
+            co_await rest{std::move(home), self};
         }
     }
 
-    /// Where to wait for another session; null: nowhere.
-    static idle_coroutines<live_iterator>* tell_served(
-        std::weak_ptr<server_sessions> const& target, live_iterator live, std::exception_ptr const& failure) noexcept
+    static bool runs_here(live_session<Protocol>& live) noexcept
     {
-        auto const self = target.lock();
+        using context_executor = boost::asio::io_context::executor_type;
+        boost::asio::any_io_executor const executor{live.session->get_executor()};
+        auto const* const of_context = executor.template target<context_executor>();
+        return of_context && of_context->running_in_this_thread();
+    }
+
+    /// It has served a session to its end, or, if there is `more`, to the end of a message. Where to rest(); null:
+    /// nowhere.
+    static std::shared_ptr<server_sessions> let_go(std::weak_ptr<server_sessions> const& target,
+        coroutine_iterator coroutine, bool more, std::exception_ptr const& failure) noexcept
+    {
+        auto self = target.lock();
         if (!self)
-            return nullptr;
-        self->served(live, failure);
-        return self->coroutines_.has_room() ? &self->coroutines_ : nullptr;
+            return self;
+        coroutine->busy = false;
+        if (more)
+            self->await_message(coroutine->live);
+        else
+            self->served(coroutine->live, failure);
+        if (!self->keeps_coroutines_ || self->resting_.size() >= most_resting)
+            self.reset();
+        return self;
+    }
+
+    /// Wait for a session or a message: spawning a coroutine costs six allocations and a third of what a short session
+    /// takes. One that is resumed with nothing to do has to end.
+    class rest
+    {
+    public:
+        rest(std::shared_ptr<server_sessions> home, coroutine_iterator self) noexcept
+            : home_{std::move(home)}, self_{self}
+        {
+        }
+
+        template <boost::asio::completion_token_for<void()> Token>
+        auto operator()(Token&& token) &&
+        {
+            return boost::asio::async_initiate<Token, void()>(
+                [self = self_](auto&& handler, std::shared_ptr<server_sessions> const& home)
+                {
+                    auto resume = [handler = std::forward<decltype(handler)>(handler)](error_code, std::size_t) mutable
+                    { std::move(handler)(); };
+                    self->resume = any_completion{std::move(resume), home->executor(), true};
+                    home->resting_.splice(home->resting_.end(), home->serving_, self);
+                },
+                token, std::move(home_));
+        }
+
+    private:
+        std::shared_ptr<server_sessions> home_;
+        coroutine_iterator self_;
+    };
+
+    /// The last that came to rest: its memory is the warmest.
+    coroutine_iterator wake() noexcept
+    {
+        serving_.splice(serving_.end(), resting_, std::prev(resting_.end()));
+        return std::prev(serving_.end());
+    }
+
+    void await_message(live_iterator live) noexcept
+    {
+        live->last_message = live->session->finish_requested();
+        session_access::await_readable(*live->session, awaits_message{this->weak_from_this(), live});
     }
 
     /// It came to its end.
@@ -220,17 +352,20 @@ private:
         if (finishing_ && !live->cut)
             ++state->counts.drain_finished;
         live->session.reset();
-        idle_.splice(idle_.end(), live_, live);
+        if (spare_.size() < most_resting)
+            spare_.splice(spare_.end(), live_, live);
+        else
+            live_.erase(live);
         state->release();
         when_ended_(state);
     }
 
-    /// Its coroutine is gone.
-    void left(live_iterator live) noexcept
+    /// A coroutine is gone.
+    void left(coroutine_iterator coroutine) noexcept
     {
-        if (live->session)
-            ended(live);
-        idle_.erase(live);
+        if (coroutine->busy)
+            ended(coroutine->live);
+        serving_.erase(coroutine);
     }
 
     /// There was no memory to serve this one, or to serve it any further: reset, so that it does not look answered.
@@ -244,8 +379,8 @@ private:
     void cancel(std::uint64_t id)
     {
         for (auto& each : live_)
-            if (each.id == id && !each.handled)
-                return each.signal.emit(boost::asio::cancellation_type::terminal);
+            if (each.id == id && each.signal)
+                return each.signal->emit(boost::asio::cancellation_type::terminal);
     }
 
     /// Ask the next session, or all that are left, to finish.
@@ -282,9 +417,11 @@ private:
 
     boost::asio::steady_timer teller_;
     std::function<void(state_ref const&)> when_ended_;
-    live_list live_;
-    live_list idle_;  // without a session: their coroutines wait for one, or are about to end
-    idle_coroutines<live_iterator> coroutines_;
+    live_list<Protocol> live_;
+    live_list<Protocol> spare_;  // places of sessions that have ended
+    coroutine_list serving_;
+    coroutine_list resting_;
+    bool keeps_coroutines_ = true;
     std::uint64_t last_id_ = 0;
     std::chrono::steady_clock::duration tell_every_{};
     bool finishing_ = false;

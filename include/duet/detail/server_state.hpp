@@ -16,6 +16,7 @@
 #include <mutex>
 #include <new>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <duet/acceptor.hpp>
@@ -50,7 +51,9 @@ class server_state : public std::enable_shared_from_this<server_state<Protocol>>
 public:
     using shard_type = server_shard<Protocol>;
     using session_type = typename basic_acceptor<Protocol>::session_type;
-    using handler_type = std::function<boost::asio::awaitable<void>(session_type)>;
+    using conversation_handler = std::function<boost::asio::awaitable<void>(session_type)>;
+    using message_handler = std::function<boost::asio::awaitable<bool>(session_type&)>;
+    using handler_type = std::variant<conversation_handler, message_handler>;
 
     server_state(boost::asio::any_io_executor executor, server_options options, handler_type handler)
         : options_{std::move(options)}, handler_{std::move(handler)}, executor_{std::move(executor)}
@@ -59,7 +62,13 @@ public:
 
     server_options const& options() const noexcept { return options_; }
 
-    handler_type const& handler() const noexcept { return handler_; }
+    /// One of them; the other is null.
+    conversation_handler const* on_conversation() const noexcept
+    {
+        return std::get_if<conversation_handler>(&handler_);
+    }
+
+    message_handler const* on_message() const noexcept { return std::get_if<message_handler>(&handler_); }
 
     boost::asio::any_io_executor const& executor() const noexcept { return executor_; }
 

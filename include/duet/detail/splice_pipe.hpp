@@ -3,7 +3,12 @@
 #ifndef DUET_DETAIL_SPLICE_PIPE_HPP
 #define DUET_DETAIL_SPLICE_PIPE_HPP
 
+#include <boost/asio/execution_context.hpp>
+
 #include <cstddef>
+#include <mutex>
+#include <utility>
+#include <vector>
 
 #include <duet/detail/config.hpp>
 #include <duet/error.hpp>
@@ -18,11 +23,17 @@ class splice_pipe
 {
 public:
     splice_pipe() noexcept = default;
-    splice_pipe(splice_pipe const&) = delete;
-    splice_pipe& operator=(splice_pipe const&) = delete;
+
+    splice_pipe(splice_pipe&& other) noexcept
+        : out_{std::exchange(other.out_, -1)}, in_{std::exchange(other.in_, -1)}, held_{std::exchange(other.held_, 0)},
+          refused_{other.refused_}
+    {
+    }
+
+    splice_pipe& operator=(splice_pipe&&) = delete;
     DUET_DECL ~splice_pipe();
 
-    /// False: there is no descriptor for it, or no splice(2).
+    /// False: the system has none, or none of that size.
     DUET_DECL bool open() noexcept;
 
     /// Take in what a socket, non-blocking, has now, while the pipe is empty. 0 without an error says nothing: there
@@ -32,12 +43,63 @@ public:
     /// Give `size` bytes to a socket, non-blocking, or as many as it takes.
     DUET_DECL std::size_t give(int socket, std::size_t size, error_code& error) noexcept;
 
+    /// take() will never work here: nothing was taken, and the connection is as it was.
+    bool refused() const noexcept { return refused_; }
+
+    /// It is open and empty, for whoever comes next.
+    bool reusable() const noexcept { return out_ >= 0 && held_ == 0 && !refused_; }
+
 private:
     /// Larger than a pipe is by itself (64 KiB): half as many calls, and a tenth less time.
     static constexpr int capacity = 256 * 1024;
 
     int out_ = -1;
     int in_ = -1;
+    std::size_t held_ = 0;
+    bool refused_ = false;
+};
+
+/// Empty pipes of one execution context: who waits for bytes holds no descriptors meanwhile, and who gets some need not
+/// open any.
+class splice_pipes : public boost::asio::execution_context::service
+{
+public:
+    using key_type = splice_pipes;
+    inline static boost::asio::execution_context::id id;
+
+    explicit splice_pipes(boost::asio::execution_context& context) : service{context} { kept_.reserve(most); }
+
+    /// Not open: the system has none.
+    DUET_DECL splice_pipe borrow() noexcept;
+    DUET_DECL void give_back(splice_pipe&& pipe) noexcept;
+
+private:
+    static constexpr std::size_t most = 16;
+
+    DUET_DECL void shutdown() noexcept override;
+
+    std::mutex mutex_;  // the threads of a context may have relays each
+    std::vector<splice_pipe> kept_;
+};
+
+/// One of them, as long as this lives. Not open: there is none.
+class borrowed_pipe
+{
+public:
+    explicit borrowed_pipe(splice_pipes& from) noexcept : from_{&from}, pipe_{from.borrow()} {}
+
+    borrowed_pipe(borrowed_pipe const&) = delete;
+    borrowed_pipe& operator=(borrowed_pipe const&) = delete;
+
+    ~borrowed_pipe() { from_->give_back(std::move(pipe_)); }
+
+    splice_pipe& operator*() noexcept { return pipe_; }
+
+    splice_pipe* operator->() noexcept { return &pipe_; }
+
+private:
+    splice_pipes* from_;
+    splice_pipe pipe_;
 };
 
 /// What a write gives from a pipe.

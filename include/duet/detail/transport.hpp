@@ -298,7 +298,7 @@ public:
     }
 
     /// 0 without an error: a read tells what there is.
-    std::size_t splice_to(splice_pipe& pipe, error_code& error) noexcept
+    std::size_t take_into(splice_pipe& pipe, error_code& error) noexcept
     {
         return direct() && !readable() ? 0 : pipe.take(native_handle(), error);
     }

@@ -48,7 +48,7 @@ public:
 
     /// Bytes of a pipe.
     explicit write_request(piped_bytes const& bytes) noexcept
-        : front_{bytes.pipe, bytes.size}, whole_{true}, piped_{true}
+        : front_{nullptr, bytes.size}, pipe_{bytes.pipe}, whole_{true}
     {
     }
 
@@ -61,10 +61,10 @@ public:
 
     /// Hand to `write` what is left, as one buffer, as a sequence or in a pipe; it returns the bytes that were taken.
     template <class Write>
-    std::size_t push_to(Write&& write) const
+    [[gnu::always_inline]] std::size_t push_to(Write&& write) const
     {
-        if (piped_)
-            return write(piped_bytes{static_cast<splice_pipe*>(const_cast<void*>(front_.data())), front_.size()});
+        if (pipe_)
+            return write(piped_bytes{pipe_, front_.size()});
         if (rest_.empty())
             return write(front_);
         const_buffer batch[16];
@@ -78,8 +78,8 @@ public:
     void consume(std::size_t size) noexcept
     {
         sent_ += size;
-        if (piped_)
-            front_ = {front_.data(), front_.size() - size};
+        if (pipe_)
+            front_ = {nullptr, front_.size() - size};
         else
             advance(size);
     }
@@ -90,7 +90,7 @@ public:
 private:
     void advance(std::size_t size) noexcept
     {
-        while (size >= front_.size() && !rest_.empty())
+        while (!rest_.empty() && size >= front_.size())
         {
             size -= front_.size();
             front_ = rest_.front();
@@ -99,12 +99,12 @@ private:
         front_ += size;
     }
 
-    const_buffer front_;  // or the pipe, and how much is left in it
+    const_buffer front_;           // of a pipe only the size
+    splice_pipe* pipe_ = nullptr;  // in place of all buffers
     std::span<const_buffer const> rest_;
     std::vector<const_buffer> owned_;
     std::size_t sent_ = 0;
     bool whole_;
-    bool piped_ = false;
 };
 
 using write_queue = std::list<write_request>;

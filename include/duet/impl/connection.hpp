@@ -154,24 +154,51 @@ bool connection<Stream>::is_awaited(awaited what) const noexcept
     return std::any_of(waiters_.begin(), waiters_.end(), [what](waiter const& each) { return each.what == what; });
 }
 
-/// The first that waits for this, if any does.
+/// Take out the first who waits and is meant, if there is one.
+template <class Stream>
+template <class Meant>
+any_completion connection<Stream>::take_waiter(Meant meant) noexcept
+{
+    auto before = waiters_.before_begin();
+    for (auto each = waiters_.begin(); each != waiters_.end(); before = each++)
+    {
+        if (!meant(*each))
+            continue;
+        auto done = std::move(each->done);
+        waiters_.erase_after(before);
+        return done;
+    }
+    return {};
+}
+
 template <class Stream>
 any_completion connection<Stream>::take_waiter(awaited what) noexcept
 {
-    auto const waiting =
-        std::find_if(waiters_.begin(), waiters_.end(), [what](waiter const& each) { return each.what == what; });
-    if (waiting == waiters_.end())
-        return {};
-    auto done = std::move(waiting->done);
-    waiters_.erase(waiting);
-    return done;
+    return take_waiter([what](waiter const& each) { return each.what == what; });
 }
 
 template <class Stream>
 void connection<Stream>::complete_all(awaited what, error_code error)
 {
-    while (auto done = take_waiter(what))
-        post(std::move(done), error, 0);
+    if (waiters_.empty())
+        return;
+    // Those who wait now: where there is no memory to post, one who is told may wait again at once.
+    std::forward_list<waiter> others;
+    auto meant = std::exchange(waiters_, {});
+    auto last = others.before_begin();
+    for (auto before = meant.before_begin(); std::next(before) != meant.end();)
+    {
+        if (std::next(before)->what == what)
+            ++before;
+        else
+        {
+            others.splice_after(last, meant, before);
+            ++last;
+        }
+    }
+    waiters_ = std::move(others);
+    for (auto& each : meant)
+        post(std::move(each.done), error, 0);
 }
 
 /// Park a handler until complete_all(), or until it is cancelled. False: no memory; the session has ended, and the
@@ -179,17 +206,20 @@ void connection<Stream>::complete_all(awaited what, error_code error)
 template <class Stream>
 bool connection<Stream>::wait_for(awaited what, any_completion& done) noexcept
 {
+    auto last = waiters_.before_begin();
+    while (std::next(last) != waiters_.end())
+        ++last;
     auto const park = [&]
     {
         done.on_cancel([this, id = ++last_id_](auto) { cancel_waiter(id); });
-        waiters_.emplace_back();
+        last = waiters_.emplace_after(last);
     };
     if (!attempt(park))
     {
         out_of_memory();
         return false;
     }
-    waiters_.back() = {what, last_id_, std::move(done)};
+    *last = {what, last_id_, std::move(done)};
     return true;
 }
 
@@ -221,15 +251,13 @@ void connection<Stream>::cancel_all() noexcept
 template <class Stream>
 void connection<Stream>::cancel_waiter(std::uint64_t id) noexcept
 {
-    auto const waiting =
-        std::find_if(waiters_.begin(), waiters_.end(), [id](waiter const& each) { return each.id == id; });
+    auto const is_meant = [id](waiter const& each) { return each.id == id; };
+    auto const waiting = std::find_if(waiters_.begin(), waiters_.end(), is_meant);
     if (waiting == waiters_.end())
         return;
     if (waiting->what == awaited::peer_gone)
         return cancel_wait_peer_gone();
-    auto done = std::move(waiting->done);
-    waiters_.erase(waiting);
-    post(std::move(done), boost::asio::error::operation_aborted, 0);
+    post(take_waiter(is_meant), boost::asio::error::operation_aborted, 0);
 }
 
 /// Ask the session to finish at its next idle point: see session::wait_readable().

@@ -86,6 +86,7 @@ void connection<Stream>::release(bool reset)
     complete_all(awaited::fin, error_);
     complete_all(awaited::delivery, life_.reason() == close_reason::clean ? error_code{} : error_);
     complete_all(awaited::close, {});
+    complete_all(awaited::quiet, error_);
 }
 
 /// The last session object is gone. The kernel's plain close would say FIN, which hides that a write is missing.

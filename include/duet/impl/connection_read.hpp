@@ -53,7 +53,7 @@ std::size_t connection<Stream>::splice_at_once([[maybe_unused]] splice_pipe& pip
         if (reading_ || life_.closing() || life_.released() || life_.receive() != receive_state::open)
             return 0;
         error_code error;
-        auto const size = transport_.splice_to(pipe, error);
+        auto const size = transport_.take_into(pipe, error);
         if (size > 0)
         {
             received_ += size;

@@ -160,7 +160,32 @@ void connection<Stream>::check_session_deadlines(time_point now)
     bool const idle_for_too_long = now >= coarse_clock::after(last_activity_, limits_.idle);
     if ((!half_closed_for_too_long && !idle_for_too_long) || is_draining(now))
         return;
-    expire(half_closed_for_too_long ? errc::half_closed_timed_out : errc::idle_timed_out);
+    auto const code = half_closed_for_too_long ? errc::half_closed_timed_out : errc::idle_timed_out;
+    if (auto quiet = take_waiter(awaited::quiet))
+        return quiet(code, 0);
+    expire(code);
+}
+
+template <class Stream>
+void connection<Stream>::start_when_quiet(any_completion&& done)
+{
+    if (!wait_for(awaited::quiet, done))
+        complete(std::move(done), error_, 0);
+}
+
+template <class Stream>
+typename connection<Stream>::time_point connection<Stream>::last_activity() noexcept
+{
+    if (!life_.released())
+        is_draining(std::chrono::steady_clock::now());
+    return last_activity_;
+}
+
+template <class Stream>
+void connection<Stream>::join_activity(time_point other)
+{
+    last_activity_ = std::max(last_activity_, other);
+    check_session_deadlines(std::chrono::steady_clock::now());
 }
 
 /// Bytes that left the kernel's buffer since the last look are progress too, though no call of ours told it: the last

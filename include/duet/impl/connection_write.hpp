@@ -63,7 +63,7 @@ void connection<Stream>::start_write(write_request&& request, any_completion&& d
 
 /// Write until the request is finished or the stream takes no more (would_block).
 template <class Stream>
-error_code connection<Stream>::push(write_request& request)
+inline error_code connection<Stream>::push(write_request& request)
 {
     // A fast reader on another core could keep this loop busy; every so often the others get their turn.
     for (int turns = 0; turns < 64; ++turns)

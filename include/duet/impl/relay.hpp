@@ -8,6 +8,7 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/execution/context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -41,6 +42,12 @@ public:
     relay_run(First& first, Second& second, relay_options const& options)
         : first_{first}, second_{second}, options_{options}, changed_{first.get_executor()}
     {
+        if constexpr (session_access::splices<First> && session_access::splices<Second>)
+        {
+            auto& context = boost::asio::query(changed_.get_executor(), boost::asio::execution::context);
+            if (options_.splice)
+                pipes_ = &boost::asio::use_service<splice_pipes>(context);
+        }
         changed_.expires_at(changed_.expiry().max());
         set_deadlines(first);
         set_deadlines(second);
@@ -98,10 +105,25 @@ private:
         spawn(run, pumps_, pump(run, second_, first_, backward_));
         spawn(run, others_, watch(run, first_, second_, forward_));
         spawn(run, others_, watch(run, second_, first_, backward_));
+        end_together(run, first_, second_);
+        end_together(run, second_, first_);
     }
     catch (std::bad_alloc const&)
     {
         no_memory();
+    }
+
+    /// A byte on either side is one of both: while one takes in slowly what the other has said, that is not idle.
+    template <class Side, class Other>
+    static void end_together(self const& run, Side& side, Other& other)
+    {
+        auto const quiet = [run, &side, &other](error_code const& error, std::size_t)
+        {
+            bool const due = error == errc::idle_timed_out || error == errc::half_closed_timed_out;
+            if (due && session_access::join_activity(side, other))
+                end_together(run, side, other);
+        };
+        session_access::when_quiet(side, quiet);
     }
 
     void finish(self const& run) noexcept
@@ -154,9 +176,9 @@ private:
         }
         way.writing = false;
         way.told.bytes = to.bytes_sent() - sent_before;
-        // An abort was ours, for a failure of the other side.
+        // An abort or a cancellation was ours, for a failure of the other side.
         for (auto const& cause : {from.report().error, to.report().error})
-            if (way.told.error == errc::aborted && cause)
+            if ((way.told.error == errc::aborted || way.told.error == boost::asio::error::operation_aborted) && cause)
                 way.told.error = cause;
         if (run->cancelled_ && !way.told.finished)
             way.told.error = boost::asio::error::operation_aborted;
@@ -196,29 +218,33 @@ private:
     template <class From, class To>
     awaitable<bool> splice(From& from, To& to, direction& way, std::size_t before)
     {
+        bool begun = false;
         if constexpr (session_access::splices<From> && session_access::splices<To>)
         {
-            splice_pipe pipe;
-            if (!options_.splice || !pipe.open())
-                co_return false;
-            for (bool more = true; more;)
+            for (bool more = true; more && pipes_;)
             {
                 auto at_once = std::exchange(before, 0);
-                while (auto const size = session_access::splice(from, pipe))
                 {
-                    at_once += size;
-                    way.writing = true;
-                    piped_bytes const bytes{&pipe, size};
-                    co_await session_access::write(to, bytes);
-                    way.writing = false;
+                    borrowed_pipe pipe{*pipes_};
+                    for (auto size = session_access::splice(from, *pipe); size > 0;
+                         size = session_access::splice(from, *pipe))
+                    {
+                        at_once += size;
+                        way.writing = true;
+                        piped_bytes const bytes{&*pipe, size};
+                        co_await session_access::write(to, bytes);
+                        way.writing = false;
+                    }
+                    if (!pipe->reusable())
+                        pipes_ = nullptr;  // there is none, or the system refuses: no more attempts
                 }
+                begun = begun || pipes_;
                 if (at_once < bulk)
                     break;
                 more = co_await from.wait_readable();
             }
-            co_return true;
         }
-        co_return false;
+        co_return begun;
     }
 
     /// Notice the death of `side` where no pump does. It does not throw.
@@ -276,6 +302,7 @@ private:
     int pumps_ = 0;
     int others_ = 0;
     bool cancelled_ = false;
+    splice_pipes* pipes_ = nullptr;  // where bulk may go through one
 };
 
 }  // namespace detail

@@ -45,11 +45,37 @@ struct session_access
         return session.template make<bytes_written>("write", writing_piped<typename Session::connection>{bytes});
     }
 
+    /// See connection::start_when_quiet().
+    template <class Session, class Handler>
+    static void when_quiet(Session& session, Handler&& handler)
+    {
+        auto const connection = session.connection_;
+        connection->start_when_quiet(any_completion{std::forward<Handler>(handler), connection->get_executor(), false});
+    }
+
+    /// A byte of `other` counts as one of `session`. False: that has ended even so.
+    template <class Session, class Other>
+    static bool join_activity(Session& session, Other& other)
+    {
+        auto const connection = session.connection_;
+        connection->join_activity(other.connection_->last_activity());
+        return !connection->life().released();
+    }
+
     /// close(), but no matter how.
     template <class Session>
     static auto close(Session& session)
     {
         return session.template make<no_matter>("close", closing<typename Session::connection>{});
+    }
+
+    /// wait_readable() for a handler of (error_code, size), which is never called within this.
+    template <class Session, class Handler>
+    static void await_readable(Session& session, Handler&& handler)
+    {
+        typename Session::reading start{Session::kind::wait, {}};
+        auto const connection = session.connection_;
+        detail::begin<false>(*connection, start, start.at_once(*connection), std::forward<Handler>(handler));
     }
 
     /// A session that may use the reactor of its context. Throws boost::system::system_error when there is no memory

@@ -62,6 +62,13 @@ private:
     ::sigset_t pending_;
 };
 
+/// Not of the connection's: a system, or a filter of its calls, that has no splice(2) for this.
+inline bool is_refusal(int error) noexcept
+{
+    return error == EINVAL || error == ENOSYS || error == EPERM || error == EACCES || error == EOPNOTSUPP ||
+           error == ENOMEM;
+}
+
 DUET_DECL splice_pipe::~splice_pipe()
 {
     if (out_ < 0)
@@ -75,21 +82,24 @@ DUET_DECL bool splice_pipe::open() noexcept
     int both[2];
     if (::pipe2(both, O_NONBLOCK | O_CLOEXEC) != 0)
         return false;
-    ::fcntl(both[0], F_SETPIPE_SZ, capacity);  // or what the system allows
     out_ = both[0];
     in_ = both[1];
-    return true;
+    // A user who has 64 MiB of pipes gets no more than two pages for the next: slower than a buffer.
+    return ::fcntl(out_, F_SETPIPE_SZ, capacity) >= capacity;
 }
 
 DUET_DECL std::size_t splice_pipe::take(int socket, error_code& error) noexcept
 {
+    if (in_ < 0)
+        return 0;
     ::ssize_t size;
     do
         size = ::splice(socket, nullptr, in_, nullptr, capacity, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     while (size < 0 && errno == EINTR);
     if (size >= 0)
-        return static_cast<std::size_t>(size);
-    if (errno != EAGAIN)
+        return held_ = static_cast<std::size_t>(size);
+    refused_ = is_refusal(errno);
+    if (errno != EAGAIN && !refused_)
         error.assign(errno, boost::system::system_category());
     return 0;
 }
@@ -101,11 +111,16 @@ DUET_DECL std::size_t splice_pipe::give(int socket, std::size_t size, error_code
     do
         given = ::splice(out_, nullptr, socket, nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     while (given < 0 && errno == EINTR);
-    if (given >= 0)
-        return static_cast<std::size_t>(given);
-    error.assign(errno, boost::system::system_category());
-    if (errno == EPIPE)
+    int const failure = given < 0 ? errno : 0;
+    // The peer may have gone between two parts of what was given: that is not told, but raised all the same.
+    if (failure == EPIPE || (failure == 0 && static_cast<std::size_t>(given) < size))
         guard.take_back();
+    if (failure == 0)
+    {
+        held_ -= static_cast<std::size_t>(given);
+        return static_cast<std::size_t>(given);
+    }
+    error.assign(failure, boost::system::system_category());
     return 0;
 }
 
@@ -131,6 +146,34 @@ DUET_DECL std::size_t splice_pipe::give(int, std::size_t, error_code& error) noe
 }
 
 #endif
+
+DUET_DECL splice_pipe splice_pipes::borrow() noexcept
+{
+    {
+        std::lock_guard const lock{mutex_};
+        if (!kept_.empty())
+        {
+            splice_pipe last{std::move(kept_.back())};
+            kept_.pop_back();
+            return last;
+        }
+    }
+    splice_pipe made;
+    return made.open() ? std::move(made) : splice_pipe{};
+}
+
+DUET_DECL void splice_pipes::give_back(splice_pipe&& pipe) noexcept
+{
+    std::lock_guard const lock{mutex_};
+    if (pipe.reusable() && kept_.size() < kept_.capacity())
+        kept_.push_back(std::move(pipe));
+}
+
+DUET_DECL void splice_pipes::shutdown() noexcept
+{
+    std::lock_guard const lock{mutex_};
+    std::vector<splice_pipe>{}.swap(kept_);  // and no room for more
+}
 
 }  // namespace detail
 }  // namespace v0

@@ -1,0 +1,71 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+// Keeps words for many clients that are silent most of the time. Its handler is called for each request, so that a
+// client costs its connection in between, but neither a coroutine nor a buffer.
+// Try: word_server --port 7000 & printf 'put color blue\nget color\n' | nc -N localhost 7000
+
+#include <cstddef>
+#include <exception>
+#include <iostream>
+#include <map>
+#include <sstream>
+#include <string>
+
+#include <duet/run.hpp>
+
+#include "options.hpp"
+
+namespace asio = boost::asio;
+
+using words = std::map<std::string, std::string>;
+
+std::string answer_to(std::string const& line, words& known)
+{
+    std::istringstream request{line};
+    std::string verb;
+    std::string name;
+    std::string value;
+    request >> verb >> name >> value;
+    if (verb == "put" && !value.empty())
+    {
+        known[name] = value;
+        return "kept\n";
+    }
+    if (verb == "get" && !name.empty())
+        return known.contains(name) ? known[name] + '\n' : "unknown\n";
+    return "put <name> <value> or get <name>\n";
+}
+
+// Called when there is something to read; true: the client may have more to ask.
+asio::awaitable<bool> answer(duet::session& peer, words& known)
+{
+    std::string input;
+    do
+    {
+        std::size_t const size = co_await peer.read_until(input, "\n", 4096);
+        if (size == 0)
+            co_return false;
+        std::string const reply = answer_to(input.substr(0, size), known);
+        co_await peer.write(asio::buffer(reply));
+        input.erase(0, size);
+    }
+    while (!input.empty());  // of the next request: it came along, and the next call would not have it
+    co_return true;
+}
+
+int main(int argc, char** argv)
+try
+{
+    example::options const options{argc, argv, "Keeps words for clients that are silent most of the time.",
+        {{"port", "7777", "where to listen; 0 chooses a port"}}};
+    words known;
+    asio::io_context context;
+    duet::server server{context, {.port = options.port()}, [&](duet::session& peer) { return answer(peer, known); }};
+    std::cout << "listening on " << server.local_endpoint() << std::endl;
+    return duet::run(context, server);
+}
+catch (std::exception const& error)
+{
+    std::cerr << "word_server: " << error.what() << '\n';
+    return 1;
+}
