@@ -148,8 +148,11 @@ BOOST_AUTO_TEST_CASE(a_reset_after_its_fin_is_the_error_of_the_other_direction)
         {
             left.shutdown_write();
             require(right.recv_some().eof(), "the FIN");
+            auto const before = count_open_descriptors();
             left.reset();
-            require_end(right.recv_all(), "", 0);
+            // A FIN of the right side's would be a good end, should it come in before the relay has met the reset.
+            eventually(
+                [&] { return count_open_descriptors() == before - 2; }, "both ends of the left connection close");
             right.close();
         });
     BOOST_TEST(report.forward.finished);

@@ -7,6 +7,7 @@
 #include "support/netns_main.hpp"
 
 #include "support/descriptor.hpp"
+#include "support/faults.hpp"
 #include "support/fd.hpp"
 #include "support/kernel.hpp"
 #include "support/mib.hpp"
@@ -15,6 +16,7 @@
 #include "support/wait.hpp"
 #include "support/wire.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <future>
 #include <stdexcept>
@@ -193,6 +195,22 @@ BOOST_AUTO_TEST_CASE(nothing_is_lost)
     eventually([&] { return capture.segments().size() == sent(); }, "as many segments captured as sent");
     BOOST_TEST(capture.count(listener.port(), tcp_flag::syn) >= 4U * connections);  // S and S.
     BOOST_TEST(capture.count(listener.port(), tcp_flag::fin) >= 4U * connections);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_sent_again_is_told_once)
+{
+    observed o;
+    drop_incoming(o.a.fd(), loss::everything);
+    o.c.send_all("abc");
+    auto const sent = [&]
+    {
+        auto const all = o.capture.segments(o.c.local_port(), o.a.local_port());
+        return std::count_if(all.begin(), all.end(), [](segment const& each) { return each.payload == 3; });
+    };
+    eventually([&] { return sent() >= 2; }, "it is sent again");
+    drop_nothing(o.a.fd());
+    BOOST_TEST(o.a.recv_exactly(3) == "abc");
+    BOOST_TEST(o.spoken() == "c>s P.(3)");
 }
 
 BOOST_AUTO_TEST_CASE(clear_and_stop)

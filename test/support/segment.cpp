@@ -2,6 +2,7 @@
 #include "support/segment.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <ostream>
 #include <stdexcept>
@@ -128,9 +129,26 @@ std::string conversation::text() const
 std::string conversation::text_without_acks() const
 {
     conversation spoken{client_port_, server_port_, {}};
-    std::remove_copy_if(segments_.begin(), segments_.end(), std::back_inserter(spoken.segments_),
-        [](segment const& each) { return each.is_pure_ack(); });
+    for (std::size_t position = 0; position < segments_.size(); ++position)
+        if (!segments_[position].is_pure_ack() && !is_retransmission(position))
+            spoken.segments_.push_back(segments_[position]);
     return spoken.text();
+}
+
+// All that it carries was sent before. A RST carries nothing, and none is a repetition.
+bool conversation::is_retransmission(std::size_t const position) const noexcept
+{
+    auto const& again = segments_[position];
+    if (again.has(tcp_flag::rst))
+        return false;
+    auto const last = segments_.begin() + static_cast<std::ptrdiff_t>(position);
+    return std::any_of(segments_.begin(), last,
+        [&](segment const& each)
+        {
+            return from(each) == from(again) && each.sequence == again.sequence && each.payload == again.payload &&
+                   each.has(tcp_flag::syn) == again.has(tcp_flag::syn) &&
+                   each.has(tcp_flag::fin) == again.has(tcp_flag::fin);
+        });
 }
 
 std::size_t conversation::count(tcp_flag const flag) const

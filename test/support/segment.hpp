@@ -69,7 +69,8 @@ public:
     // "c>s S, s>c S., c>s ., c>s P.(3)"
     std::string text() const;
 
-    // The same without pure acknowledgements, whose number and moment the kernel is free to choose.
+    // The same without what the kernel is free to send, and when: pure acknowledgements, and retransmissions (a machine
+    // that stands still for a while sees some even on lo).
     std::string text_without_acks() const;
 
     std::size_t count(tcp_flag flag) const;
@@ -92,6 +93,7 @@ public:
 
 private:
     side from(segment const& each) const noexcept;
+    bool is_retransmission(std::size_t position) const noexcept;
     std::optional<std::uint32_t> initial_sequence(side from) const;
 
     std::uint16_t client_port_;
