@@ -14,6 +14,7 @@
 #include <thread>
 
 #include <poll.h>
+#include <sys/socket.h>
 
 using namespace duet_test;
 using namespace std::chrono_literals;
@@ -115,6 +116,34 @@ BOOST_AUTO_TEST_CASE(P09_a_reset_is_noticed_while_the_other_side_takes_nothing)
     BOOST_TEST(report.first.reason == close_reason::peer_reset);
 }
 
+// P09: its last bytes and its reset come together, and the other side has no room for them.
+BOOST_AUTO_TEST_CASE(P09_a_reset_with_the_last_bytes_is_noticed_while_the_other_side_takes_nothing)
+{
+    no_leaked_descriptors const descriptors;
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            relayed line{executor};
+            started<relay_report> relaying{executor, duet::relay(line.first, line.second)};
+            co_await settle();
+            std::string const other(1024 * 1024, 'x');
+            auto const fill = [&]
+            {
+                auto const sent = ::send(line.second.native_handle(), other.data(), other.size(), MSG_DONTWAIT);
+                return sent < 0 && unacknowledged_bytes(line.second.native_handle()) > 0;
+            };
+            eventually(fill, "there is no room");
+            line.left.send_all(pattern(8 * 1024));
+            line.left.reset();
+            co_await until([&] { return relaying.done(); }, "the relay has ended");
+            auto const report = co_await relaying.result();
+            BOOST_TEST(!report.forward.finished);
+            BOOST_TEST(report.forward.error == duet::condition::reset);
+            BOOST_TEST(report.first.reason == close_reason::peer_reset);
+        });
+}
+
 // The peer said everything and its FIN, and went away: what it said is whole, and must not be destroyed.
 BOOST_AUTO_TEST_CASE(P09_who_fails_after_its_fin_takes_nothing_from_the_other)
 {
@@ -173,6 +202,22 @@ BOOST_AUTO_TEST_CASE(an_idle_relay_ends)
     BOOST_TEST((first || second));
     auto const cause = first ? report.forward.error : report.backward.error;
     BOOST_TEST((cause == duet::errc::idle_timed_out));
+}
+
+// Nor is it a byte that the other side's deadline has just been looked at: each has bytes that nobody takes.
+BOOST_AUTO_TEST_CASE(an_idle_relay_ends_though_both_sides_are_stuck)
+{
+    auto const report = play({.idle = 500ms * sanitizer_factor},
+        [&](raw_socket& left, raw_socket& right)
+        {
+            right.fill_until_blocked();
+            left.fill_until_blocked();
+            for (auto* const each : {&left, &right})
+                eventually([&] { return state_of(each->fd()) == kernel_state::closed; }, "it is reset");
+        });
+    BOOST_TEST(!report.forward.finished);
+    BOOST_TEST(!report.backward.finished);
+    BOOST_TEST((report.first.reason == close_reason::timed_out || report.second.reason == close_reason::timed_out));
 }
 
 // While the receiver takes in what has been said, nobody reads from the sender: it is not idle for that.
@@ -270,5 +315,5 @@ BOOST_AUTO_TEST_CASE(the_context_is_destroyed_in_the_middle)
     line.left.send_all("x");
     started<relay_report> relaying{context.get_executor(), duet::relay(line.first, line.second)};
     while (unread_bytes(line.right.fd()) == 0)
-        context.run_one();
+        context.run_one_for(10ms);
 }

@@ -216,7 +216,6 @@ BOOST_AUTO_TEST_CASE(bulk_goes_both_ways_at_once_to_its_fin)
             };
             std::jthread const from_left{[&] { say(left); }};
             std::jthread const from_right{[&] { say(right); }};
-            pipes.become(2);
             std::jthread const at_left{[&] { require_end(left.recv_all(), much(), 0); }};
             require_end(right.recv_all(), much(), 0);
         });

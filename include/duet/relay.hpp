@@ -38,7 +38,7 @@ struct relay_options
     /// KiB and more come at once has a pipe of 256 KiB, which is two descriptors, while there are bytes, and that room
     /// beside its buffer; up to 16 empty ones are kept for each context. Small messages are faster in a buffer, and a
     /// buffer_size below 48 KiB leaves it at that. So does a system that has no more pipes of this size (a user has 64
-    /// MiB of them), or refuses splice(2).
+    /// MiB of them), or refuses splice(2), for the rest of that relay.
     bool splice = true;
 };
 

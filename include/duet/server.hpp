@@ -62,14 +62,15 @@ concept session_handler = conversation_handler<Handler, Session> || message_hand
 ///
 /// But between two calls a session has neither a coroutine nor a buffer, only its connection: about 1,000 bytes, where
 /// a coroutine that waits takes 2,500. So it is for many sessions that are silent most of the time. What one call has
-/// read and not answered, the next does not get: return when no part of a message is left over. The reference is good
-/// until the call's coroutine ends.
+/// read and not answered, the next does not get: return when no part of a message is left over. One that has not read
+/// what there is, or returns true after it has read the peer's FIN (0 bytes), is called again at once. The reference is
+/// good until the call's coroutine ends.
 ///
-/// **The end of a session.** When the handler returns (of one for each message: false, or true after the session was
-/// asked to finish), the session gets close(): FIN, wait for the peer's, confirm.
-/// When it throws, the session gets abort(): RST, so that a failed answer never looks complete; the exception is
-/// counted and told to server_options::on_session_end, and the server goes on. The session's destructor ends nothing
-/// here: the handler's return does, so a session that was moved out of the handler ends with it too.
+/// **The end of a session.** When the handler returns (of one for each message: false, or true when it had been asked
+/// to finish before it waited for that message), the session gets close(): FIN, wait for the peer's, confirm. When it
+/// throws, the session gets abort(): RST, so that a failed answer never looks complete; the exception is counted and
+/// told to server_options::on_session_end, and the server goes on. The session's destructor ends nothing here: the
+/// handler's return does, so a session that was moved out of the handler ends with it too.
 ///
 /// **Lack of memory** ends the session it hits, by RST, and is counted; accepting goes on. One thing is beyond the
 /// server: Asio ends the program when memory fails again in the moment it destroys a coroutine.
@@ -86,7 +87,10 @@ concept session_handler = conversation_handler<Handler, Session> || message_hand
 /// when one has ended; up to 128 wait, for each thread. Most of the memory that a session allocates is so had once for
 /// many. Each handler finds the cancellation state of a new coroutine, whatever the one before has done to it. What
 /// follows a handler is done on the server's thread, wherever that has ended (in a thread pool, say); but a session
-/// that it owns is, as ever, to be destroyed on its own executor.
+/// that it owns is, as ever, to be destroyed on its own executor. abort(), and a drain that has waited long enough,
+/// cancel a handler on the server's thread, and Asio's cancellation is not thread-safe: what may be cancelled while it
+/// is on another thread has to be a coroutine of its own, spawned there. With server_options::threads above 1 a handler
+/// has to be back from there within a second of the server's destruction, when the contexts of its threads go.
 ///
 /// The context must be run by one thread; for more cores see server_options::threads.
 /// Distinct objects: safe. Shared objects: unsafe; use it on the context's thread, except counters().

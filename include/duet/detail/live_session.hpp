@@ -6,7 +6,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 
-#include <cstdint>
 #include <exception>
 #include <list>
 #include <memory>
@@ -28,12 +27,10 @@ struct live_session
     using session_type = typename state_type::session_type;
 
     /// Another one begins.
-    void begin(session_type peer, std::shared_ptr<state_type> of, std::uint64_t number) noexcept
+    void begin(session_type peer, std::shared_ptr<state_type> of) noexcept
     {
         session.emplace(std::move(peer));
         state = std::move(of);
-        id = number;
-        signal = nullptr;
         aborted = cut = told = served = last_message = false;
     }
 
@@ -46,8 +43,6 @@ struct live_session
 
     std::optional<session_type> session;  // keeps the connection open until its handler has ended
     std::shared_ptr<state_type> state;
-    std::uint64_t id = 0;
-    boost::asio::cancellation_signal* signal = nullptr;  // while its handler runs
     bool aborted = false;
     bool cut = false;           // aborted before it was served to the end
     bool told = false;          // to finish
@@ -67,8 +62,8 @@ struct serving_coroutine
     {
         live = session;
         cause = why;
-        busy = true;
-        live->signal = &signal;
+        busy = handles = true;
+        swept = false;
     }
 
     /// False: the session has been told to finish. Throws what else ended the wait for a message.
@@ -84,7 +79,9 @@ struct serving_coroutine
 
     typename live_list<Protocol>::iterator live{};
     error_code cause;
-    bool busy = false;
+    bool busy = false;     // it has a session
+    bool handles = false;  // its handler runs
+    bool swept = false;    // by an abort
     boost::asio::cancellation_signal signal{};
     any_completion resume;  // while it rests
 };

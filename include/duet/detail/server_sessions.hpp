@@ -11,7 +11,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/this_coro.hpp>
 
-#include <algorithm>
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <list>
@@ -66,7 +66,7 @@ public:
         }
         live_.splice(live_.end(), spare_, spare_.begin());
         auto const live = std::prev(live_.end());
-        live->begin(std::move(peer), state, ++last_id_);
+        live->begin(std::move(peer), state);
         if (finishing_)
         {
             live->told = true;
@@ -95,6 +95,7 @@ public:
         finishing_ = true;
         if (!live_.empty())
             tell_every_ = state->options().drain_spread / static_cast<std::int64_t>(live_.size());
+        tell_at_ = std::chrono::steady_clock::now();
         tell(state);
     }
 
@@ -103,26 +104,28 @@ public:
     {
         teller_.cancel();
         aborting_ = true;
+        bool any = false;
         // Those that were aborted stand in front. Each may end, and leave the list, at once.
         while (!live_.empty() && !live_.back().aborted)
         {
             auto const live = std::prev(live_.end());
             live_.splice(live_.begin(), live_, live);
-            auto const id = live->id;
-            live->aborted = true;
+            any = live->aborted = true;
             live->cut = !live->served;
             if (live->cut)
                 ++state->counts.drain_aborted;
             live->session->abort();
-            // For a handler that waits for something else than its session; behind what the session's end tells it.
-            auto const cancel_handler = [weak = this->weak_from_this(), id]
-            {
-                if (auto const self = weak.lock())
-                    self->cancel(id);
-            };
-            if (!try_post(executor(), cancel_handler))
-                cancel(id);
         }
+        if (!any)
+            return;
+        // For handlers that wait for something else than their session; behind what the session's end tells them.
+        auto const cancel = [weak = this->weak_from_this()]
+        {
+            if (auto const self = weak.lock())
+                self->cancel_handlers();
+        };
+        if (!try_post(executor(), cancel))
+            cancel_handlers();
     }
 
 private:
@@ -237,7 +240,7 @@ private:
             if (!runs_here(*live))
                 co_await boost::asio::dispatch(boost::asio::deferred);
             peer.reset();
-            live->signal = nullptr;
+            self->handles = false;
             co_await boost::asio::this_coro::reset_cancellation_state();
             co_await boost::asio::this_coro::throw_if_cancelled(true);
             more = more && !live->last_message;
@@ -292,7 +295,7 @@ private:
         auto operator()(Token&& token) &&
         {
             return boost::asio::async_initiate<Token, void()>(
-                [self = self_](auto&& handler, std::shared_ptr<server_sessions> const& home)
+                [self = self_](auto&& handler, std::shared_ptr<server_sessions> home)
                 {
                     auto resume = [handler = std::forward<decltype(handler)>(handler)](error_code, std::size_t) mutable
                     { std::move(handler)(); };
@@ -376,30 +379,48 @@ private:
         peer.abort();
     }
 
-    void cancel(std::uint64_t id)
+    /// Of the sessions that were aborted.
+    void cancel_handlers() noexcept
     {
-        for (auto& each : live_)
-            if (each.id == id && each.signal)
-                return each.signal->emit(boost::asio::cancellation_type::terminal);
+        for (auto& each : serving_)
+            each.swept = false;
+        // Those that have been cancelled stand in front. Each may end, and leave the list, at once.
+        while (!serving_.empty() && !serving_.back().swept)
+        {
+            auto const coroutine = std::prev(serving_.end());
+            serving_.splice(serving_.begin(), serving_, coroutine);
+            coroutine->swept = true;
+            if (!coroutine->handles || !coroutine->live->aborted)
+                continue;
+            try
+            {
+                coroutine->signal.emit(boost::asio::cancellation_type::terminal);
+            }
+            catch (std::bad_alloc const&)
+            {
+                // Its session is reset all the same.
+            }
+        }
     }
 
-    /// Ask the next session, or all that are left, to finish.
+    /// Ask those whose time has come, or all that are left, to finish.
     void tell(state_ref const& state) noexcept
     {
-        auto const untold = [](live_session<Protocol> const& live) { return !live.told; };
-        for (auto live = std::find_if(live_.begin(), live_.end(), untold); live != live_.end();
-             live = std::find_if(live, live_.end(), untold))
+        auto const now = std::chrono::steady_clock::now();
+        auto const any = [this] { return !live_.empty() && !live_.front().told; };
+        for (; any() && (tell_at_ <= now || tell_every_ == tell_every_.zero()); tell_at_ += tell_every_)
         {
+            // Those that were told stand behind. Each may end, and leave the list, at once.
+            auto const live = live_.begin();
+            live_.splice(live_.end(), live_, live);
             live->told = true;
             live->session->request_finish();
-            if (tell_every_ > tell_every_.zero())
-                break;
         }
-        if (std::none_of(live_.begin(), live_.end(), untold))
+        if (!any())
             return;
         try
         {
-            teller_.expires_after(tell_every_);
+            teller_.expires_at(tell_at_);
             teller_.async_wait(
                 [state, weak = this->weak_from_this()](error_code const& error)
                 {
@@ -422,8 +443,8 @@ private:
     coroutine_list serving_;
     coroutine_list resting_;
     bool keeps_coroutines_ = true;
-    std::uint64_t last_id_ = 0;
     std::chrono::steady_clock::duration tell_every_{};
+    std::chrono::steady_clock::time_point tell_at_{};
     bool finishing_ = false;
     bool aborting_ = false;
 };

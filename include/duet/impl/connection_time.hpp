@@ -169,7 +169,7 @@ void connection<Stream>::check_session_deadlines(time_point now)
 template <class Stream>
 void connection<Stream>::start_when_quiet(any_completion&& done)
 {
-    if (!wait_for(awaited::quiet, done))
+    if (life_.released() || !wait_for(awaited::quiet, done))
         complete(std::move(done), error_, 0);
 }
 
@@ -184,7 +184,11 @@ typename connection<Stream>::time_point connection<Stream>::last_activity() noex
 template <class Stream>
 void connection<Stream>::join_activity(time_point other)
 {
+    // It is not one that was written here since the last look, and still has its time.
+    bool const written = looked_at_ < last_activity_;
     last_activity_ = std::max(last_activity_, other);
+    if (!written)
+        looked_at_ = std::max(looked_at_, last_activity_);
     check_session_deadlines(std::chrono::steady_clock::now());
 }
 

@@ -30,7 +30,7 @@ namespace detail {
 /// A relay under way: a pump for each direction, and a watch on each side, since a pump that waits for the one side
 /// does not see the other die.
 template <class First, class Second>
-class relay_run
+class relay_run : public std::enable_shared_from_this<relay_run<First, Second>>
 {
 public:
     using executor_type = typename First::executor_type;
@@ -199,7 +199,7 @@ private:
             if (size == 0)
                 break;
             from.first_message_received();
-            way.writing = true;
+            begin_write(to, way);
             co_await to.write(boost::asio::buffer(buffer.data(), size));
             way.writing = false;
             if (size < buffer.size())
@@ -230,7 +230,7 @@ private:
                          size = session_access::splice(from, *pipe))
                     {
                         at_once += size;
-                        way.writing = true;
+                        begin_write(to, way);
                         piped_bytes const bytes{&*pipe, size};
                         co_await session_access::write(to, bytes);
                         way.writing = false;
@@ -245,6 +245,22 @@ private:
             }
         }
         co_return begun;
+    }
+
+    /// What the receiver does not take at once is lost if the sender is gone: watch() has nobody to tell any more.
+    template <class To>
+    void begin_write(To& to, direction& way)
+    {
+        way.writing = true;
+        if (!way.sender_gone)
+            return;
+        auto const abort_if_it_waits = [run = this->shared_from_this(), &to, &way]
+        {
+            if (way.writing)
+                to.abort();
+        };
+        if (!try_post(changed_.get_executor(), abort_if_it_waits))
+            to.abort();
     }
 
     /// Notice the death of `side` where no pump does. It does not throw.
