@@ -24,6 +24,7 @@
 #include <duet/detail/at_end.hpp>
 #include <duet/detail/live_session.hpp>
 #include <duet/detail/server_state.hpp>
+#include <duet/detail/try_post.hpp>
 
 namespace duet {
 inline namespace v0 {

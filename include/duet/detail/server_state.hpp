@@ -3,9 +3,9 @@
 #ifndef DUET_DETAIL_SERVER_STATE_HPP
 #define DUET_DETAIL_SERVER_STATE_HPP
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
@@ -14,12 +14,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include <duet/acceptor.hpp>
+#include <duet/detail/try_post.hpp>
 #include <duet/server_options.hpp>
 
 namespace duet {
@@ -28,21 +28,6 @@ namespace detail {
 
 template <class Protocol>
 class server_shard;
-
-/// Post where no memory for it is no reason to fail. False: it was not posted.
-template <class Function>
-bool try_post(boost::asio::any_io_executor const& executor, Function function) noexcept
-{
-    try
-    {
-        boost::asio::post(executor, std::move(function));
-        return true;
-    }
-    catch (std::bad_alloc const&)
-    {
-        return false;
-    }
-}
 
 /// What the shards of a server share: the handler, the limit, the counters, and how far a drain has come.
 template <class Protocol>

@@ -21,6 +21,7 @@
 
 #include <duet/detail/at_end.hpp>
 #include <duet/detail/splice_pipe.hpp>
+#include <duet/detail/try_post.hpp>
 #include <duet/relay.hpp>
 
 namespace duet {

@@ -13,6 +13,7 @@
 
 #include <duet/detail/server_core.hpp>
 #include <duet/detail/server_setup.hpp>
+#include <duet/detail/try_post.hpp>
 
 #include <fcntl.h>
 #include <sys/socket.h>
