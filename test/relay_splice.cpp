@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -40,6 +41,12 @@ int pipe_ends()
         count += what.starts_with("pipe:") ? 1 : 0;
     }
     return count;
+}
+
+bool is_socket(int descriptor)
+{
+    struct ::stat what = {};
+    return ::fstat(descriptor, &what) == 0 && S_ISSOCK(what.st_mode);
 }
 
 /// So many more pipes than when it was made; empty ones are kept.
@@ -70,6 +77,7 @@ public:
     struct how
     {
         int splice_fails = 0;        // with this errno
+        int taking_fails = 0;        // of splice(2), from a socket
         int resizing_fails = 0;      // of a pipe
         bool ends_half_way = false;  // splice(2) has given half when the peer goes
     };
@@ -129,6 +137,11 @@ extern "C" ::ssize_t splice(int in, ::loff_t*, int out, ::loff_t*, std::size_t s
     if (how.splice_fails != 0)
     {
         errno = how.splice_fails;
+        return -1;
+    }
+    if (how.taking_fails != 0 && is_socket(in))
+    {
+        errno = how.taking_fails;
         return -1;
     }
     if (how.ends_half_way)
@@ -270,12 +283,45 @@ BOOST_AUTO_TEST_CASE(without_descriptors_bulk_goes_by_the_buffer)
 
 BOOST_AUTO_TEST_CASE(where_splice_is_refused_bulk_goes_by_the_buffer)
 {
-    for (int const refusal : {EINVAL, EPERM, ENOSYS})
+    for (int const refusal : {EINVAL, EPERM, ENOSYS, EACCES})
     {
         calls const refused{{.splice_fails = refusal}};
         auto const report = play({}, carry_much);
         BOOST_TEST(report.clean());
         BOOST_TEST(calls::made().splice == 1);  // and is not tried again
+    }
+}
+
+BOOST_AUTO_TEST_CASE(where_splice_is_refused_for_sockets_bulk_goes_by_the_buffer)
+{
+    for (int const refusal : {EINVAL, ENOMEM})
+    {
+        calls const refused{{.taking_fails = refusal}};
+        auto const report = play({}, carry_much);
+        BOOST_TEST(report.clean());
+        BOOST_TEST(calls::made().splice == 2);  // it was asked before
+    }
+}
+
+// A connection's error is told once, by whichever call comes first: the read behind it would say that this is the end.
+BOOST_AUTO_TEST_CASE(P17_a_failure_that_splice_tells_is_no_end)
+{
+    for (int const failure : {EACCES, ETIMEDOUT, ECONNRESET, EPERM})
+    {
+        calls const failing{{.taking_fails = failure}};
+        auto const report = play({},
+            [&](raw_socket& left, raw_socket& right)
+            {
+                std::jthread const says{[&]
+                    {
+                        left.send_some(much());
+                        ::shutdown(left.fd(), SHUT_WR);  // it may be reset by now
+                    }};
+                require(right.recv_all().error == ECONNRESET, "a reset for the receiver");
+            });
+        BOOST_TEST(!report.forward.finished);
+        BOOST_TEST(report.forward.error.failed());
+        BOOST_TEST(!report.clean());
     }
 }
 

@@ -43,7 +43,7 @@ public:
     /// Give `size` bytes to a socket, non-blocking, or as many as it takes.
     DUET_DECL std::size_t give(int socket, std::size_t size, error_code& error) noexcept;
 
-    /// take() will never work here: nothing was taken, and the connection is as it was.
+    /// take() does not work here: nothing was taken, and the connection is as it was.
     bool refused() const noexcept { return refused_; }
 
     /// It is open and empty, for whoever comes next.

@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include <duet/detail/splice_pipe.hpp>
+#include <duet/stream_traits.hpp>
 
 #if defined(__linux__)
 #include <fcntl.h>
@@ -62,11 +63,11 @@ private:
     ::sigset_t pending_;
 };
 
-/// Not of the connection's: a system, or a filter of its calls, that has no splice(2) for this.
-inline bool is_refusal(int error) noexcept
+/// The system, or a filter of its calls, has splice(2). It is asked with no connection at stake: what splice(2) fails
+/// with on one may be the connection's own, told once (an IPv6 router's ICMP makes EACCES of a timeout).
+inline bool system_splices(int pipe) noexcept
 {
-    return error == EINVAL || error == ENOSYS || error == EPERM || error == EACCES || error == EOPNOTSUPP ||
-           error == ENOMEM;
+    return ::splice(-1, nullptr, pipe, nullptr, 1, SPLICE_F_NONBLOCK) < 0 && errno == EBADF;
 }
 
 DUET_DECL splice_pipe::~splice_pipe()
@@ -85,7 +86,7 @@ DUET_DECL bool splice_pipe::open() noexcept
     out_ = both[0];
     in_ = both[1];
     // A user who has 64 MiB of pipes gets no more than two pages for the next: slower than a buffer.
-    return ::fcntl(out_, F_SETPIPE_SZ, capacity) >= capacity;
+    return ::fcntl(out_, F_SETPIPE_SZ, capacity) >= capacity && system_splices(in_);
 }
 
 DUET_DECL std::size_t splice_pipe::take(int socket, error_code& error) noexcept
@@ -98,9 +99,11 @@ DUET_DECL std::size_t splice_pipe::take(int socket, error_code& error) noexcept
     while (size < 0 && errno == EINTR);
     if (size >= 0)
         return held_ = static_cast<std::size_t>(size);
-    refused_ = is_refusal(errno);
-    if (errno != EAGAIN && !refused_)
-        error.assign(errno, boost::system::system_category());
+    int const failure = errno;
+    // A connection that has failed has hung up, too.
+    refused_ = (failure == EINVAL || failure == ENOMEM) && !has_hung_up(socket);
+    if (failure != EAGAIN && !refused_)
+        error.assign(failure, boost::system::system_category());
     return 0;
 }
 
