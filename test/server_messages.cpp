@@ -376,6 +376,21 @@ BOOST_AUTO_TEST_CASE(sessions_that_wait_keep_nothing_running_once_their_server_i
     BOOST_TEST(client.recv_all().error == ECONNRESET);
 }
 
+// Those that were not told to finish fail at once, all in one turn, the server's state with the last of them.
+BOOST_AUTO_TEST_CASE(sessions_that_wait_to_be_told_of_a_drain_end_with_their_server)
+{
+    serving one{answer_three, {.drain_spread = 10s}};
+    std::vector<raw_socket> clients;
+    for (int i = 0; i < 100; ++i)
+        clients.push_back(one.connect());
+    one.until_active(100);
+    one.server.reset();
+    require_end(one.context);
+    BOOST_TEST(one.ends.size() == 100U);
+    for (auto& each : clients)
+        BOOST_TEST(each.recv_all().error == ECONNRESET);
+}
+
 BOOST_AUTO_TEST_CASE(a_context_that_runs_no_more_takes_sessions_that_wait_with_it)
 {
     for (bool const server_first : {false, true})

@@ -79,11 +79,13 @@ struct serving_coroutine
 
     typename live_list<Protocol>::iterator live{};
     error_code cause;
-    bool busy = false;     // it has a session
-    bool handles = false;  // its handler runs
-    bool swept = false;    // by an abort
-    boost::asio::cancellation_signal signal{};
+    bool busy = false;      // it has a session
+    bool handles = false;   // its handler runs
+    bool swept = false;     // by an abort
     any_completion resume;  // while it rests
+
+    // Shared with the coroutine: the end of its thread may come when the sessions, and this, are gone.
+    std::shared_ptr<boost::asio::cancellation_signal> signal = std::make_shared<boost::asio::cancellation_signal>();
 };
 
 }  // namespace detail

@@ -117,7 +117,7 @@ public:
                 ++state->counts.drain_aborted;
             live->session->abort();
         }
-        if (!any)
+        if (!any || std::exchange(cancelling_, true))
             return;
         // For handlers that wait for something else than their session; behind what the session's end tells them.
         auto const cancel = [weak = this->weak_from_this()]
@@ -189,13 +189,13 @@ private:
     void spawn(live_iterator live, error_code cause)
     {
         auto const coroutine = add_coroutine(live, cause);
-        at_end ending{[weak = this->weak_from_this(), coroutine]
+        at_end ending{[weak = this->weak_from_this(), coroutine, signal = coroutine->signal]
             {
                 if (auto const self = weak.lock())  // a thread's sessions are gone before its context
                     self->left(coroutine);
             }};
         boost::asio::co_spawn(executor(), run(this->weak_from_this(), coroutine),
-            boost::asio::bind_cancellation_slot(coroutine->signal.slot(), std::move(ending)));
+            boost::asio::bind_cancellation_slot(coroutine->signal->slot(), std::move(ending)));
     }
 
     coroutine_iterator add_coroutine(live_iterator live, error_code cause)
@@ -383,6 +383,7 @@ private:
     /// Of the sessions that were aborted.
     void cancel_handlers() noexcept
     {
+        cancelling_ = false;
         for (auto& each : serving_)
             each.swept = false;
         // Those that have been cancelled stand in front. Each may end, and leave the list, at once.
@@ -395,7 +396,7 @@ private:
                 continue;
             try
             {
-                coroutine->signal.emit(boost::asio::cancellation_type::terminal);
+                coroutine->signal->emit(boost::asio::cancellation_type::terminal);
             }
             catch (std::bad_alloc const&)
             {
@@ -448,6 +449,7 @@ private:
     std::chrono::steady_clock::time_point tell_at_{};
     bool finishing_ = false;
     bool aborting_ = false;
+    bool cancelling_ = false;  // cancel_handlers() is to come
 };
 
 }  // namespace detail

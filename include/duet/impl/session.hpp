@@ -69,7 +69,8 @@ struct session_access
         return session.template make<no_matter>("close", closing<typename Session::connection>{});
     }
 
-    /// wait_readable() for a handler of (error_code, size), which is never called within this.
+    /// wait_readable() for a handler of (error_code, size), which is not called within this, unless there is no memory
+    /// to post it.
     template <class Session, class Handler>
     static void await_readable(Session& session, Handler&& handler)
     {
