@@ -123,7 +123,7 @@ public:
 private:
     struct leave_dispatch;
 
-    template <void (reactor::*Function)(boost::system::error_code)>
+    template <void (reactor::*Function)(boost::system::error_code), class Memory>
     struct handler;
 
     struct slot

@@ -22,18 +22,17 @@ inline namespace v0 {
 namespace detail {
 
 /// A handler whose operation has its memory in the reactor.
-template <void (reactor::*Function)(boost::system::error_code)>
+template <void (reactor::*Function)(boost::system::error_code), class Memory>
 struct reactor::handler
 {
-    using memory_type = std::conditional_t<Function == &reactor::on_wait, operation_memory<192>, operation_memory<128>>;
-    using allocator_type = operation_allocator<std::byte, memory_type>;
+    using allocator_type = operation_allocator<std::byte, Memory>;
 
     void operator()(boost::system::error_code error = {}) const { (self->*Function)(error); }
 
     allocator_type get_allocator() const noexcept { return allocator_type{*memory}; }
 
     reactor* self;
-    memory_type* memory;
+    Memory* memory;
 };
 
 inline int reactor::make_epoll()
@@ -188,7 +187,7 @@ inline void reactor::arm() noexcept
         return;  // the cancelled wait, when it comes back, becomes the next
     in_asio_ = true;
     // It has its memory, so it does not fail.
-    epoll_.async_wait(epoll_.wait_read, handler<&reactor::on_wait>{this, &wait_memory_});
+    epoll_.async_wait(epoll_.wait_read, handler<&reactor::on_wait, decltype(wait_memory_)>{this, &wait_memory_});
 }
 
 /// Nobody waits: the context must not run on for us.
@@ -205,7 +204,8 @@ inline void reactor::schedule() noexcept
 {
     if (shut_down_ || std::exchange(scheduled_, true))
         return;
-    boost::asio::post(epoll_.get_executor(), handler<&reactor::on_schedule>{this, &schedule_memory_});
+    boost::asio::post(
+        epoll_.get_executor(), handler<&reactor::on_schedule, decltype(schedule_memory_)>{this, &schedule_memory_});
 }
 
 inline void reactor::on_wait(boost::system::error_code error)
