@@ -210,6 +210,7 @@ private:
     // Reading (impl/connection_read.hpp)
     error_code refuse_read(read_kind kind, boost::asio::mutable_buffer buffer) const noexcept;
     error_code end_of_input(error_code error) noexcept;
+    [[gnu::noinline]] error_code end_of_input_at_once(error_code error) noexcept;
     void cancel_stream() noexcept;
     void issue_read();
     void on_read(error_code error, std::size_t size);
@@ -258,6 +259,7 @@ private:
     // Time (impl/connection_time.hpp)
     void note_activity() noexcept;
     void entered_half_closed() noexcept;
+    [[gnu::noinline]] void after_peer_finished() noexcept;
     void arm(time_point when) noexcept;
     void issue_wait() noexcept;
     time_point earliest() const noexcept;
@@ -293,7 +295,8 @@ private:
     bool finish_requested_ = false;
     bool first_message_met_ = false;
     bool attempting_ = false;
-    bool fin_refused_ = false;     // the connection was gone before
+    bool fin_refused_ = false;  // the connection was gone before
+    bool peer_just_finished_ = false;
     bool turn_ = false;            // a turn of the reactor's is to come
     bool hang_up_due_ = false;     // ... to look for the end of the peer
     bool gone_cancelled_ = false;  // the wait for that end

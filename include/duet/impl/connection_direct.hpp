@@ -19,14 +19,17 @@ error_code connection<Stream>::begin() noexcept
     return {};
 }
 
-/// At the end of every function that the reactor calls, whatever a handler has thrown: what is to be waited for now?
+/// At the end of every function that is told of an event, whatever a handler has thrown: what is to be waited for now?
 template <class Stream>
 struct connection<Stream>::settles
 {
     [[gnu::always_inline]] ~settles()
     {
-        if (!self->reading_ || !self->goes_on_with_events())
-            self->settle();
+        if (self->reading_ && self->goes_on_with_events())
+            return;
+        if (self->peer_just_finished_)
+            self->after_peer_finished();
+        self->settle();
     }
 
     ref self;
@@ -159,9 +162,19 @@ std::optional<ending> connection<Stream>::try_read(
         }
         if (error == boost::asio::error::would_block)
             return {};
-        return ending{end_of_input(error), 0};
+        return ending{end_of_input_at_once(error), 0};
     }
     return {};
+}
+
+/// The handler is called when this has returned, so what is to be done behind it waits for a turn.
+template <class Stream>
+error_code connection<Stream>::end_of_input_at_once(error_code error) noexcept
+{
+    auto const told = end_of_input(error);
+    if (peer_just_finished_)
+        take_turn();
+    return told;
 }
 
 /// Go on with the read under way, as far as it goes now.

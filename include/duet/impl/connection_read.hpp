@@ -60,7 +60,10 @@ std::size_t connection<Stream>::splice_at_once([[maybe_unused]] splice_pipe& pip
             note_activity();
         }
         else if (error)
+        {
             end_of_input(error);  // told once, so it is kept for the read
+            after_peer_finished();
+        }
         return size;
     }
     return 0;
@@ -139,6 +142,7 @@ void connection<Stream>::on_read(error_code error, std::size_t size)
     }
     bool const in_the_middle = read_size_ > 0;
     auto const told = end_of_input(error);
+    settles const end{ref{this}};
     finish_read(told == boost::asio::error::eof && in_the_middle ? error_code{errc::truncated} : told);
 }
 
@@ -148,9 +152,8 @@ error_code connection<Stream>::end_of_input(error_code error) noexcept
 {
     if (error == boost::asio::error::eof && !error_)
     {
-        unacknowledged_ = transport_.unacknowledged();
         execute(life_.apply(lifecycle_event::peer_finished));
-        entered_half_closed();
+        peer_just_finished_ = true;
         return error;
     }
     // Linux tells a reset once, and from then on reads look like the peer's FIN: the first error is the one.

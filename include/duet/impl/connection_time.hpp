@@ -31,6 +31,18 @@ void connection<Stream>::entered_half_closed() noexcept
     arm(earliest());
 }
 
+/// The peer's FIN was read, and who was told has had its say. Most say FIN too, at once: then the half-closed deadline
+/// is not worth its two system calls.
+template <class Stream>
+void connection<Stream>::after_peer_finished() noexcept
+{
+    peer_just_finished_ = false;
+    if (!life_.half_closed())
+        return;
+    unacknowledged_ = transport_.unacknowledged();
+    entered_half_closed();
+}
+
 template <class Stream>
 void connection<Stream>::first_message_received() noexcept
 {
