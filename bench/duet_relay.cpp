@@ -27,8 +27,8 @@ int main(int argc, char** argv)
         return 2;
     asio::io_context context;
     auto const port = static_cast<std::uint16_t>(std::atoi(argv[1]));
-    duet::server server{
-        context, {.port = port}, [=](duet::session client) { return forward(std::move(client), argv[2]); }};
+    duet::server server{context, {.port = port, .address = "127.0.0.1"},
+        [=](duet::session client) { return forward(std::move(client), argv[2]); }};
     std::cout << "listening on " << server.local_endpoint() << std::endl;
     return duet::run(context, server);
 }

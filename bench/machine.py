@@ -68,11 +68,6 @@ def version(*command):
     return (done.stdout + done.stderr).strip().split("\n")[0]
 
 
-def busy():
-    """The machine's load without ours, as far as it can be told from outside."""
-    return os.getloadavg()[0]
-
-
 def describe():
     return {
         "cpu": first_match(r"^model name\s*: (.*)", read("/proc/cpuinfo")),

@@ -1,25 +1,52 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
-"""Bytes of the server per idle session: the difference between few and many connections, each of which had one echo."""
+"""Bytes of the server per idle session: the difference between few and many connections, each of which had one echo.
+
+Where a process may not have as many descriptors, several processes of the server have them together.
+"""
+
+import contextlib
+import math
 
 import processes
 
 FEW = 100
+OTHERS = 1000  # descriptors that are not the connections'
 
 
-def held(programs, server, connections):
-    load = processes.Load(programs, "idle", server, connections=connections)
-    try:
-        load.wait_ready()
-        return server.resident(), load
-    except processes.Failed:
-        load.process.kill()
-        load.process.communicate()
-        raise
+class Held:
+    """Idle connections to one server, while they are there."""
+
+    def __init__(self, programs, server, connections):
+        self.load = processes.Load(programs, "idle", server, connections=connections)
+
+    def __enter__(self):
+        try:
+            self.load.wait_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.load.process.poll() is None:
+            self.load.process.kill()
+            self.load.process.communicate()
 
 
-def per_session(programs, name, connections):
-    with processes.Server(programs, processes.IDLE[name][1]) as server:
-        before, few = held(programs, server, FEW)
-        after, many = held(programs, server, connections)
-        ends = [load.result()["ends"] for load in (few, many)]
-    return {"bytes": (after - before) / connections, "resets": sum(end["reset"] for end in ends)}
+def parts_for(connections, descriptors):
+    """How many connections each process of the server has."""
+    count = math.ceil(connections / (descriptors - OTHERS))
+    return [connections // count + (number < connections % count) for number in range(count)]
+
+
+def per_session(programs, name, connections, descriptors):
+    parts = parts_for(connections, descriptors)
+    with contextlib.ExitStack() as there:
+        servers = [there.enter_context(processes.Server(programs, processes.IDLE[name][1])) for _ in parts]
+        loads = [there.enter_context(Held(programs, server, FEW)).load for server in servers]
+        before = sum(server.resident() for server in servers)
+        for server, many in zip(servers, parts):
+            loads.append(there.enter_context(Held(programs, server, many)).load)
+        after = sum(server.resident() for server in servers)
+        resets = sum(load.result()["ends"]["reset"] for load in loads)
+    return {"bytes": (after - before) / connections, "resets": resets, "processes": len(parts)}

@@ -35,6 +35,8 @@ def arguments():
         "echo_1 echo_64 echo_1000 echo_10000 pipelined large connect faults bulk relay two_cores counts idle compile")
     parser.add_argument("--rounds", type=int, help="of each scenario (full: 7, quick: 3)")
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md's tables and plots")
+    parser.add_argument("--onto", type=pathlib.Path, metavar="FILE", help="begin with the results of an earlier run, of "
+        "which what is measured anew takes the place of its like")
     parser.add_argument("--build", default=HERE.parent / "build" / "bench" / "bench", help="where the programs are")
     return parser.parse_args()
 
@@ -81,25 +83,17 @@ def measure_sessions(programs):
     return rows
 
 
-def measure_idle(programs, sizes):
+def measure_idle(programs, sizes, descriptors):
     result = {}
     for connections in sizes:
         for name in programs.those_there(processes.IDLE):
             say(f"idle: {name}, {connections} connections")
             try:
-                result.setdefault(name, {})[str(connections)] = memory.per_session(programs, name, connections)
+                result.setdefault(name, {})[str(connections)] = memory.per_session(
+                    programs, name, connections, descriptors)
             except processes.Failed as problem:
                 print(f"\nbench: idle, {name}: {problem}")
     return result
-
-
-def idle_sizes(descriptors, quick, left_out):
-    """10,000 and 100,000, or as many as there can be."""
-    most = (descriptors - 1000) // 1000 * 1000
-    if not quick and most < 100_000:
-        left_out["100,000 idle sessions"] = f"a process may have {descriptors:,} descriptors, so {most:,} instead"
-        print(f"bench: left out: 100,000 idle sessions: {left_out['100,000 idle sessions']}")
-    return sorted({min(size, most) for size in ((10_000,) if quick else (10_000, 100_000))})
 
 
 def main():
@@ -113,8 +107,11 @@ def main():
         return not only or key in only or any(word in key for word in only if not word[-1].isdigit())
 
     told = machine.describe()
-    result = {"date": datetime.datetime.now().isoformat(timespec="seconds"), "how": options.how, "machine": told,
-        "command": " ".join(["./dev bench", *sys.argv[1:]]), "left_out": {}, "scenarios": {}}
+    date = datetime.datetime.now().isoformat(timespec="seconds")
+    run = {"date": date, "command": " ".join(["./dev bench", *sys.argv[1:]]), "load": told["load_at_start"]}
+    result = json.loads(options.onto.read_text()) if options.onto else {"runs": [], "scenarios": {}}
+    result |= {"machine": told, "left_out": {}}
+    result["runs"].append(run)
     for table in (processes.ECHO, processes.BULK, processes.RELAY):
         for name in programs.missing(table):
             result["left_out"][table[name][0]] = f"{table[name][1][0]} is not there"
@@ -143,14 +140,13 @@ def main():
                 result["session_counts"] = measure_sessions(programs)
                 tables.show(tables.session_counts_table(result["session_counts"]))
     if wanted("idle"):
-        result["idle"] = measure_idle(programs, idle_sizes(told["descriptors"], quick, result["left_out"]))
+        result["idle"] = measure_idle(programs, (10_000,) if quick else (10_000, 100_000), told["descriptors"])
         tables.show(tables.idle_table(result["idle"]))
     if wanted("compile"):
         result["compile"] = compiling.measure(1 if quick else min(rounds, 5), say)
         tables.show(tables.compile_table(result["compile"]))
 
-    result["machine"]["load_at_end"] = machine.busy()
-    target = HERE / "results" / f"{result['date'].replace(':', '')}.json"
+    target = HERE / "results" / f"{date.replace(':', '')}.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n")
     print(f"\n{target.relative_to(HERE.parent)}")

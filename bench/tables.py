@@ -97,12 +97,15 @@ def session_counts_table(table):
 
 def idle_table(table):
     sizes = sorted({size for row in table.values() for size in row}, key=int)
+    several = {size: max(row[size]["processes"] for row in table.values() if size in row) for size in sizes}
+    together = "".join(f" The {int(size):,} are those of {count} processes of the server together, since none may have as "
+        "many descriptors." for size, count in several.items() if count > 1)
     head = ["", *(f"at {int(size):,}" for size in sizes)]
     lines = [[LABELS[name], *(f"{row[size]['bytes']:,.0f}" if size in row else "–" for size in sizes)]
         for name, row in table.items()]
     return ("### Bytes of the server per idle session\n\n"
         "Resident memory, after one echo on each; the kernel's buffers are not in it. Before, 100 sessions were there: "
-        "what is set aside once for all of them (liburing's pool of buffers) spreads over more.\n\n"
+        f"what is set aside once for all of them (liburing's pool of buffers) spreads over more.{together}\n\n"
         ) + markdown(head, lines)
 
 
@@ -126,7 +129,9 @@ def machine_table(result):
         ["peers", "; ".join(
         f"{label} {re.search(r'[0-9][0-9.]*', m[key]).group()}" for key, label in
         (("go", "Go"), ("rust", "Rust"), ("node", "Node"), ("haproxy", "HAProxy")) if m[key])],
-        ["measured", f"{result['date'][:10]}, `{result['command']}`; load {m['load_at_start']:.2f} when it began"]]
+        *(["measured" if number == 0 else "and then, in the place of its like",
+            f"{run['date'][:10]}, `{run['command']}`; load {run['load']:.2f} when it began"]
+            for number, run in enumerate(result["runs"]))]
     lines += [["left out", f"{what}: {why}"] for what, why in result["left_out"].items()]
     return "| | |\n| --- | --- |\n" + "\n".join(f"| {a} | {b} |" for a, b in lines)
 

@@ -18,7 +18,7 @@ endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     # With -O3, g++ 12 sees std::string's concatenation overlap itself (GCC bug 105651). Where it inlines Asio's operator
     # new for coroutine frames and not the operator delete that goes with it, it takes the two for a mismatch.
-    list(APPEND DUET_OWN_WARNINGS -Wno-restrict -Wno-mismatched-new-delete)
+    list(APPEND DUET_OWN_WARNINGS -Wno-restrict $<$<COMPILE_LANGUAGE:CXX>:-Wno-mismatched-new-delete>)
 endif()
 target_compile_options(duet_own INTERFACE ${DUET_OWN_WARNINGS})
 

@@ -38,7 +38,7 @@ int main(int argc, char** argv)
 {
     asio::io_context context;
     auto const port = static_cast<std::uint16_t>(argc > 1 ? std::atoi(argv[1]) : 0);
-    duet::server server{context, {.port = port}, serve};
+    duet::server server{context, {.port = port, .address = "127.0.0.1"}, serve};
     std::cout << "listening on " << server.local_endpoint() << std::endl;
     return duet::run(context, server);
 }

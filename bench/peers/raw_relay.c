@@ -24,6 +24,7 @@ enum
 
 struct direction
 {
+    struct pair* pair;
     int from;
     int to;
     int ended;  // the FIN was passed on
@@ -67,11 +68,12 @@ static int listen_on(int port)
     return descriptor;
 }
 
-static struct direction* make_direction(int from, int to)
+static struct direction* make_direction(struct pair* pair, int from, int to)
 {
     struct direction* const d = calloc(1, sizeof *d + (spliced ? 0 : capacity));
     if (!d || (spliced && pipe2(d->pipe, O_NONBLOCK | O_CLOEXEC) != 0))
         fail("direction");
+    d->pair = pair;
     d->from = from;
     d->to = to;
     return d;
@@ -85,16 +87,19 @@ static void accept_all(int epoll, int listener, struct sockaddr_in const* target
     {
         int const server = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         struct pair* const p = calloc(1, sizeof *p);
-        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = p}};
+        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
         if (server < 0 || !p ||
             (connect(server, (struct sockaddr const*)target, sizeof *target) != 0 && errno != EINPROGRESS))
             fail("connect");
         setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        p->way[0] = make_direction(client, server);
-        p->way[1] = make_direction(server, client);
-        epoll_ctl(epoll, EPOLL_CTL_ADD, client, &event);
-        epoll_ctl(epoll, EPOLL_CTL_ADD, server, &event);
+        p->way[0] = make_direction(p, client, server);
+        p->way[1] = make_direction(p, server, client);
+        for (int i = 0; i < 2; ++i)
+        {
+            event.data.ptr = p->way[i];
+            epoll_ctl(epoll, EPOLL_CTL_ADD, p->way[i]->from, &event);
+        }
     }
 }
 
@@ -160,14 +165,20 @@ static void end(struct pair* p)
     free(p);
 }
 
-static void on_event(struct pair* p, unsigned events)
+/// Of the descriptor that `d` reads from, and the other direction writes to.
+static void on_event(struct direction* d, unsigned events)
 {
+    struct pair* const p = d->pair;
+    struct direction* const other = p->way[d == p->way[0]];
     if (p->broken)
         return;
-    // A short read does not tell of the FIN behind it.
-    int whole = carry(p->way[0]) && carry(p->way[1]);
+    int whole = 1;
+    if ((events & ~(unsigned)EPOLLOUT) != 0)
+        whole = carry(d);
     if (whole && (events & EPOLLRDHUP) != 0)
-        whole = carry(p->way[0]) && carry(p->way[1]);
+        whole = carry(d);  // a short read does not tell of the FIN behind it
+    if (whole && other->begin != other->end)
+        whole = carry(other);
     if (whole && !(p->way[0]->ended && p->way[1]->ended))
         return;
     p->broken = 1;
