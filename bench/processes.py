@@ -37,13 +37,15 @@ IDLE = {
         ["duet_echo", "{port}", "--patient", "--deadlines"]),
 }
 TWO_THREADS = {
-    "epoll": ["epoll", "{port}", "2"],
-    "tokio": ["tokio_echo", "{port}", "2"],
-    "duet": ["duet_echo", "{port}", "--threads", "2"],
-    "duet_deadlines": ["duet_echo", "{port}", "--deadlines", "--threads", "2"],
-    "asio_awaitable": ["asio_awaitable", "{port}", "2"],
-    "go": ["go_echo", "{port}"],
+    "epoll": ("raw epoll, C", ["epoll", "{port}", "2"]),
+    "tokio": ("Tokio", ["tokio_echo", "{port}", "2"]),
+    "duet": ("duet", ["duet_echo", "{port}", "--threads", "2"]),
+    "duet_deadlines": ("duet, every deadline", ["duet_echo", "{port}", "--deadlines", "--threads", "2"]),
+    "asio_awaitable": ("Asio, awaitable", ["asio_awaitable", "{port}", "2"]),
+    "go": ("Go", ["go_echo", "{port}"]),
 }
+# What the machine's cores can do when nothing is shared: a process on each, with clients of its own on the same core.
+APART = {"epoll_apart": ("raw epoll, C, a process for each core", ["epoll", "{port}"])}
 BULK = {
     "posix": ("blocking calls, C", ["posix_bulk", "{port}"]),
     "duet": ("duet", ["duet_bulk", "{port}"]),

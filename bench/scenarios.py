@@ -2,6 +2,8 @@
 """What is measured by the clock. Each scenario is a list of runs in rounds A B A B ..., so that a machine that slows
 down slows them all; a ratio is to the first of its own round."""
 
+import contextlib
+
 import processes
 
 ONE_CORE = processes.ONE_CORE
@@ -132,19 +134,30 @@ def relay_scenarios(programs, quick):
 
 
 def two_core_scenario(programs, quick):
-    """Two threads on two cores, a load generator on each; the figure is the server's processor time per echo."""
+    """Two threads on two cores, a load generator on each, next to the same server with one of each on one core."""
     seconds = 0.4 if quick else 2
-    names = [name for name in processes.TWO_THREADS if name in programs.those_there(processes.ECHO)]
+    every = {**processes.TWO_THREADS, **processes.APART}
 
-    def run(name):
-        with processes.Server(programs, processes.TWO_THREADS[name], TWO_CORES) as server:
-            loads = [processes.Load(programs, "echo", server, {core}, connections=32, size=64, seconds=seconds)
-                for core in TWO_CORES]
+    def on(command, cores, apart):
+        with contextlib.ExitStack() as there:
+            servers = [there.enter_context(processes.Server(programs, command, places))
+                for places in ([{core} for core in cores] if apart else [set(cores)])]
+            loads = [processes.Load(programs, "echo", servers[number % len(servers)], {core}, connections=32, size=64,
+                seconds=seconds) for number, core in enumerate(cores)]
             results = [load.result() for load in loads]
         requests = sum(result["requests"] for result in results)
+        # Each load was told of all that its server took.
+        cpu = sum(result["server_cpu_ns"] for result in results) * len(servers) / len(results)
         return {**row_of(results[0]), "value": sum(result["requests_per_second"] for result in results),
-            "cpu_ns": sum(result["server_cpu_ns"] for result in results) / len(results) / max(requests, 1)}
+            "cpu_ns": cpu / max(requests, 1)}
+
+    def run(name):
+        apart = name in processes.APART
+        alone = every[name][1] if apart else processes.ECHO[name][1]
+        one, two = on(alone, TWO_CORES[:1], apart), on(every[name][1], TWO_CORES, apart)
+        return {**two, "more": two["cpu_ns"] / one["cpu_ns"] - 1}
     if len(TWO_CORES) < 2:
         return []
-    return [Scenario("two_cores", "Two threads on two cores, 64 bytes, 64 connections", names, run, "requests/s",
-        note="the reference is raw epoll with a thread, an epoll and a listening socket per core")]
+    return [Scenario("two_cores", "Two threads on two cores, 64 bytes, 64 connections", programs.those_there(every), run,
+        "requests/s", note="the last column is the server's time per request next to that of the same server on one core, "
+        "with 32 connections, just before")]

@@ -8,7 +8,7 @@ import statistics
 import plots
 import processes
 
-LABELS = {name: label for table in (processes.IDLE, processes.BULK, processes.RELAY)
+LABELS = {name: label for table in (processes.IDLE, processes.BULK, processes.RELAY, processes.APART)
     for name, (label, _) in table.items()}
 BOTTLENECK = 0.9
 
@@ -40,6 +40,8 @@ def scenario_table(scenario):
     bulk = scenario["unit"] == "GiB/s"
     head = ["", scenario["unit"], "ratio", f"server ns per {'KiB' if bulk else 'request'}"]
     head += [] if bulk else ["p50 µs", "p99 µs"]
+    told_more = any("more" in r for row in rows.values() for r in row)
+    head += ["more than on one core"] if told_more else []
     lines = []
     compared = ratios(rows)
     for name, row in rows.items():
@@ -47,6 +49,8 @@ def scenario_table(scenario):
             spread(compared[name], "{:.2f}"), spread([r["cpu_ns"] for r in row], "{:,.0f}")]
         if not bulk:
             cells += [f"{statistics.median(r[key] for r in row):,.0f}" for key in ("p50_us", "p99_us")]
+        if told_more:
+            cells.append(spread([r["more"] for r in row], "{:+.0%}"))
         lines.append(cells)
     return "\n\n".join(filter(None, [f"### {scenario['title']}", remarks(scenario, rows), markdown(head, lines)]))
 
