@@ -1,8 +1,7 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
 // The README's echo server, with a port to choose, every deadline armed by --deadlines, and --threads. With --patient
-// it holds a buffer only while there are bytes. It listens where all the others do: through an IPv6 socket, the IPv4
-// connections of the load would cost the kernel more.
+// it holds a buffer only while there are bytes. It listens where all the others do, and not on every address.
 
 #include <array>
 #include <chrono>
