@@ -117,7 +117,7 @@ public:
                 ++state->counts.drain_aborted;
             live->session->abort();
         }
-        if (!any || std::exchange(cancelling_, true))
+        if (!any)
             return;
         // For handlers that wait for something else than their session; behind what the session's end tells them.
         auto const cancel = [weak = this->weak_from_this()]
@@ -383,7 +383,6 @@ private:
     /// Of the sessions that were aborted.
     void cancel_handlers() noexcept
     {
-        cancelling_ = false;
         for (auto& each : serving_)
             each.swept = false;
         // Those that have been cancelled stand in front. Each may end, and leave the list, at once.
@@ -449,7 +448,6 @@ private:
     std::chrono::steady_clock::time_point tell_at_{};
     bool finishing_ = false;
     bool aborting_ = false;
-    bool cancelling_ = false;  // cancel_handlers() is to come
 };
 
 }  // namespace detail
