@@ -78,6 +78,7 @@ public:
     {
         int splice_fails = 0;        // with this errno
         int taking_fails = 0;        // of splice(2), from a socket
+        bool hangs_up = false;       // ... which is at its end then
         int resizing_fails = 0;      // of a pipe
         bool ends_half_way = false;  // splice(2) has given half when the peer goes
     };
@@ -141,6 +142,8 @@ extern "C" ::ssize_t splice(int in, ::loff_t*, int out, ::loff_t*, std::size_t s
     }
     if (how.taking_fails != 0 && is_socket(in))
     {
+        if (how.hangs_up)
+            ::shutdown(in, SHUT_RDWR);
         errno = how.taking_fails;
         return -1;
     }
@@ -306,9 +309,10 @@ BOOST_AUTO_TEST_CASE(where_splice_is_refused_for_sockets_bulk_goes_by_the_buffer
 // A connection's error is told once, by whichever call comes first: the read behind it would say that this is the end.
 BOOST_AUTO_TEST_CASE(P17_a_failure_that_splice_tells_is_no_end)
 {
-    for (int const failure : {EACCES, ETIMEDOUT, ECONNRESET, EPERM})
+    for (int const failure : {EACCES, ETIMEDOUT, ECONNRESET, EPERM, EINVAL, ENOMEM})
     {
-        calls const failing{{.taking_fails = failure}};
+        // The last two are refusals as well, but of a connection that goes on.
+        calls const failing{{.taking_fails = failure, .hangs_up = failure == EINVAL || failure == ENOMEM}};
         auto const report = play({},
             [&](raw_socket& left, raw_socket& right)
             {

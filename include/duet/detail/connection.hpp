@@ -210,6 +210,7 @@ private:
     // Reading (impl/connection_read.hpp)
     error_code refuse_read(read_kind kind, boost::asio::mutable_buffer buffer) const noexcept;
     error_code end_of_input(error_code error) noexcept;
+    // Out of line, so that try_read() is small enough to be in line.
     [[gnu::noinline]] error_code end_of_input_at_once(error_code error) noexcept;
     void cancel_stream() noexcept;
     void issue_read();
