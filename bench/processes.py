@@ -36,16 +36,11 @@ IDLE = {
     "duet_patient_deadlines": ("duet, no buffer held, every deadline",
         ["duet_echo", "{port}", "--patient", "--deadlines"]),
 }
-TWO_THREADS = {
-    "epoll": ("raw epoll, C", ["epoll", "{port}", "2"]),
-    "tokio": ("Tokio", ["tokio_echo", "{port}", "2"]),
-    "duet": ("duet", ["duet_echo", "{port}", "--threads", "2"]),
-    "duet_deadlines": ("duet, every deadline", ["duet_echo", "{port}", "--deadlines", "--threads", "2"]),
-    "asio_awaitable": ("Asio, awaitable", ["asio_awaitable", "{port}", "2"]),
-    "go": ("Go", ["go_echo", "{port}"]),
-}
+TWO_THREADS = {name: (ECHO[name][0], [*ECHO[name][1], *more]) for name, more in (
+    ("epoll", ["2"]), ("tokio", ["2"]), ("duet", ["--threads", "2"]), ("duet_deadlines", ["--threads", "2"]),
+    ("asio_awaitable", ["2"]), ("go", []))}
 # What the machine's cores can do when nothing is shared: a process on each, with clients of its own on the same core.
-APART = {"epoll_apart": ("raw epoll, C, a process for each core", ["epoll", "{port}"])}
+APART = {"epoll_apart": ("raw epoll, C, a process for each core", ECHO["epoll"][1])}
 BULK = {
     "posix": ("blocking calls, C", ["posix_bulk", "{port}"]),
     "duet": ("duet", ["duet_bulk", "{port}"]),
