@@ -1,7 +1,8 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-// The README's echo server, with a port to choose, every deadline armed by --deadlines, and --threads. With --patient
-// it holds a buffer only while there are bytes. It listens where all the others do, and not on every address.
+// The README's echo server, with a port to choose, every deadline armed by --deadlines, --threads, and --pin, which
+// keeps them on cores of their own. With --patient it holds a buffer only while there are bytes. It listens where all
+// the others do, and not on every address.
 
 #include <array>
 #include <chrono>
@@ -68,6 +69,8 @@ int main(int argc, char** argv)
             options.session.deadlines = every_deadline();
         else if (word == "--threads" && i + 1 < argc)
             options.threads = static_cast<std::size_t>(std::atoi(argv[++i]));
+        else if (word == "--pin")
+            options.pin_threads = true;
         else if (word == "--patient")
             patient = true;
         else

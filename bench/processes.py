@@ -39,6 +39,10 @@ IDLE = {
 TWO_THREADS = {name: (ECHO[name][0], [*ECHO[name][1], *more]) for name, more in (
     ("epoll", ["2"]), ("tokio", ["2"]), ("duet", ["--threads", "2"]), ("duet_deadlines", ["--threads", "2"]),
     ("asio_awaitable", ["2"]), ("go", []))}
+# The same, with each thread kept on a core of its own, where it takes the connections whose packets that handles.
+PINNED = {f"{name}_pinned": (f"{ECHO[name][0]}, threads pinned", [*ECHO[name][1], *more]) for name, more in (
+    ("epoll", ["2", "4096", "pin"]), ("duet", ["--threads", "2", "--pin"]),
+    ("duet_deadlines", ["--threads", "2", "--pin"]))}
 # What the machine's cores can do when nothing is shared: a process on each, with clients of its own on the same core.
 APART = {"epoll_apart": ("raw epoll, C, a process for each core", ECHO["epoll"][1])}
 BULK = {

@@ -136,7 +136,7 @@ def relay_scenarios(programs, quick):
 def two_core_scenario(programs, quick):
     """Two threads on two cores, a load generator on each, next to the same server with one of each on one core."""
     seconds = 0.4 if quick else 2
-    every = {**processes.TWO_THREADS, **processes.APART}
+    every = {**processes.TWO_THREADS, **processes.PINNED, **processes.APART}
 
     def on(command, cores, apart):
         with contextlib.ExitStack() as there:
@@ -153,7 +153,7 @@ def two_core_scenario(programs, quick):
 
     def run(name):
         apart = name in processes.APART
-        alone = every[name][1] if apart else processes.ECHO[name][1]
+        alone = every[name][1] if apart else processes.ECHO[name.removesuffix("_pinned")][1]
         one, two = on(alone, TWO_CORES[:1], apart), on(every[name][1], TWO_CORES, apart)
         return {**two, "more": two["cpu_ns"] / one["cpu_ns"] - 1}
     if len(TWO_CORES) < 2:

@@ -8,7 +8,7 @@ import statistics
 import plots
 import processes
 
-LABELS = {name: label for table in (processes.IDLE, processes.BULK, processes.RELAY, processes.APART)
+LABELS = {name: label for table in (processes.IDLE, processes.BULK, processes.RELAY, processes.PINNED, processes.APART)
     for name, (label, _) in table.items()}
 BOTTLENECK = 0.9
 

@@ -9,6 +9,7 @@
 
 #include <duet/impl/connect_schedule.ipp>
 #include <duet/impl/connect_socket.ipp>
+#include <duet/impl/cpu_affinity.ipp>
 #include <duet/impl/error.ipp>
 #include <duet/impl/inherited.ipp>
 #include <duet/impl/listener.ipp>

@@ -15,12 +15,9 @@
 #include <cerrno>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <new>
-#include <set>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 using namespace duet_test;
@@ -412,79 +409,6 @@ BOOST_AUTO_TEST_CASE(a_drain_may_be_spread_over_time)
             auto const report = co_await draining.result();
             BOOST_TEST(report.finished == 6u);
         }(serving));
-}
-
-BOOST_AUTO_TEST_CASE(several_threads_serve_at_once_and_drain_together)
-{
-    no_leaked_descriptors const watched;
-    asio::io_context context;
-    std::mutex mutex;
-    std::set<std::thread::id> threads;
-    auto options = on_loopback();
-    options.threads = 4;
-    auto const handler = [&](duet::session peer) -> asio::awaitable<void>
-    {
-        {
-            std::lock_guard const lock{mutex};
-            threads.insert(std::this_thread::get_id());
-        }
-        co_await polite<duet::session>(std::move(peer));
-    };
-    duet::server serving{context, options, handler};
-    run(context,
-        [](duet::server& s) -> asio::awaitable<void>
-        {
-            std::deque<raw_socket> clients;
-            auto const talk = [&]
-            {
-                for (int i = 0; i < 64; ++i)
-                {
-                    clients.push_back(client_of(s));
-                    clients.back().send_all("hello");
-                    BOOST_TEST(clients.back().recv_exactly(5) == "hello");
-                }
-                return 0;
-            };
-            co_await in_thread(talk);
-            auto const executor = co_await asio::this_coro::executor;
-            started<duet::drain_report> draining{executor, drain(s, 20s)};
-            auto const leave = [&]
-            {
-                for (auto& client : clients)
-                {
-                    BOOST_TEST(client.recv_all().error == 0);
-                    client.close();
-                }
-                return 0;
-            };
-            co_await in_thread(leave);
-            auto const report = co_await draining.result();
-            BOOST_TEST(report.finished == 64u);
-            BOOST_TEST(report.aborted == 0u);
-        }(serving));
-    BOOST_TEST(threads.size() > 1u);  // the kernel spreads 64 connections over 4 listeners
-    BOOST_TEST(serving.counters().accepted == 64u);
-    BOOST_TEST(serving.counters().completed == 64u);
-}
-
-BOOST_AUTO_TEST_CASE(several_threads_are_ended_by_destruction)
-{
-    no_leaked_descriptors const watched;
-    asio::io_context context;
-    std::deque<raw_socket> clients;
-    {
-        auto options = on_loopback();
-        options.threads = 3;
-        duet::server serving{context, options, echo};
-        for (int i = 0; i < 30; ++i)
-            clients.push_back(client_of(serving));
-        while (serving.counters().active < 30)
-            context.run_for(1ms);
-    }
-    context.restart();
-    context.run();
-    for (auto& client : clients)
-        BOOST_TEST(client.recv_all().error == ECONNRESET);
 }
 
 // A port scan: connect, and reset at once.

@@ -1,11 +1,14 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
 // The reference: an echo server on epoll, as little as is right. One read buffer per thread; what a socket does not
-// take is kept for it, and then nothing more is read from it. epoll [<port> [<threads> [<size of the buffer>]]]
+// take is kept for it, and then nothing more is read from it. epoll [<port> [<threads> [<size of the buffer> [pin]]]]:
+// with "pin" each thread stays on a core of its own, and takes the connections whose packets that handles.
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +25,8 @@ enum
 };
 
 static size_t buffer_size = 4096;
+static bool pinned = false;
+static cpu_set_t cores;
 
 struct connection
 {
@@ -134,14 +139,38 @@ static void on_writable(int epoll, struct connection* c)
     }
 }
 
+// The first of the cores for the first thread, and so on.
+static void stay_on_core(int number, int listener)
+{
+    size_t core = 0;
+    for (int before = number % CPU_COUNT(&cores); before > 0 || !CPU_ISSET(core, &cores); ++core)
+        before -= CPU_ISSET(core, &cores) ? 1 : 0;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    int const handled_by = (int)core;
+    if (sched_setaffinity(0, sizeof one, &one) != 0 ||
+        setsockopt(listener, SOL_SOCKET, SO_INCOMING_CPU, &handled_by, sizeof handled_by) != 0)
+        fail("pin");
+}
+
+struct thread
+{
+    int number;
+    int listener;
+};
+
 static void* serve(void* argument)
 {
-    struct connection listener = {.descriptor = *(int*)argument};
+    struct thread const* const self = argument;
+    struct connection listener = {.descriptor = self->listener};
     struct epoll_event events[events_at_once];
     char* const buffer = malloc(buffer_size);
     int const epoll = epoll_create1(EPOLL_CLOEXEC);
     if (!buffer)
         fail("malloc");
+    if (pinned)
+        stay_on_core(self->number, self->listener);
     watch(epoll, EPOLL_CTL_ADD, &listener, EPOLLIN);
     for (;;)
     {
@@ -162,20 +191,22 @@ static void* serve(void* argument)
 
 int main(int argc, char** argv)
 {
-    int const threads = argc > 2 ? atoi(argv[2]) : 1;
-    int listeners[16];
+    int const count = argc > 2 ? atoi(argv[2]) : 1;
+    struct thread threads[16];
     if (argc > 3)
         buffer_size = (size_t)atol(argv[3]);
-    listeners[0] = listen_on((unsigned short)(argc > 1 ? atoi(argv[1]) : 0));
-    unsigned short const port = port_of(listeners[0]);
-    for (int i = 1; i < threads && i < 16; ++i)
+    pinned = argc > 4 && strcmp(argv[4], "pin") == 0;
+    sched_getaffinity(0, sizeof cores, &cores);
+    threads[0] = (struct thread){0, listen_on((unsigned short)(argc > 1 ? atoi(argv[1]) : 0))};
+    unsigned short const port = port_of(threads[0].listener);
+    for (int i = 1; i < count && i < 16; ++i)
     {
         pthread_t thread;
-        listeners[i] = listen_on(port);
-        if (pthread_create(&thread, NULL, serve, &listeners[i]) != 0)
+        threads[i] = (struct thread){i, listen_on(port)};
+        if (pthread_create(&thread, NULL, serve, &threads[i]) != 0)
             fail("pthread_create");
     }
     printf("listening on 127.0.0.1:%d\n", port);
     fflush(stdout);
-    serve(&listeners[0]);
+    serve(&threads[0]);
 }

@@ -57,6 +57,19 @@ struct server_options
     /// called on several threads at once.
     std::size_t threads = 1;
 
+    /// Keep each thread on a core of its own, and let it take the connections whose packets the system handles on that
+    /// core (Linux: sched_setaffinity(2), SO_INCOMING_CPU). Otherwise, with two threads, half of the connections have
+    /// their packets handled on the other's core, which wakes this one up for each message: measured, half as much
+    /// again of the processor. The cores are those that the thread which makes the server may run on, in order, and
+    /// from the first again when there are more threads.
+    ///
+    /// It is for a network card that spreads its connections over these cores (RSS): where one core handles all
+    /// packets, its thread gets all connections. A client on this host comes from the core that it runs on. The thread
+    /// that runs the context given stays on its core until the server is destroyed on it; a thread that a handler
+    /// starts begins on the handler's core. What the system refuses is left out, as it is for speed alone: a Linux
+    /// before 6.2, or an acceptor of your own without reuse_port, spreads the connections over the threads as ever.
+    bool pin_threads = false;
+
     /// What duet::run() gives the sessions to finish.
     std::chrono::steady_clock::duration drain_timeout = std::chrono::seconds{10};
 

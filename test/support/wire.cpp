@@ -1,6 +1,7 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 #include "support/wire.hpp"
 
+#include "support/processors.hpp"
 #include "support/quiet_thread.hpp"
 #include "support/wait.hpp"
 
@@ -13,7 +14,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -32,25 +32,18 @@ struct marker_packet
 };
 static_assert(sizeof(marker_packet) == 36);
 
-// Runs the action once on every processor that this thread may use, and lets the thread go where it was allowed before.
+// Runs the action once on every processor that this thread may use.
 template <typename Action>
 void on_every_processor(Action const& action)
 {
-    cpu_set_t allowed;
-    CPU_ZERO(&allowed);
-    if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        return action();
-    for (std::size_t processor = 0; processor < CPU_SETSIZE; ++processor)
+    auto const numbers = processors_of_this_thread();
+    if (numbers.empty())
+        action();
+    for (int const number : numbers)
     {
-        if (!CPU_ISSET(processor, &allowed))
-            continue;
-        cpu_set_t one;
-        CPU_ZERO(&one);
-        CPU_SET(processor, &one);
-        ::sched_setaffinity(0, sizeof one, &one);
+        on_processor const here{number};
         action();
     }
-    ::sched_setaffinity(0, sizeof allowed, &allowed);
 }
 
 }  // namespace

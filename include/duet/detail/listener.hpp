@@ -38,6 +38,13 @@ DUET_DECL int accept_connection(
 /// elsewhere nothing happens.
 DUET_DECL void refuse_new_handshakes(int listener) noexcept;
 
+/// Whether others may listen on the same endpoint (SO_REUSEPORT).
+DUET_DECL bool has_reuse_port(int listener) noexcept;
+
+/// Of the listeners on one endpoint, let this one take the connections whose packets `cpu` handles. Where the system
+/// has no such thing (Linux before 6.2, others), they are spread as ever.
+DUET_DECL void take_connections_of(int listener, int cpu) noexcept;
+
 /// Whether `descriptor` is a listening stream socket of this family. Sets `error` if not.
 DUET_DECL void check_listening(int descriptor, int family, boost::system::error_code& error) noexcept;
 

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include <duet/detail/cpu_affinity.hpp>
 #include <duet/detail/server_shard.hpp>
 #include <duet/detail/server_state.hpp>
 #include <duet/server_options.hpp>
@@ -88,12 +89,16 @@ private:
     static acceptor_type listen_again(boost::asio::io_context& context, int first,
         typename Protocol::endpoint const& endpoint, server_options const& options);
 
+    /// See server_options::pin_threads.
+    void pin_threads();
+
     static void abort_all(state_ref const& state);
 
     static boost::asio::awaitable<drain_report> drain_all(state_ref state, std::chrono::steady_clock::duration timeout);
 
     state_ref state_;
     std::vector<std::unique_ptr<worker>> workers_;
+    std::vector<std::shared_ptr<thread_pin>> pins_;
 };
 
 }  // namespace detail

@@ -111,6 +111,23 @@ DUET_DECL void refuse_new_handshakes(int listener) noexcept
 #endif
 }
 
+DUET_DECL bool has_reuse_port([[maybe_unused]] int listener) noexcept
+{
+    int value = 0;
+#if defined(SO_REUSEPORT)
+    ::socklen_t size = sizeof(value);
+    ::getsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &value, &size);
+#endif
+    return value != 0;
+}
+
+DUET_DECL void take_connections_of([[maybe_unused]] int listener, [[maybe_unused]] int cpu) noexcept
+{
+#if defined(SO_INCOMING_CPU)
+    ::setsockopt(listener, SOL_SOCKET, SO_INCOMING_CPU, &cpu, sizeof(cpu));
+#endif
+}
+
 DUET_DECL void check_listening(int descriptor, int family, boost::system::error_code& error) noexcept
 {
     int type = 0;

@@ -16,7 +16,6 @@
 #include <duet/detail/try_post.hpp>
 
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace duet {
@@ -42,6 +41,8 @@ server_core<Protocol>::server_core(boost::asio::io_context& context, acceptor_ty
         state_->shards().push_back(
             std::make_shared<shard_type>(listen_again(workers_.back()->context, inherited, endpoint, options)));
     }
+    if (options.pin_threads)
+        pin_threads();
     for (auto const& shard : state_->shards())
         shard->start(state_);
     for (auto const& each : workers_)
@@ -82,12 +83,7 @@ template <class Protocol>
 basic_acceptor<Protocol> server_core<Protocol>::listen_again(boost::asio::io_context& context, int first,
     typename Protocol::endpoint const& endpoint, server_options const& options)
 {
-    int reuse_port = 0;
-#if defined(SO_REUSEPORT)
-    ::socklen_t size = sizeof(reuse_port);
-    ::getsockopt(first, SOL_SOCKET, SO_REUSEPORT, &reuse_port, &size);
-#endif
-    if (reuse_port != 0)
+    if (has_reuse_port(first))
         return acceptor_type{context, endpoint, acceptor_options_of(options)};
     int const copy = ::fcntl(first, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
@@ -101,6 +97,27 @@ basic_acceptor<Protocol> server_core<Protocol>::listen_again(boost::asio::io_con
     {
         ::close(copy);
         throw;
+    }
+}
+
+template <class Protocol>
+void server_core<Protocol>::pin_threads()
+{
+    auto const cpus = cpus_of_this_thread();
+    auto const& shards = state_->shards();
+    for (std::size_t i = 0; i < shards.size() && !cpus.empty(); ++i)
+    {
+        auto const cpu = cpus[i % cpus.size()];
+        auto const listener = shards[i]->acceptor().native_handle();
+        if (has_reuse_port(listener))  // otherwise they share one socket
+            take_connections_of(listener, cpu);
+        pins_.push_back(std::make_shared<thread_pin>(cpu));
+        auto apply = [weak = std::weak_ptr{pins_.back()}]
+        {
+            if (auto const pin = weak.lock())
+                pin->apply();
+        };
+        boost::asio::post(shards[i]->executor(), std::move(apply));
     }
 }
 
