@@ -36,8 +36,9 @@ public:
     /// False: the system has none, or none of that size.
     DUET_DECL bool open() noexcept;
 
-    /// Take in what a socket, non-blocking, has now, while the pipe is empty. 0 without an error says nothing: there
-    /// may be no byte, the end, or an urgent byte in front, which a read passes over, and splice(2) does not.
+    /// Take in what a socket, non-blocking, has now, while the pipe is empty. 0 without an error says nothing, but may
+    /// be the end; would_block: there is no byte, or an urgent one in front, which a read passes over, and splice(2)
+    /// does not.
     DUET_DECL std::size_t take(int socket, error_code& error) noexcept;
 
     /// Give `size` bytes to a socket, non-blocking, or as many as it takes.

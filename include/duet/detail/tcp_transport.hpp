@@ -189,7 +189,15 @@ public:
     /// 0 without an error: a read tells what there is.
     std::size_t take_into(splice_pipe& pipe, error_code& error) noexcept
     {
-        return direct() && !readable() ? 0 : pipe.take(native_handle(), error);
+        if (direct() && !readable())
+            return 0;
+        auto const size = pipe.take(native_handle(), error);
+        if (error == boost::asio::error::would_block)
+        {
+            error.clear();
+            readable_ = uncertain_;  // it stops before an urgent byte
+        }
+        return size;
     }
 
     void shutdown_send(error_code& error) noexcept

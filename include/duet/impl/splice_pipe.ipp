@@ -102,7 +102,7 @@ DUET_DECL std::size_t splice_pipe::take(int socket, error_code& error) noexcept
     int const failure = errno;
     // A connection that has failed has hung up, too.
     refused_ = (failure == EINVAL || failure == ENOMEM) && !has_hung_up(socket);
-    if (failure != EAGAIN && !refused_)
+    if (!refused_)
         error.assign(failure, boost::system::system_category());
     return 0;
 }
