@@ -5,12 +5,15 @@
 #define BOOST_TEST_MODULE relay
 
 #include "relay_fixture.hpp"
+#include "support/pace.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 #include <cerrno>
 #include <chrono>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <thread>
 
 #include <poll.h>
@@ -210,8 +213,15 @@ BOOST_AUTO_TEST_CASE(an_idle_relay_ends_though_both_sides_are_stuck)
     auto const report = play({.idle = 500ms * sanitizer_factor},
         [&](raw_socket& left, raw_socket& right)
         {
-            right.fill_until_blocked();
-            left.fill_until_blocked();
+            try
+            {
+                right.fill_until_blocked();
+                left.fill_until_blocked();
+            }
+            catch (std::system_error const&)
+            {
+                // The relay's time was over before it was done: then one side is stuck.
+            }
             for (auto* const each : {&left, &right})
                 eventually([&] { return state_of(each->fd()) == kernel_state::closed; }, "it is reset");
         });
@@ -227,28 +237,48 @@ BOOST_AUTO_TEST_CASE(a_slow_receiver_keeps_the_relay_from_being_idle)
     auto const data = pattern(1024 * 1024);
     for (bool const splice : {true, false})
     {
-        auto const report = play(
-            {.idle = idle, .splice = splice},
-            [&](raw_socket& left, raw_socket& right)
-            {
-                std::jthread const says{[&] { left.send_all(data); }};
-                received slowly;
-                for (auto const begin = guard_clock::now(); guard_clock::now() - begin < 4 * idle;)
+        for (pace receiver{idle}; receiver.is_to_play();)
+        {
+            auto const report = play(
+                {.idle = idle, .splice = splice},
+                [&](raw_socket& left, raw_socket& right)
                 {
-                    auto const part = right.recv_some(1024);
-                    require(part.error == 0, "the relay goes on");
-                    slowly.data += part.data;
-                    ::poll(nullptr, 0, 10 * sanitizer_factor);
-                }
-                slowly.data += right.recv_exactly(data.size() - slowly.data.size());
-                require(slowly.data == data, "all of it");
-                left.shutdown_write();
-                right.shutdown_write();
-                require_end(right.recv_all(), "", 0);
-                require_end(left.recv_all(), "", 0);
-            },
-            small_window, stalling());
-        BOOST_TEST(report.clean());
+                    int failure = 0;
+                    std::jthread const says{[&]
+                        {
+                            for (std::size_t size = 0; size < data.size() && failure == 0;)
+                            {
+                                auto const part = left.send_some(std::string_view{data}.substr(size));
+                                size += part.size;
+                                failure = part.error;
+                            }
+                        }};
+                    received slowly;
+                    for (auto const begin = guard_clock::now(); guard_clock::now() - begin < 4 * idle;)
+                    {
+                        receiver.step();
+                        auto const part = right.recv_some(1024);
+                        slowly.data += part.data;
+                        slowly.error = part.error;
+                        if (part.error != 0)
+                            break;
+                        ::poll(nullptr, 0, 10 * sanitizer_factor);
+                    }
+                    receiver.step();
+                    if (!receiver.kept())
+                        return;
+                    require(slowly.error == 0, "the relay goes on");
+                    slowly.data += right.recv_exactly(data.size() - slowly.data.size());
+                    require(slowly.data == data, "all of it");
+                    left.shutdown_write();
+                    right.shutdown_write();
+                    require_end(right.recv_all(), "", 0);
+                    require_end(left.recv_all(), "", 0);
+                },
+                small_window, stalling());
+            if (receiver.kept())
+                BOOST_TEST(report.clean());
+        }
     }
 }
 

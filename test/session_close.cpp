@@ -9,6 +9,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "session_fixture.hpp"
+#include "support/pace.hpp"
 
 #include <cerrno>
 #include <chrono>
@@ -409,74 +410,90 @@ BOOST_AUTO_TEST_SUITE(limits)
 // P03: a deadline that began before the flush, or that is not restarted by progress, cuts a slow reader off.
 BOOST_AUTO_TEST_CASE_TEMPLATE(P03_progress_restarts_the_deadline_of_close, Session, both)
 {
-    conversation_with<Session> talk{small_window};
     auto const data = pattern(long_write);
     auto const limit = 500ms * sanitizer_factor;
-    talk.play(stalling({.close = limit, .close_total = 1h}),
-        [&](Session& s) -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            started<std::size_t> writing{executor, write(s, data)};
-            co_await settle();
-            auto const begin = clock_type::now();
-            auto const at_peer = [&]
+    for (pace reader{limit}; reader.is_to_play();)
+    {
+        conversation_with<Session> talk{small_window};
+        talk.play(stalling({.close = limit, .close_total = 1h}),
+            [&](Session& s) -> asio::awaitable<void>
             {
-                // Slow for longer than the whole deadline, but never as long without reading.
-                received all;
-                while (clock_type::now() - begin < 2 * limit)
+                auto const executor = co_await asio::this_coro::executor;
+                started<std::size_t> writing{executor, write(s, data)};
+                co_await settle();
+                auto const begin = clock_type::now();
+                auto const at_peer = [&]
                 {
-                    all.data += talk.peer.recv_some(4 * 1024).data;
-                    ::poll(nullptr, 0, 20);
-                }
-                if (all.data.size() >= data.size())
-                    throw std::runtime_error{"the peer has read everything before the deadline"};
-                auto const rest = read_all_and_close(talk.peer);
-                return received{all.data + rest.data, rest.error};
-            };
-            started<received> peer{executor, in_thread(at_peer)};
-            auto const report = co_await s.close();
-            BOOST_TEST(report.reason == close_reason::clean);
-            BOOST_TEST((clock_type::now() - begin >= 2 * limit));
-            auto const all = co_await peer.result();
-            BOOST_TEST((all.data == data));
-            BOOST_TEST(all.error == 0);
-            co_await writing.result();
-        });
+                    // Slow for longer than the whole deadline, but never as long without reading.
+                    received all;
+                    while (clock_type::now() - begin < 2 * limit)
+                    {
+                        reader.step();
+                        all.data += talk.peer.recv_some(4 * 1024).data;
+                        ::poll(nullptr, 0, 20);
+                    }
+                    reader.step();
+                    if (all.data.size() >= data.size())
+                        throw std::runtime_error{"the peer has read everything before the deadline"};
+                    auto const rest = read_all_and_close(talk.peer);
+                    return received{all.data + rest.data, rest.error};
+                };
+                started<received> peer{executor, in_thread(at_peer)};
+                auto const report = co_await s.close();
+                auto const took = clock_type::now() - begin;
+                auto const all = co_await peer.result();
+                auto const written = co_await outcome_of(writing.result());
+                if (!reader.kept())
+                    co_return;
+                BOOST_TEST(report.reason == close_reason::clean);
+                BOOST_TEST((took >= 2 * limit));
+                BOOST_TEST((all.data == data));
+                BOOST_TEST(all.error == 0);
+                BOOST_TEST(written.ok());
+            });
+    }
 }
 
 // P03: the same when every byte is already in the kernel's buffer, so that no call of ours tells of the progress.
 BOOST_AUTO_TEST_CASE_TEMPLATE(P03_bytes_leaving_the_kernels_buffer_are_progress, Session, both)
 {
-    conversation_with<Session> talk{small_window};
     auto const data = pattern(200'000);
     auto const limit = 400ms * sanitizer_factor;
     duet::session_options options = with({.close = limit, .close_total = 1h});
     options.send_buffer_size = 1 << 20;
-    talk.play(options,
-        [&](Session& s) -> asio::awaitable<void>
-        {
-            auto const written = co_await write(s, data);
-            BOOST_TEST(written == data.size());
-            auto const executor = co_await asio::this_coro::executor;
-            auto const begin = clock_type::now();
-            auto const at_peer = [&]
+    for (pace reader{limit}; reader.is_to_play();)
+    {
+        conversation_with<Session> talk{small_window};
+        talk.play(options,
+            [&](Session& s) -> asio::awaitable<void>
             {
-                received all;
-                while (clock_type::now() - begin < 2 * limit)
+                auto const written = co_await write(s, data);
+                BOOST_TEST(written == data.size());
+                auto const executor = co_await asio::this_coro::executor;
+                auto const begin = clock_type::now();
+                auto const at_peer = [&]
                 {
-                    all.data += talk.peer.recv_some(4 * 1024).data;
-                    ::poll(nullptr, 0, 20 * sanitizer_factor);
-                }
-                auto const rest = read_all_and_close(talk.peer);
-                return received{all.data + rest.data, rest.error};
-            };
-            started<received> peer{executor, in_thread(at_peer)};
-            auto const report = co_await s.close();
-            BOOST_TEST(report.reason == close_reason::clean);
-            auto const all = co_await peer.result();
-            BOOST_TEST((all.data == data));
-            BOOST_TEST(all.error == 0);
-        });
+                    received all;
+                    while (clock_type::now() - begin < 2 * limit)
+                    {
+                        reader.step();
+                        all.data += talk.peer.recv_some(4 * 1024).data;
+                        ::poll(nullptr, 0, 20 * sanitizer_factor);
+                    }
+                    reader.step();
+                    auto const rest = read_all_and_close(talk.peer);
+                    return received{all.data + rest.data, rest.error};
+                };
+                started<received> peer{executor, in_thread(at_peer)};
+                auto const report = co_await s.close();
+                auto const all = co_await peer.result();
+                if (!reader.kept())
+                    co_return;
+                BOOST_TEST(report.reason == close_reason::clean);
+                BOOST_TEST((all.data == data));
+                BOOST_TEST(all.error == 0);
+            });
+    }
 }
 
 // P30: close() must not be a way to hold a connection forever.
@@ -558,15 +575,15 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_gives_up_on_a_peer_that_never_closes, Sessio
         [&](Session& s) -> asio::awaitable<void>
         {
             co_await write(s, "bye");
+            co_await s.shutdown_send();
             // It reads, and hears our FIN, but says none itself.
-            auto const begin = clock_type::now();
-            auto const executor = co_await asio::this_coro::executor;
-            started<duet::close_report> closing{executor, close(s)};
             auto const at_peer = [&] { return talk.peer.recv_all(); };
             auto const heard = co_await in_thread(at_peer);
             BOOST_TEST(heard.data == "bye");
             BOOST_TEST(heard.error == 0);
-            auto const report = co_await closing.result();
+            co_await s.delivered();
+            auto const begin = clock_type::now();
+            auto const report = co_await s.close();
             BOOST_TEST((clock_type::now() - begin >= 60ms));
             BOOST_TEST(report.reason == close_reason::timed_out);
             BOOST_TEST(report.error == errc::close_timed_out);
@@ -579,30 +596,36 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_gives_up_on_a_peer_that_never_closes, Sessio
 // What we had said already is whole: discarding input is progress, and the peer's FIN ends it.
 BOOST_AUTO_TEST_CASE_TEMPLATE(input_restarts_the_deadline_of_close, Session, both)
 {
-    conversation_with<Session> talk;
     auto const limit = 300ms * sanitizer_factor;
-    talk.play(with({.close = limit, .close_total = 1h}),
-        [&](Session& s) -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            auto const begin = clock_type::now();
-            std::size_t said = 0;
-            auto const at_peer = [&]
+    for (pace sender{limit}; sender.is_to_play();)
+    {
+        conversation_with<Session> talk;
+        talk.play(with({.close = limit, .close_total = 1h}),
+            [&](Session& s) -> asio::awaitable<void>
             {
-                while (clock_type::now() - begin < 2 * limit)
+                auto const executor = co_await asio::this_coro::executor;
+                auto const begin = clock_type::now();
+                std::size_t said = 0;
+                auto const at_peer = [&]
                 {
-                    talk.peer.send_all("x");
-                    ++said;
-                    ::poll(nullptr, 0, 10);
-                }
-                talk.peer.close();
-            };
-            started<void> peer{executor, in_thread(at_peer)};
-            auto const report = co_await s.close();
-            co_await peer.result();
-            BOOST_TEST(report.reason == close_reason::discarded_input);
-            BOOST_TEST(report.bytes_discarded == said);
-        });
+                    while (clock_type::now() - begin < 2 * limit)
+                    {
+                        sender.step();
+                        said += talk.peer.send_some("x").size;
+                        ::poll(nullptr, 0, 10);
+                    }
+                    sender.step();
+                    talk.peer.close();
+                };
+                started<void> peer{executor, in_thread(at_peer)};
+                auto const report = co_await s.close();
+                co_await peer.result();
+                if (!sender.kept())
+                    co_return;
+                BOOST_TEST(report.reason == close_reason::discarded_input);
+                BOOST_TEST(report.bytes_discarded == said);
+            });
+    }
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(discard_limit_is_exact, Session, both)
