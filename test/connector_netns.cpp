@@ -229,7 +229,7 @@ BOOST_AUTO_TEST_CASE(p42_a_loser_that_got_through_says_fin)
             auto const server = (first_won ? second : first).endpoint().port();
             std::optional<std::uint16_t> client;
             for (auto const& each : capture.segments())
-                if (each.to_port == server)
+                if (each.to_port == server && each.has(tcp_flag::syn))  // what filled its queue speaks to it, too
                     client = each.from_port;
             BOOST_REQUIRE(client.has_value());
             auto const said = capture.between(*client, server);

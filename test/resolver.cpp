@@ -187,9 +187,13 @@ BOOST_AUTO_TEST_CASE(a_look_up_is_work_as_long_as_it_is_awaited)
     endpoints found;
     bool ended = false;
     asio::co_spawn(context, keep(resolver.resolve("slow", "80"), found), [&](std::exception_ptr) { ended = true; });
-    context.run_for(1ms);
+    auto const begun = [&]
+    {
+        context.poll();
+        return entry.inside() == 1;
+    };
+    eventually(begun, "the look-up has begun");
     BOOST_TEST(!context.stopped());
-    eventually([&] { return entry.inside() == 1; }, "the look-up has begun");
     entry.open();
     context.restart();
     context.run_for(run_guard);

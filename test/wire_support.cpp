@@ -211,6 +211,7 @@ BOOST_AUTO_TEST_CASE(what_is_sent_again_is_told_once)
     drop_nothing(o.a.fd());
     BOOST_TEST(o.a.recv_exactly(3) == "abc");
     BOOST_TEST(o.spoken() == "c>s P.(3)");
+    o.wait_said("c>s S, s>c S., c>s ., c>s P.(3), s>c .");
 }
 
 BOOST_AUTO_TEST_CASE(clear_and_stop)

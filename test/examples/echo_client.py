@@ -63,7 +63,7 @@ def with_sort_server():
 
 @case
 def with_socat():
-    server = Program(harness.tool("socat"), "-d", "-d", "TCP6-LISTEN:0,ipv6-v6only=0", "EXEC:sort")
+    server = Program(harness.tool("socat"), "-d", "-d", "-t100", "TCP6-LISTEN:0,ipv6-v6only=0", "EXEC:sort")
     port = server.expect_error(r"listening on .*:(\d+)").group(1)
     client = talk(port, data=b"b\na\n")
     check_equal(client.finish(), b"a\nb\n", "answer of sort behind socat")

@@ -386,10 +386,15 @@ def run_tool(*command, data=b"", status=0):
 
 
 def ask_with_curl(port, questions_and_answers):
-    """curl's telnet, which has no half-close and stays until the server has ended: it is returned, still connected."""
+    """curl's telnet, which has no half-close and stays until the server has ended: it is returned, still connected.
+
+    Its input ends with the questions: before that it blocks in reading it, and an answer that takes 100 ms is not seen.
+    """
     curl = Program(tool("curl"), "--silent", "--show-error", "--no-buffer", f"telnet://localhost:{port}")
-    for question, answer in questions_and_answers:
+    for question, _ in questions_and_answers:
         curl.send(question)
+    curl.end_input()
+    for _, answer in questions_and_answers:
         check_equal(curl.line(), answer.decode(), "answer to curl")
     return curl
 

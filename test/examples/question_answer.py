@@ -50,7 +50,6 @@ def netcat_socat_and_curl_ask():
                     answers(questions), "socat")
     curl = harness.ask_with_curl(server.port, [(b"who?\n", answers(b"who?\n")), (b"why?\n", answers(b"why?\n"))])
     server.begin_drain()  # ends a conversation that is between two questions
-    curl.end_input()  # it looks at the server's end no sooner
     curl.finish()
     server.finish_drain(finished=1)
 

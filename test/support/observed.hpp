@@ -35,7 +35,7 @@ struct observed
     // With acknowledgements: that of a FIN may come with the delayed acknowledgement's timer, up to 40 ms later.
     void wait_said(std::string const& expected)
     {
-        eventually([&] { return said().text() == expected; }, expected);
+        eventually([&] { return said().text_without_repetitions() == expected; }, expected);
     }
 
     long long counted(char const* const name) const { return mib::since(before)[name]; }

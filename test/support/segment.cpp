@@ -126,6 +126,15 @@ std::string conversation::text() const
     return result;
 }
 
+std::string conversation::text_without_repetitions() const
+{
+    conversation spoken{client_port_, server_port_, {}};
+    for (std::size_t position = 0; position < segments_.size(); ++position)
+        if (!is_retransmission(position))
+            spoken.segments_.push_back(segments_[position]);
+    return spoken.text();
+}
+
 std::string conversation::text_without_acks() const
 {
     conversation spoken{client_port_, server_port_, {}};
@@ -135,7 +144,8 @@ std::string conversation::text_without_acks() const
     return spoken.text();
 }
 
-// All that it carries was sent before. A RST carries nothing, and none is a repetition.
+// All that it carries was sent before. A RST carries nothing, and none is a repetition; a pure acknowledgement carries
+// its number.
 bool conversation::is_retransmission(std::size_t const position) const noexcept
 {
     auto const& again = segments_[position];
@@ -147,7 +157,8 @@ bool conversation::is_retransmission(std::size_t const position) const noexcept
         {
             return from(each) == from(again) && each.sequence == again.sequence && each.payload == again.payload &&
                    each.has(tcp_flag::syn) == again.has(tcp_flag::syn) &&
-                   each.has(tcp_flag::fin) == again.has(tcp_flag::fin);
+                   each.has(tcp_flag::fin) == again.has(tcp_flag::fin) &&
+                   (!again.is_pure_ack() || each.acknowledgement == again.acknowledgement);
         });
 }
 

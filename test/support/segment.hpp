@@ -69,8 +69,11 @@ public:
     // "c>s S, s>c S., c>s ., c>s P.(3)"
     std::string text() const;
 
-    // The same without what the kernel is free to send, and when: pure acknowledgements, and retransmissions (a machine
-    // that stands still for a while sees some even on lo).
+    // The same without what repeats what was said: a machine that stands still for a while sees retransmissions even on
+    // lo, and each may be acknowledged once more.
+    std::string text_without_repetitions() const;
+
+    // Without pure acknowledgements, too: the kernel is free to send them, and when.
     std::string text_without_acks() const;
 
     std::size_t count(tcp_flag flag) const;
