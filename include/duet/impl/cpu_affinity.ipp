@@ -31,8 +31,6 @@ public:
 
     explicit operator bool() const noexcept { return set_ != nullptr; }
 
-    int count() const noexcept { return count_; }
-
     std::size_t size() const noexcept { return CPU_ALLOC_SIZE(static_cast<std::size_t>(count_)); }
 
     ::cpu_set_t* get() noexcept { return set_.get(); }

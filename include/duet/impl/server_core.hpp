@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <duet/detail/listener.hpp>
 #include <duet/detail/server_core.hpp>
 #include <duet/detail/server_setup.hpp>
 #include <duet/detail/try_post.hpp>
