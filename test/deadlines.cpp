@@ -48,6 +48,36 @@ int option(int fd, int level, int name)
     return value;
 }
 
+struct transferred
+{
+    std::size_t count = 0;
+    clock_type::time_point last{};
+};
+
+/// From the peer, or to it where there is none given, for twice `slow`, or until the session ends.
+template <class Session>
+asio::awaitable<transferred> byte_by_byte(Session& s, raw_socket* from, pace& transfer)
+{
+    transferred result;
+    auto const begin = clock_type::now();
+    while (clock_type::now() - begin < 2 * slow && s.close_reason() == close_reason::none)
+    {
+        transfer.step();
+        result.last = clock_type::now();
+        ++result.count;
+        if (from)
+        {
+            from->send_all("x");
+            co_await outcome_of(read(s));
+        }
+        else
+            co_await outcome_of(write(s, "x"));
+        co_await pause(slow / 20);
+    }
+    transfer.step();
+    co_return result;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(read_deadline_is_of_one_operation_and_leaves_the_session_alone, Session, both)
@@ -279,7 +309,6 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(P07_P08_a_one_way_transfer_is_not_idle, Session, b
                 talk.play(with({.idle = slow, .half_closed = slow}),
                     [&](Session& s) -> asio::awaitable<void>
                     {
-                        auto const begin = clock_type::now();
                         if (we_send)
                         {
                             talk.peer.shutdown_write();
@@ -288,30 +317,14 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(P07_P08_a_one_way_transfer_is_not_idle, Session, b
                         }
                         else
                             co_await s.shutdown_send();
-                        std::size_t count = 0;
-                        auto last = begin;
-                        while (clock_type::now() - begin < 2 * slow && s.close_reason() == close_reason::none)
-                        {
-                            transfer.step();
-                            last = clock_type::now();
-                            ++count;
-                            if (we_send)
-                                co_await outcome_of(write(s, "x"));
-                            else
-                            {
-                                talk.peer.send_all("x");
-                                co_await outcome_of(read(s));
-                            }
-                            co_await pause(slow / 20);
-                        }
-                        transfer.step();
+                        auto const said = co_await byte_by_byte(s, we_send ? nullptr : &talk.peer, transfer);
                         if (!transfer.kept())
                             co_return;
                         BOOST_TEST(s.close_reason() == close_reason::none);
-                        BOOST_TEST((we_send ? s.bytes_sent() : s.bytes_received()) == count);
+                        BOOST_TEST((we_send ? s.bytes_sent() : s.bytes_received()) == said.count);
                         // And then it is.
                         co_await until([&] { return s.close_reason() != close_reason::none; }, "it ends");
-                        BOOST_TEST((clock_type::now() - last + slow / 10 >= slow));
+                        BOOST_TEST((clock_type::now() - said.last + slow / 10 >= slow));
                         BOOST_TEST(s.close_reason() == close_reason::timed_out);
                         BOOST_TEST(s.error() == condition::timed_out);
                     });

@@ -26,16 +26,6 @@ using duet::close_reason;
 using duet::condition;
 using duet::errc;
 
-namespace {
-
-asio::awaitable<duet::drain_report> drain(duet::server& serving, std::chrono::steady_clock::duration timeout)
-{
-    auto const report = co_await serving.drain(timeout);
-    co_return report;
-}
-
-}  // namespace
-
 BOOST_AUTO_TEST_CASE(a_handler_that_returns_ends_its_session_cleanly_even_with_unread_input)
 {
     no_leaked_descriptors const watched;

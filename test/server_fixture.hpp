@@ -8,6 +8,7 @@
 
 #include <duet/server.hpp>
 
+#include <chrono>
 #include <functional>
 #include <string>
 
@@ -39,6 +40,12 @@ asio::awaitable<void> polite(Session peer)
             break;
         co_await write(peer, heard);
     }
+}
+
+inline asio::awaitable<duet::drain_report> drain(duet::server& serving, std::chrono::steady_clock::duration timeout)
+{
+    auto const report = co_await serving.drain(timeout);
+    co_return report;
 }
 
 inline duet::server_options on_loopback(duet::server_options options = {})

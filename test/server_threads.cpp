@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <chrono>
 #include <deque>
+#include <filesystem>
 #include <mutex>
 #include <set>
 #include <string>
@@ -22,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include <sched.h>
 #include <sys/socket.h>
 
 using namespace duet_test;
@@ -32,18 +34,26 @@ namespace {
 /// Taken before any server could pin the thread.
 auto const processors = processors_of_this_thread();
 
-asio::awaitable<duet::drain_report> drain(duet::server& serving, std::chrono::steady_clock::duration timeout)
-{
-    auto const report = co_await serving.drain(timeout);
-    co_return report;
-}
-
 std::string in_words(std::vector<int> const& numbers)
 {
     std::string words;
     for (int const number : numbers)
         words += std::to_string(number) + " ";
     return words;
+}
+
+/// How many threads of the program are kept on this processor.
+int threads_on(int processor)
+{
+    int count = 0;
+    for (auto const& task : std::filesystem::directory_iterator{"/proc/self/task"})
+    {
+        cpu_set_t allowed;
+        CPU_ZERO(&allowed);
+        ::sched_getaffinity(std::stoi(task.path().filename().string()), sizeof allowed, &allowed);
+        count += CPU_COUNT(&allowed) == 1 && CPU_ISSET(static_cast<std::size_t>(processor), &allowed) ? 1 : 0;
+    }
+    return count;
 }
 
 /// Tells the client on which processors its thread may run.
@@ -170,6 +180,7 @@ BOOST_AUTO_TEST_CASE(pinned_threads_serve_what_arrives_on_their_processors)
     auto const heard = heard_on_each(processors, context, serving);
     for (std::size_t i = 0; i < heard.size(); ++i)
         BOOST_TEST(heard[i] == in_words({processors[i % processors.size()]}));
+    eventually([] { return threads_on(processors.front()) >= 2; }, "the last thread shares the first one's");
 }
 
 BOOST_AUTO_TEST_CASE(threads_that_are_not_pinned_run_anywhere)

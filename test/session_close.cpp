@@ -45,6 +45,24 @@ received read_all_and_close(raw_socket& peer)
     return all;
 }
 
+// The same, but a little at a time until then, and of `size` bytes some are left: slow for longer than a deadline, and
+// never as long without reading.
+received read_slowly(raw_socket& peer, pace& reader, clock_type::time_point until, std::size_t size)
+{
+    received all;
+    while (clock_type::now() < until)
+    {
+        reader.step();
+        all.data += peer.recv_some(4 * 1024).data;
+        ::poll(nullptr, 0, 20 * sanitizer_factor);
+    }
+    reader.step();
+    if (all.data.size() >= size)
+        throw std::runtime_error{"the peer has read everything before the deadline"};
+    auto const rest = read_all_and_close(peer);
+    return received{all.data + rest.data, rest.error};
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(graceful)
@@ -422,22 +440,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(P03_progress_restarts_the_deadline_of_close, Sessi
                 started<std::size_t> writing{executor, write(s, data)};
                 co_await settle();
                 auto const begin = clock_type::now();
-                auto const at_peer = [&]
-                {
-                    // Slow for longer than the whole deadline, but never as long without reading.
-                    received all;
-                    while (clock_type::now() - begin < 2 * limit)
-                    {
-                        reader.step();
-                        all.data += talk.peer.recv_some(4 * 1024).data;
-                        ::poll(nullptr, 0, 20);
-                    }
-                    reader.step();
-                    if (all.data.size() >= data.size())
-                        throw std::runtime_error{"the peer has read everything before the deadline"};
-                    auto const rest = read_all_and_close(talk.peer);
-                    return received{all.data + rest.data, rest.error};
-                };
+                auto const at_peer = [&] { return read_slowly(talk.peer, reader, begin + 2 * limit, data.size()); };
                 started<received> peer{executor, in_thread(at_peer)};
                 auto const report = co_await s.close();
                 auto const took = clock_type::now() - begin;
@@ -471,19 +474,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(P03_bytes_leaving_the_kernels_buffer_are_progress,
                 BOOST_TEST(written == data.size());
                 auto const executor = co_await asio::this_coro::executor;
                 auto const begin = clock_type::now();
-                auto const at_peer = [&]
-                {
-                    received all;
-                    while (clock_type::now() - begin < 2 * limit)
-                    {
-                        reader.step();
-                        all.data += talk.peer.recv_some(4 * 1024).data;
-                        ::poll(nullptr, 0, 20 * sanitizer_factor);
-                    }
-                    reader.step();
-                    auto const rest = read_all_and_close(talk.peer);
-                    return received{all.data + rest.data, rest.error};
-                };
+                auto const at_peer = [&] { return read_slowly(talk.peer, reader, begin + 2 * limit, data.size()); };
                 started<received> peer{executor, in_thread(at_peer)};
                 auto const report = co_await s.close();
                 auto const all = co_await peer.result();
