@@ -372,11 +372,12 @@ private:
     template <class Start, class Token>
     auto initiate(Start start, Token&& token)
     {
-        return boost::asio::async_initiate<Token, void(error_code, std::size_t)>(
+        using signature = void(error_code, std::size_t);
+        return boost::asio::async_initiate<Token, signature>(
             [begun = std::move(start)](auto&& handler, ref c) mutable
             {
                 using handler_type = std::decay_t<decltype(handler)>;
-                constexpr bool is_coroutine = detail::is_awaiting_coroutine<handler_type>::value;
+                constexpr bool is_coroutine = detail::is_awaiting_coroutine<handler_type, signature>::value;
                 auto const known = begun.at_once(*c);
                 detail::begin<is_coroutine>(*c, begun, known, std::forward<decltype(handler)>(handler));
             },

@@ -7,7 +7,6 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/execution/executor.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/system/error_code.hpp>
@@ -23,22 +22,6 @@
 namespace duet {
 inline namespace v0 {
 namespace detail {
-
-/// Whether a handler is the awaiting coroutine itself, told by its shape: `H<R(Args...), Executor>`, move-only.
-///
-/// Such a handler may be completed inside its own initiation, because `asio::awaitable` runs the initiation after the
-/// coroutine has suspended. Every other handler must be posted then: its initiating function has not yet returned.
-template <class Handler>
-struct is_awaiting_coroutine : std::false_type
-{
-};
-
-template <template <class, class> class Handler, class R, class... Args, class Executor>
-struct is_awaiting_coroutine<Handler<R(Args...), Executor>>
-    : std::bool_constant<boost::asio::execution::is_executor<Executor>::value &&
-                         !std::is_copy_constructible_v<Handler<R(Args...), Executor>>>
-{
-};
 
 /// How deep completions are nested in one another on this thread. Completing inline calls the coroutine, which may
 /// start the next operation, which may complete inline: each is one level of the stack.

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <duet/detail/any_completion.hpp>
+#include <duet/detail/awaiting_coroutine.hpp>
 #include <duet/detail/beginning.hpp>
 #include <duet/detail/thrown_failure.hpp>
 #include <duet/error.hpp>
@@ -80,13 +81,16 @@ public:
     Handler const& inner() const noexcept { return handler_; }
 
 private:
-    using failure_type = std::conditional_t<is_awaiting_coroutine<Handler>::value, std::exception_ptr, error_code>;
+    static constexpr bool is_coroutine =
+        is_awaiting_coroutine<Handler, typename completion_of<result_type>::signature>::value;
+
+    using failure_type = std::conditional_t<is_coroutine, std::exception_ptr, error_code>;
 
     static failure_type failure_of(Connection& connection, char const* name, error_code error, std::size_t size)
     {
         if (!error || Outcome::is_value(error))
             return {};
-        if constexpr (is_awaiting_coroutine<Handler>::value)
+        if constexpr (is_coroutine)
         {
             try
             {
@@ -103,7 +107,7 @@ private:
 
     static error_code tell(failure_type failure)
     {
-        if constexpr (is_awaiting_coroutine<Handler>::value)
+        if constexpr (is_coroutine)
             return failure ? thrown_failure::carry(std::move(failure)) : error_code{};
         else
             return failure;
@@ -146,7 +150,7 @@ public:
             {
                 using handler_type = std::decay_t<decltype(handler)>;
                 using wrapped = outcome_handler<handler_type, std::remove_reference_t<decltype(*connection)>, Outcome>;
-                constexpr bool is_coroutine = is_awaiting_coroutine<handler_type>::value;
+                constexpr bool is_coroutine = is_awaiting_coroutine<handler_type, signature>::value;
                 auto const known = start.at_once(*connection);
                 if constexpr (is_coroutine)
                 {
