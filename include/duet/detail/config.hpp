@@ -12,6 +12,11 @@ static_assert(BOOST_ASIO_VERSION >= 102500, "duet needs Boost.Asio from Boost 1.
 #error "duet reports errors of its coroutine face by exceptions"
 #endif
 
+// asio::executor, which this macro makes Asio's default, cannot be asked to keep work outstanding in another context.
+#if defined(BOOST_ASIO_USE_TS_EXECUTOR_AS_DEFAULT)
+#error "duet needs any_io_executor as Asio's default: do not define BOOST_ASIO_USE_TS_EXECUTOR_AS_DEFAULT"
+#endif
+
 // Header-only by default. The compiled variant (CMake target duet::compiled) defines DUET_SEPARATE_COMPILATION for its
 // users and puts every definition of impl/*.ipp into one object, src/duet.cpp.
 #if defined(DUET_SEPARATE_COMPILATION)

@@ -4,9 +4,11 @@
 #define DUET_DETAIL_REACTOR_HPP
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <boost/asio/query.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <cstddef>
@@ -89,7 +91,7 @@ public:
             plain = &executor;
         else if constexpr (std::is_same_v<Executor, boost::asio::any_io_executor>)
             plain = executor.template target<context_executor>();
-        return plain ? &plain->context() : nullptr;
+        return plain ? &boost::asio::query(*plain, boost::asio::execution::context) : nullptr;
     }
 
     /// That of a context, if it has one.
