@@ -32,7 +32,8 @@ class backoff
 {
 public:
     explicit backoff(backoff_options const& options = {}, std::uint64_t seed = std::random_device{}())
-        : options_{options}, random_{static_cast<std::minstd_rand::result_type>(seed)}, current_{options.initial}
+        // The generator's seed type has at least 32 bits; how many more depends on the system.
+        : options_{options}, random_(seed & 0xffffffffU), current_{options.initial}
     {
     }
 

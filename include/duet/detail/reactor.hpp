@@ -26,31 +26,24 @@ inline namespace v0 {
 namespace detail {
 
 class reactor;
+class watched;
 
-/// Who has a socket in the reactor, and what the reactor tells it. It must outlive its place there.
-class watched
+/// Where a socket is in the reactor. A class apart from `watched`, since g++'s -Wnon-virtual-dtor takes the protected
+/// destructor of a class with virtual functions for accessible as soon as the class has a friend.
+class reactor_place
 {
     friend reactor;
 
 public:
-    watched(watched const&) = delete;
-    watched& operator=(watched const&) = delete;
+    reactor_place(reactor_place const&) = delete;
+    reactor_place& operator=(reactor_place const&) = delete;
 
     /// It waits for events (reactor::begin).
     bool waits() const noexcept { return waits_; }
 
 protected:
-    watched() = default;
-    ~watched() = default;
-
-    /// epoll's events: what is true of the socket now.
-    virtual void on_events(std::uint32_t events) = 0;
-
-    /// Its turn, which it asked for.
-    virtual void on_turn() = 0;
-
-    /// The context is being destroyed while it waits.
-    virtual void on_shutdown() noexcept = 0;
+    reactor_place() = default;
+    ~reactor_place() = default;
 
 private:
     static constexpr std::uint32_t nowhere = UINT32_MAX;
@@ -61,6 +54,23 @@ private:
     std::uint32_t slot_ = nowhere;
     bool waits_ = false;
     bool has_turn_ = false;
+};
+
+/// Who has a socket in the reactor, and what the reactor tells it. It must outlive its place there.
+class watched : public reactor_place
+{
+public:
+    /// epoll's events: what is true of the socket now.
+    virtual void on_events(std::uint32_t events) = 0;
+
+    /// Its turn, which it asked for.
+    virtual void on_turn() = 0;
+
+    /// The context is being destroyed while it waits.
+    virtual void on_shutdown() noexcept = 0;
+
+protected:
+    ~watched() = default;
 };
 
 /// Readiness of the sockets of one io_context, by an epoll of their own, which waits in Asio's.

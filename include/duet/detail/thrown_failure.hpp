@@ -16,6 +16,11 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
+// g++ warns of every class that derives from error_category, whose destructor is protected and not virtual: the class has
+// friends, so g++ takes the destructor for accessible. Boost has the same pragma around error_category itself.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+
 /// An awaiting coroutine turns the error_code of an operation that it awaits directly into a bare system_error. To let
 /// it throw a session_error, which names the operation and the peer, the code handed to it is one of this category:
 /// system_error asks it for a message, and is answered by the exception itself.
@@ -50,6 +55,8 @@ private:
         return failure;
     }
 };
+
+#pragma GCC diagnostic pop
 
 }  // namespace detail
 }  // namespace v0

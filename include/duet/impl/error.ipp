@@ -13,6 +13,11 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
+// g++ warns of every class that derives from error_category, whose destructor is protected and not virtual: the class has
+// friends, so g++ takes the destructor for accessible. Boost has the same pragma around error_category itself.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+
 class error_category_type final : public boost::system::error_category
 {
 public:
@@ -174,6 +179,8 @@ public:
         return false;
     }
 };
+
+#pragma GCC diagnostic pop
 
 inline std::string error_prefix(char const* operation, std::string const& peer)
 {

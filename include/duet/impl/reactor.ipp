@@ -135,9 +135,9 @@ DUET_DECL void reactor::ask(watched& who, bool writable) noexcept
 
 DUET_DECL void reactor::remove(watched& who, int open_descriptor) noexcept
 {
-    if (who.slot_ == watched::nowhere)
+    if (who.slot_ == reactor_place::nowhere)
         return;
-    auto const index = std::exchange(who.slot_, watched::nowhere);
+    auto const index = std::exchange(who.slot_, reactor_place::nowhere);
     auto& place = slots_[index];
     if (open_descriptor >= 0)
         control(EPOLL_CTL_DEL, index);

@@ -28,6 +28,16 @@ inline void set_int(int descriptor, int level, int name, int value) noexcept
     ::setsockopt(descriptor, level, name, &value, sizeof(value));
 }
 
+/// A call on a non-blocking descriptor found nothing to do. The two names are one value on most systems.
+inline bool is_would_block(int error) noexcept
+{
+#if EAGAIN != EWOULDBLOCK
+    if (error == EWOULDBLOCK)
+        return true;
+#endif
+    return error == EAGAIN;
+}
+
 DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout) noexcept
 {
     using std::chrono::milliseconds;
@@ -98,7 +108,7 @@ DUET_DECL std::size_t discard_input(int descriptor, std::size_t limit, boost::sy
             continue;
         // What came before the end or the failure is told first; both will still be there at the next call, except a
         // reset, which the kernel tells once. So a failure is always told, with the bytes before it.
-        if (received < 0 && !((errno == EAGAIN || errno == EWOULDBLOCK) && total > 0))
+        if (received < 0 && !(is_would_block(errno) && total > 0))
             error.assign(errno, boost::system::system_category());
         break;
     }
@@ -148,7 +158,7 @@ DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept
 {
     // A send of no bytes puts no segment on the wire, and fails with the connection's pending error. Unlike a recv it
     // tells it while unread bytes are still queued before it.
-    if (::send(descriptor, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) == 0 || errno == EAGAIN)
+    if (::send(descriptor, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) == 0 || is_would_block(errno))
         return {};
     return {errno, boost::system::system_category()};
 }
