@@ -12,11 +12,9 @@ if(DUET_BUILD_COMPILED)
 endif()
 install(EXPORT duetTargets NAMESPACE duet:: DESTINATION "${duet_cmake_dir}")
 
-# A file of its own, so that who does not ask for the component needs no fmt.
-if(DUET_FMT)
-    install(TARGETS duet_fmt EXPORT duetFmtTargets)
-    install(EXPORT duetFmtTargets NAMESPACE duet:: DESTINATION "${duet_cmake_dir}")
-endif()
+# A file of its own, so that who does not ask for the component needs no fmt. Installing it needs none either.
+install(TARGETS duet_fmt EXPORT duetFmtTargets)
+install(EXPORT duetFmtTargets NAMESPACE duet:: DESTINATION "${duet_cmake_dir}")
 
 configure_package_config_file(cmake/duetConfig.cmake.in duetConfig.cmake INSTALL_DESTINATION "${duet_cmake_dir}")
 # Before 1.0 a minor version may change the interface. Without the static library any processor will do.

@@ -3,6 +3,7 @@
 #include "lifecycle_kernel.hpp"
 
 #include <array>
+#include <cinttypes>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -27,7 +28,7 @@ std::string key(Bytes const& address, unsigned port)
     {
         std::uint32_t word = 0;
         std::memcpy(&word, address.data() + i, sizeof(word));
-        std::snprintf(text.data(), text.size(), "%08X", static_cast<unsigned>(word));
+        std::snprintf(text.data(), text.size(), "%08" PRIX32, word);
         result += text.data();
     }
     std::snprintf(text.data(), text.size(), ":%04X", port);

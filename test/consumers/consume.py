@@ -87,6 +87,15 @@ class Consumer:
         run(self.cmake, "--build", self.build_dir)
         return next(path for path in self.build_dir.rglob("program") if path.is_file())
 
+    def check_top_level(self):
+        """duet configured by itself for its library alone, where nothing but Boost is installed."""
+        hidden = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{package}=ON" for package in ("fmt", "OpenSSL", "Python3")]
+        run(self.cmake, "-S", self.source, "-B", self.build_dir, *self.settings, *hidden, "-DFETCHCONTENT_FULLY_DISCONNECTED=ON",
+            "-DDUET_BUILD_TESTS=OFF", "-DDUET_BUILD_EXAMPLES=OFF", "-DDUET_BUILD_COMPILED=OFF")
+        run(self.cmake, "--install", self.build_dir, "--prefix", self.prefix, stdout=subprocess.DEVNULL)
+        if not list(self.prefix.rglob("duetFmtTargets.cmake")):
+            sys.exit("duet::fmt was not installed: who has fmt later cannot have it")
+
     def make_by_hand(self):
         pc_file, = self.prefix.rglob("duet.pc")
         package = "duet" if self.target == "duet" else "duet-compiled"
@@ -125,6 +134,9 @@ def main():
 
     with tempfile.TemporaryDirectory(prefix="duet-consumer-") as directory:
         consumer = Consumer(arguments, pathlib.Path(directory))
+        if arguments.project == "top_level":
+            consumer.check_top_level()
+            return
         consumer.lay_out()
         program = consumer.make()
         if consumer.speaks():
