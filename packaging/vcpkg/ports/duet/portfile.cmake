@@ -1,20 +1,15 @@
-vcpkg_from_github(
-    OUT_SOURCE_PATH SOURCE_PATH
-    REPO OWNER/duet
-    REF "v${VERSION}"
-    SHA512 0
-    HEAD_REF main
-)
-
-vcpkg_check_features(OUT_FEATURE_OPTIONS FEATURE_OPTIONS
-    FEATURES
-        fmt DUET_FMT
-)
+# An overlay port, which builds the checkout that it lies in.
+cmake_path(ABSOLUTE_PATH CMAKE_CURRENT_LIST_DIR NORMALIZE OUTPUT_VARIABLE SOURCE_PATH)
+foreach(folder IN ITEMS duet ports vcpkg packaging)  # what lies between
+    cmake_path(GET SOURCE_PATH PARENT_PATH SOURCE_PATH)
+endforeach()
+if(NOT EXISTS "${SOURCE_PATH}/include/duet/version.hpp")
+    message(FATAL_ERROR "This port was copied out of the checkout that it builds. Name it with --overlay-ports instead.")
+endif()
 
 vcpkg_cmake_configure(
     SOURCE_PATH "${SOURCE_PATH}"
     OPTIONS
-        ${FEATURE_OPTIONS}
         -DDUET_BUILD_EXAMPLES=OFF
         -DDUET_BUILD_TESTS=OFF
         -DDUET_INSTALL=ON

@@ -1,11 +1,14 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+"""duet from the checkout that this file lies in: conan create packaging/conan --build=missing"""
+
 import os
+import re
 
 from conan import ConanFile
 from conan.errors import ConanInvalidConfiguration
 from conan.tools.build import check_min_cppstd
 from conan.tools.cmake import CMake, CMakeDeps, CMakeToolchain, cmake_layout
-from conan.tools.files import copy, get, rmdir
+from conan.tools.files import copy, load, rmdir
 from conan.tools.scm import Version
 
 required_conan_version = ">=2.0.9"
@@ -15,8 +18,6 @@ class DuetConan(ConanFile):
     name = "duet"
     description = "TCP on Boost.Asio coroutines that owns the end of a connection"
     license = "BSL-1.0"
-    homepage = "https://github.com/OWNER/duet"
-    url = "https://github.com/conan-io/conan-center-index"
     topics = ("tcp", "asio", "coroutines", "networking")
     package_type = "static-library"
     settings = "os", "arch", "compiler", "build_type"
@@ -26,10 +27,23 @@ class DuetConan(ConanFile):
 
     @property
     def _min_compilers(self):
-        return {"gcc": "12", "clang": "14", "apple-clang": "15"}
+        return {"gcc": "12", "clang": "14"}
+
+    @property
+    def _checkout(self):
+        return os.path.join(self.recipe_folder, os.pardir, os.pardir)
+
+    def set_version(self):
+        text = load(self, os.path.join(self._checkout, "include", "duet", "version.hpp"))
+        self.version = re.search(r'DUET_VERSION_STRING "(.*)"', text).group(1)
+
+    def export_sources(self):
+        # What the library is built from; the tests, the examples and the bench stay behind.
+        for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*"):
+            copy(self, pattern, self._checkout, self.export_sources_folder)
 
     def layout(self):
-        cmake_layout(self, src_folder="src")
+        cmake_layout(self)
 
     def requirements(self):
         # duet's headers include Boost's.
@@ -42,20 +56,17 @@ class DuetConan(ConanFile):
 
     def validate(self):
         check_min_cppstd(self, 20)
-        if self.settings.os == "Windows":
-            raise ConanInvalidConfiguration(f"{self.ref} is not available for Windows")
+        if self.settings.os != "Linux":
+            raise ConanInvalidConfiguration(f"{self.ref} was not tried on any system but Linux")
         least = self._min_compilers.get(str(self.settings.compiler))
         if least and Version(self.settings.compiler.version) < least:
             raise ConanInvalidConfiguration(f"{self.ref} needs {self.settings.compiler} {least} or newer")
-
-    def source(self):
-        get(self, **self.conan_data["sources"][self.version], strip_root=True)
 
     def generate(self):
         toolchain = CMakeToolchain(self)
         toolchain.cache_variables["DUET_BUILD_EXAMPLES"] = False
         toolchain.cache_variables["DUET_BUILD_TESTS"] = False
-        toolchain.cache_variables["DUET_FMT"] = bool(self.options.with_fmt)
+        toolchain.cache_variables["FETCHCONTENT_FULLY_DISCONNECTED"] = True
         toolchain.generate()
         CMakeDeps(self).generate()
 
@@ -77,8 +88,7 @@ class DuetConan(ConanFile):
         headers.set_property("cmake_target_name", "duet::duet")
         headers.set_property("pkg_config_name", "duet")
         headers.requires = ["boost::headers"]
-        if self.settings.os in ("Linux", "FreeBSD"):
-            headers.system_libs = ["pthread"]
+        headers.system_libs = ["pthread"]
 
         compiled = self.cpp_info.components["compiled"]
         compiled.set_property("cmake_target_name", "duet::compiled")
