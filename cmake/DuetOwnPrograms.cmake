@@ -22,6 +22,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
 endif()
 target_compile_options(duet_own INTERFACE ${DUET_OWN_WARNINGS})
 
+# What users read and copy, the library and the examples, is held to what the strictest of them may have on.
+set(DUET_STRICT_WARNINGS ${DUET_OWN_WARNINGS} -Wsign-conversion -Wold-style-cast -Wnon-virtual-dtor -Woverloaded-virtual
+    $<$<CXX_COMPILER_ID:GNU>:-Wuseless-cast>
+    $<$<CXX_COMPILER_ID:GNU>:-Wlogical-op>)
+
 # duet_own_program(<target>...): links it to the variant under test and holds it to our rules.
 # (cmake --compile-no-warning-as-error lets warnings be warnings.)
 function(duet_own_program)
@@ -35,6 +40,6 @@ function(duet_own_program)
 endfunction()
 
 if(DUET_BUILD_COMPILED)
-    target_compile_options(duet_compiled PRIVATE ${DUET_OWN_WARNINGS})
+    target_compile_options(duet_compiled PRIVATE ${DUET_STRICT_WARNINGS})
     set_target_properties(duet_compiled PROPERTIES CXX_SCAN_FOR_MODULES OFF COMPILE_WARNING_AS_ERROR ON)
 endif()

@@ -7,6 +7,7 @@ a small one of their own.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -43,9 +44,11 @@ def project_of_readme(source):
     if not match:
         sys.exit("README.md has no ```cmake block that links a target to duet")
     lines, target = match.groups()
-    return (f"cmake_minimum_required(VERSION 3.25)\nproject(readme LANGUAGES CXX)\n"
-            f"add_executable({target} main.cpp)\n{lines}"
-            f"set_target_properties({target} PROPERTIES OUTPUT_NAME program)\n")
+    if target != "my_server":
+        sys.exit(f"README.md links {target} to duet, and test/consumers/strict expects my_server")
+    return (f"cmake_minimum_required(VERSION 3.25)\nproject(strict LANGUAGES CXX)\ninclude(warnings.cmake)\n"
+            f"add_executable(my_server main.cpp)\n{lines}include(headers.cmake)\n"
+            f"set_target_properties(my_server PROPERTIES OUTPUT_NAME program)\n")
 
 
 class Consumer:
@@ -58,7 +61,7 @@ class Consumer:
             shutil.copytree(HERE / self.project, self.project_dir)
         else:
             self.project_dir.mkdir()
-        if self.project == "readme":
+        if self.project == "strict":
             (self.project_dir / "CMakeLists.txt").write_text(project_of_readme(self.source))
         if self.speaks():
             (self.project_dir / "main.cpp").write_text(echo_server_of_readme(self.source))
@@ -71,7 +74,7 @@ class Consumer:
 
     def configure(self, *more):
         run(self.cmake, "-S", self.project_dir, "-B", self.build_dir, *self.settings, f"-DDUET_SOURCE={self.source}",
-            f"-DFETCHCONTENT_SOURCE_DIR_DUET={self.source if self.project == 'readme' else ''}",
+            f"-DFETCHCONTENT_SOURCE_DIR_DUET={self.source if self.project == 'strict' else ''}",
             f"-DDUET_TARGET=duet::{self.target}", *more)
 
     def make(self):
@@ -95,6 +98,9 @@ class Consumer:
         run(self.cmake, "--install", self.build_dir, "--prefix", self.prefix, stdout=subprocess.DEVNULL)
         if not list(self.prefix.rglob("duetFmtTargets.cmake")):
             sys.exit("duet::fmt was not installed: who has fmt later cannot have it")
+        port = json.loads((self.source / "packaging/vcpkg/ports/duet/vcpkg.json").read_text())
+        if port["version"] != version_of(self.source):
+            sys.exit(f"vcpkg's port says version {port['version']}, and duet says {version_of(self.source)}")
 
     def make_by_hand(self):
         pc_file, = self.prefix.rglob("duet.pc")
