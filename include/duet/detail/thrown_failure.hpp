@@ -16,8 +16,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-// g++ warns of every class that derives from error_category, whose destructor is protected and not virtual: the class has
-// friends, so g++ takes the destructor for accessible. Boost has the same pragma around error_category itself.
+// g++ warns of every class that derives from error_category, whose destructor is protected and not virtual: the class
+// has friends, so g++ takes the destructor for accessible. Boost has the same pragma around error_category itself.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 
