@@ -30,6 +30,7 @@ BOOST_AUTO_TEST_CASE(clean_is_clean_or_discarded_input_and_nothing_else)
         duet::close_report report;
         report.reason = reason;
         bool const expected = reason == close_reason::clean || reason == close_reason::discarded_input;
-        BOOST_TEST(report.clean() == expected, duet::to_string(reason));
+        BOOST_TEST_INFO(duet::to_string(reason));
+        BOOST_TEST(report.clean() == expected);
     }
 }

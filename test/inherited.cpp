@@ -304,7 +304,10 @@ BOOST_AUTO_TEST_CASE(those_of_another_process_are_not_ours)
     BOOST_TEST(found_with({.handed = {one.fd()}, .pid = "1"}) == "nothing");
     BOOST_TEST(found_with({.handed = {one.fd()}, .pid = std::nullopt}) == "nothing");
     for (auto const* const pid : {"", "self ", "x", "-1", "0", "99999999999999999999999"})
-        BOOST_TEST(found_with({.handed = {one.fd()}, .pid = pid}) == "nothing", "LISTEN_PID='" << pid << '\'');
+    {
+        BOOST_TEST_INFO("LISTEN_PID='" << pid << '\'');
+        BOOST_TEST(found_with({.handed = {one.fd()}, .pid = pid}) == "nothing");
+    }
 }
 
 BOOST_AUTO_TEST_CASE(those_of_another_process_are_not_touched)
@@ -325,7 +328,10 @@ BOOST_AUTO_TEST_CASE(a_count_that_is_none_gives_nothing)
     BOOST_TEST(found_with({.handed = {one.fd()}, .without_count = true}) == "nothing");
     for (auto const* const count : {"", "0", "-1", "1x", "x1", " 1", "1 ", "+1", "0x1", "1.0", "65537", "2147483647",
              "2147483648", "4294967297", "9223372036854775807", "18446744073709551617"})
-        BOOST_TEST(found_with({.handed = {one.fd()}, .count = count}) == "nothing", "LISTEN_FDS='" << count << '\'');
+    {
+        BOOST_TEST_INFO("LISTEN_FDS='" << count << '\'');
+        BOOST_TEST(found_with({.handed = {one.fd()}, .count = count}) == "nothing");
+    }
 }
 
 BOOST_AUTO_TEST_CASE(they_are_marked_close_on_exec)

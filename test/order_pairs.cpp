@@ -285,7 +285,8 @@ public:
         };
         while (!over() && guard_clock::now() < guard)
             talk_.context.run_one_for(10ms);
-        BOOST_TEST(over(), "an operation hangs");
+        BOOST_TEST_INFO("an operation hangs");
+        BOOST_TEST(over());
         session_.reset();
         write.reset();
         shutdown.reset();
@@ -295,7 +296,8 @@ public:
         late_close_.reset();
         talk_.context.restart();
         talk_.context.run_for(run_guard);
-        BOOST_TEST(talk_.context.stopped(), "work is left");
+        BOOST_TEST_INFO("work is left");
+        BOOST_TEST(talk_.context.stopped());
         stop_.set_value();
         auto const seen = peer.get();
 
@@ -367,7 +369,8 @@ private:
             {
                 BOOST_TEST(end.times == 1);
                 auto const found = std::find(expected.begin(), expected.end(), end.word);
-                BOOST_TEST((found != expected.end()), "expected " << expected.front());
+                BOOST_TEST_INFO("expected " << expected.front());
+                BOOST_TEST((found != expected.end()));
             }
         }
     }
@@ -382,14 +385,16 @@ private:
             if (what == act::write && end.word == "ok")
                 whole += data_.size();
         if (seen.error == 0)
-            BOOST_TEST(
-                seen.data.size() == whole, "a clean end behind " << seen.data.size() << " of " << whole << " bytes");
+        {
+            BOOST_TEST_INFO("a clean end behind " << seen.data.size() << " of " << whole << " bytes");
+            BOOST_TEST(seen.data.size() == whole);
+        }
         if (first_ == act::abort || second_ == act::abort)
         {
             bool const ended_before = one.word == "clean";
+            BOOST_TEST_INFO("abort() must reset");
             BOOST_TEST((seen.error == ECONNRESET || ended_before || first_ == act::shutdown_send ||
-                           first_ == act::close || first_ == act::destroy),
-                "abort() must reset");
+                        first_ == act::close || first_ == act::destroy));
         }
     }
 

@@ -196,7 +196,10 @@ BOOST_AUTO_TEST_CASE(peers_that_never_read_are_reset_when_a_write_stalls)
         });
     BOOST_REQUIRE(whats.size() == 20u);
     for (auto const& each : whats)
-        BOOST_TEST(each.find("write deadline") != std::string::npos, each);
+    {
+        BOOST_TEST_INFO(each);
+        BOOST_TEST(each.find("write deadline") != std::string::npos);
+    }
 }
 
 // Before it is accepted, before it says anything, in a message, in an answer, after its FIN, after ours.

@@ -397,7 +397,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(after_close_every_operation_is_an_error_and_every_
             auto const e = co_await outcome_of(awaited<bool>(s.wait_readable()));
             auto const f = co_await outcome_of(write(s, "x"));
             for (auto const& each : {a, b, c, d, e, f})
-                BOOST_TEST(each.code == errc::closed, each);
+            {
+                BOOST_TEST_INFO(each);
+                BOOST_TEST(each.code == errc::closed);
+            }
             BOOST_TEST(f.operation == "write");
             BOOST_TEST(d.operation == "read_all");
             // What was asked for has happened.
@@ -958,7 +961,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(abort_ends_every_kind_of_pending_operation_with_ab
             auto const d = co_await outcome_of(finishing.result());
             auto const e = co_await outcome_of(delivering.result());
             for (auto const& each : {a, b, c, d, e})
-                BOOST_TEST(each.code == errc::aborted, each);
+            {
+                BOOST_TEST_INFO(each);
+                BOOST_TEST(each.code == errc::aborted);
+            }
             BOOST_TEST(b.bytes > 0U);
             BOOST_TEST(c.bytes == 0U);
             auto const reason = co_await gone.result();

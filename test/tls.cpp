@@ -203,7 +203,8 @@ asio::awaitable<void> serve(Tls& tls)
     co_await asio::async_write(tls, asio::buffer(answer), asio::use_awaitable);
     co_await tls.async_shutdown(asio::use_awaitable);  // our close_notify, and then the peer's
     duet::close_report const report = co_await tls.next_layer().close();
-    BOOST_TEST(report.clean(), to_string(report.reason));
+    BOOST_TEST_INFO(to_string(report.reason));
+    BOOST_TEST(report.clean());
 }
 
 // What a server makes of what a raw peer does instead of shaking hands.
@@ -274,7 +275,8 @@ BOOST_AUTO_TEST_CASE(server_of_s_client)
             {
                 auto const segments = capture->between(port, listener.port());
                 BOOST_TEST(segments.fin_after_last_byte(side::server));
-                BOOST_TEST(!segments.has_rst(), segments.dump());
+                BOOST_TEST_INFO(segments.dump());
+                BOOST_TEST(!segments.has_rst());
                 BOOST_TEST(mib::since(*before)["Tcp.OutRsts"] == 0);
             }
         }
@@ -331,9 +333,11 @@ BOOST_AUTO_TEST_CASE(client_of_s_server)
                     // s_server answers our close_notify with FIN and none of its own: no truncation, we had finished.
                     error_code end;
                     co_await tls.async_shutdown(asio::redirect_error(asio::use_awaitable, end));
-                    BOOST_TEST((!end || end == ssl::error::stream_truncated), end.message());
+                    BOOST_TEST_INFO(end.message());
+                    BOOST_TEST((!end || end == ssl::error::stream_truncated));
                     auto const report = co_await session.close();
-                    BOOST_TEST(report.clean(), to_string(report.reason));
+                    BOOST_TEST_INFO(to_string(report.reason));
+                    BOOST_TEST(report.clean());
                 });
             auto const said = server.process().read_rest();
             BOOST_TEST(shows_close_notify(said, "<<<"));
@@ -362,13 +366,15 @@ BOOST_AUTO_TEST_CASE(p34_truncation_is_not_an_end)
             error_code code;
             std::array<char, 64> buffer;
             co_await tls.async_read_some(asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, code));
-            BOOST_TEST((code == ssl::error::stream_truncated), code.message());
+            BOOST_TEST_INFO(code.message());
+            BOOST_TEST((code == ssl::error::stream_truncated));
             BOOST_TEST((code == duet::condition::truncated));
             BOOST_TEST((code != duet::condition::ended));
             BOOST_TEST((code != duet::condition::reset));
             // The session below saw an orderly FIN, and ends as well as it can.
             auto const report = co_await tls.next_layer().close();
-            BOOST_TEST(report.clean(), to_string(report.reason));
+            BOOST_TEST_INFO(to_string(report.reason));
+            BOOST_TEST(report.clean());
         });
 }
 
@@ -391,7 +397,8 @@ BOOST_AUTO_TEST_CASE(p17_a_reset_is_not_a_truncation)
             error_code code;
             std::array<char, 64> buffer;
             co_await tls.async_read_some(asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, code));
-            BOOST_TEST((code == duet::errc::aborted), code.message());
+            BOOST_TEST_INFO(code.message());
+            BOOST_TEST((code == duet::errc::aborted));
         });
     auto const said = client.process().read_rest();
     BOOST_TEST(contains(said, "errno=104"));  // ECONNRESET
@@ -408,25 +415,30 @@ BOOST_AUTO_TEST_CASE(p35_no_handshake_with_plain_text)
             peer.send_all("GET / HTTP/1.1\r\n\r\n");
             peer.shutdown_write();
         });
-    BOOST_TEST((plain.category() == error::get_ssl_category()), plain.message());
+    BOOST_TEST_INFO(plain.message());
+    BOOST_TEST((plain.category() == error::get_ssl_category()));
     auto const nothing = handshake_with([](raw_socket& peer) { peer.shutdown_write(); });
-    BOOST_TEST((nothing == ssl::error::stream_truncated || nothing == error::eof), nothing.message());
+    BOOST_TEST_INFO(nothing.message());
+    BOOST_TEST((nothing == ssl::error::stream_truncated || nothing == error::eof));
     auto const half_a_record = handshake_with(
         [](raw_socket& peer)
         {
             peer.send_all(std::string{"\x16\x03\x01\x02\x00\x01", 6});
             peer.shutdown_write();
         });
-    BOOST_TEST((half_a_record == ssl::error::stream_truncated), half_a_record.message());
+    BOOST_TEST_INFO(half_a_record.message());
+    BOOST_TEST((half_a_record == ssl::error::stream_truncated));
     auto const gone = handshake_with([](raw_socket& peer) { peer.reset(); });
-    BOOST_TEST((gone == duet::condition::reset), gone.message());
+    BOOST_TEST_INFO(gone.message());
+    BOOST_TEST((gone == duet::condition::reset));
     auto const plain_and_gone = handshake_with(
         [](raw_socket& peer)
         {
             peer.send_all("GET / HTTP/1.1\r\n\r\n");
             peer.reset();
         });
-    BOOST_TEST((plain_and_gone.category() == error::get_ssl_category()), plain_and_gone.message());
+    BOOST_TEST_INFO(plain_and_gone.message());
+    BOOST_TEST((plain_and_gone.category() == error::get_ssl_category()));
 }
 
 // The certificate is not trusted: the handshake fails on both sides, and the session ends well.
@@ -443,7 +455,8 @@ BOOST_AUTO_TEST_CASE(p36_a_handshake_that_is_refused)
             ssl::stream<duet::session> tls{adopt(raw, executor), context};
             error_code code;
             co_await tls.async_handshake(ssl::stream_base::client, asio::redirect_error(asio::use_awaitable, code));
-            BOOST_TEST((code.category() == error::get_ssl_category()), code.message());
+            BOOST_TEST_INFO(code.message());
+            BOOST_TEST((code.category() == error::get_ssl_category()));
             co_await tls.next_layer().close();
             BOOST_TEST((tls.next_layer().state() == duet::session_state::closed));
         });

@@ -69,8 +69,10 @@ struct watched : observed
     void check_no_reset()
     {
         auto const all = said();
-        BOOST_TEST(!all.has_rst(side::client), all.dump());
-        BOOST_TEST(spoken().find("R") == std::string::npos, all.dump());
+        BOOST_TEST_INFO(all.dump());
+        BOOST_TEST(!all.has_rst(side::client));
+        BOOST_TEST_INFO(all.dump());
+        BOOST_TEST(spoken().find("R") == std::string::npos);
         BOOST_TEST(counted("TcpExt.TCPAbortOnClose") == 0);
         BOOST_TEST(counted("TcpExt.TCPAbortOnData") == 0);
     }
@@ -723,7 +725,8 @@ BOOST_AUTO_TEST_CASE(p43_delivered_tells_that_it_was_not)
             catch (duet::session_error const& failure)
             {
                 told = true;
-                BOOST_TEST((failure.code() == duet::condition::reset), failure.what());
+                BOOST_TEST_INFO(failure.what());
+                BOOST_TEST((failure.code() == duet::condition::reset));
             }
             BOOST_TEST(told);
             co_await expect_error(read(s), duet::condition::reset);
@@ -1124,7 +1127,8 @@ BOOST_AUTO_TEST_CASE(p03_p08_a_slow_reader_is_not_half_closed_for_too_long)
                     co_return;
                 BOOST_TEST((took > 1500ms));  // or the test shows nothing
                 BOOST_TEST(taken == text.size());
-                BOOST_TEST((report.reason == duet::close_reason::clean), to_string(report.reason));
+                BOOST_TEST_INFO(to_string(report.reason));
+                BOOST_TEST((report.reason == duet::close_reason::clean));
             });
         if (reader.kept())
             w.check_no_reset();

@@ -28,7 +28,8 @@ struct observed
     {
         static std::string const opening = "c>s S, s>c S.";
         auto const text = said().text_without_acks();
-        BOOST_TEST(text.starts_with(opening), said());
+        BOOST_TEST_INFO(said());
+        BOOST_TEST(text.starts_with(opening));
         return text.size() == opening.size() ? "" : text.substr(opening.size() + 2);
     }
 
