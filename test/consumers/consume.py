@@ -3,7 +3,7 @@
 """Builds one consumer project outside of the tree and runs what it makes.
 
 What stands behind '--' goes to cmake. The program is README.md's echo server, to the letter; sub_project and fmt have
-a small one of their own.
+a small one of their own, and top_level, which is duet itself, has none.
 """
 
 import argparse
