@@ -13,12 +13,15 @@
 #include <duet/impl/error.ipp>
 #include <duet/impl/inherited.ipp>
 #include <duet/impl/listener.ipp>
-#include <duet/impl/reactor.ipp>
 #include <duet/impl/resolve_lookup.ipp>
 #include <duet/impl/server_setup.ipp>
 #include <duet/impl/splice_pipe.ipp>
 #include <duet/impl/stream_traits.ipp>
 #include <duet/impl/tcp_info.ipp>
+
+#if defined(__linux__)
+#include <duet/impl/reactor.ipp>
+#endif
 
 namespace duet {
 inline namespace v0 {

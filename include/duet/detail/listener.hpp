@@ -28,7 +28,7 @@ enum class accept_error_class
 
 DUET_DECL accept_error_class classify_accept_error(boost::system::error_code const& error) noexcept;
 
-/// accept4 with CLOEXEC and NONBLOCK, the peer's address with it: a connection that was reset in the queue is accepted
+/// accept, with CLOEXEC and NONBLOCK, the peer's address with it: a connection that was reset in the queue is accepted
 /// all the same, and could not be asked later. The descriptor, or -1 and `error`.
 DUET_DECL int accept_connection(
     int listener, ::sockaddr* address, ::socklen_t* size, boost::system::error_code& error) noexcept;

@@ -125,6 +125,15 @@ public:
             uncertain_ = true;
     }
 
+    /// The events tell that a write may go on, or fails now.
+    static bool may_be_written(std::uint32_t events) noexcept
+    {
+        return (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
+    }
+
+    /// The events tell that the peer may be gone.
+    static bool may_be_gone(std::uint32_t events) noexcept { return (events & (EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0; }
+
     /// A read may find something.
     bool readable() const noexcept { return readable_; }
 

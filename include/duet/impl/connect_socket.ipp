@@ -6,39 +6,23 @@
 #include <cerrno>
 
 #include <duet/detail/connect_socket.hpp>
+#include <duet/detail/new_descriptor.hpp>
 #include <duet/error.hpp>
 
-#include <fcntl.h>
 #include <unistd.h>
 
 namespace duet {
 inline namespace v0 {
 namespace detail {
 
-inline int open_uninherited(int family, int type, int protocol) noexcept
-{
-#if defined(SOCK_CLOEXEC)
-    return ::socket(family, type | SOCK_CLOEXEC, protocol);
-#else
-    int const descriptor = ::socket(family, type, protocol);
-    if (descriptor >= 0)
-        ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
-    return descriptor;
-#endif
-}
-
 DUET_DECL int open_stream_socket(int family, int protocol, boost::system::error_code& error) noexcept
 {
-    int const descriptor = open_uninherited(family, SOCK_STREAM, protocol);
+    int const descriptor = open_socket(family, SOCK_STREAM, protocol);
     if (descriptor < 0)
     {
         error.assign(errno, boost::system::system_category());
         return -1;
     }
-#if defined(SO_NOSIGPIPE)  // macOS has no MSG_NOSIGNAL
-    int const on = 1;
-    ::setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));
-#endif
     error.clear();
     return descriptor;
 }
@@ -63,7 +47,7 @@ DUET_DECL boost::system::error_code name_connect_error(
         return error;
     // Connecting a datagram socket sends nothing, and needs the same route and local address, but a port of its own
     // kind.
-    int const probe = open_uninherited(address->sa_family, SOCK_DGRAM, 0);
+    int const probe = open_socket(address->sa_family, SOCK_DGRAM, 0);
     if (probe < 0)
         return errc::no_local_port;
     bool const reachable = ::connect(probe, address, size) == 0 || errno != EADDRNOTAVAIL;

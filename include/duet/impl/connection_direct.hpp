@@ -78,11 +78,11 @@ void connection<Stream>::on_events(std::uint32_t events)
     {
         settles const end{ref{this}};
         transport_.note(events);
-        if (writing_ && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
+        if (writing_ && transport_type::may_be_written(events))
             on_writable({});
         if (discarding_ && transport_.readable())
             on_discardable({});
-        bool const gone = (events & (EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0 && is_awaited(awaited::peer_gone);
+        bool const gone = transport_type::may_be_gone(events) && is_awaited(awaited::peer_gone);
         if (!reading_ || !transport_.readable())
         {
             if (gone)

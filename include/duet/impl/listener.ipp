@@ -11,8 +11,8 @@
 #include <string>
 
 #include <duet/detail/listener.hpp>
+#include <duet/detail/new_descriptor.hpp>
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -70,16 +70,7 @@ DUET_DECL int accept_connection(
     for (;;)
     {
         *size = room;
-#if defined(__linux__) || defined(__FreeBSD__)
-        int const descriptor = ::accept4(listener, address, size, SOCK_CLOEXEC | SOCK_NONBLOCK);
-#else
-        int const descriptor = ::accept(listener, address, size);
-        if (descriptor >= 0)
-        {
-            ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
-            ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) | O_NONBLOCK);
-        }
-#endif
+        int const descriptor = accept_socket(listener, address, size);
         if (descriptor >= 0)
         {
             error.clear();
@@ -160,7 +151,7 @@ DUET_DECL bool remove_stale_socket_file(char const* path) noexcept
         return false;
     address.sun_family = AF_UNIX;
     std::strcpy(address.sun_path, path);
-    int const probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int const probe = open_socket(AF_UNIX, SOCK_STREAM, 0, true);
     if (probe < 0)
         return false;
     bool const refused =

@@ -158,7 +158,12 @@ DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept
 {
     // A send of no bytes puts no segment on the wire, and fails with the connection's pending error. Unlike a recv it
     // tells it while unread bytes are still queued before it.
-    if (::send(descriptor, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) == 0 || is_would_block(errno))
+#if defined(MSG_NOSIGNAL)
+    int const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+#else
+    int const flags = MSG_DONTWAIT;  // macOS: Asio and prepare_new_socket() set SO_NOSIGPIPE
+#endif
+    if (::send(descriptor, "", 0, flags) == 0 || is_would_block(errno))
         return {};
     return {errno, boost::system::system_category()};
 }
