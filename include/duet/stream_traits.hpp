@@ -58,6 +58,14 @@ struct stream_traits<boost::asio::basic_stream_socket<Protocol, Executor>>
     /// The stream can end its own direction and go on receiving.
     static constexpr bool half_close = true;
 
+    /// `async_wait(wait_error)` ends when the connection hangs up. Asio's other reactors (select, kqueue) tell nothing
+    /// but urgent data there, so a session looks for itself. A specialisation without this member is one that tells.
+#if defined(BOOST_ASIO_HAS_EPOLL)
+    static constexpr bool tells_hang_up = true;
+#else
+    static constexpr bool tells_hang_up = false;
+#endif
+
     /// A connection accepted here has the options of its listener.
 #if defined(__linux__)
     static constexpr bool options_are_inherited = is_tcp;

@@ -269,7 +269,7 @@ private:
     void check_close_deadlines(time_point now);
     bool is_draining(time_point now) noexcept;
     void expire(errc code);
-    void poll_delivery_soon() noexcept;
+    void look_again_soon() noexcept;
 
     void post(any_completion&& done, error_code error, std::size_t size);
 

@@ -30,6 +30,16 @@ inline read_memory_type& place_of_read(std::unique_ptr<read_memory_type>& place)
     return *place;
 }
 
+/// Waiting for an error ends when the connection hangs up.
+template <class Traits>
+constexpr bool tells_hang_up() noexcept
+{
+    if constexpr (requires { Traits::tells_hang_up; })
+        return Traits::tells_hang_up;
+    else
+        return true;
+}
+
 /// What carries a connection's bytes: a stream, through its traits. Its operations are Asio's.
 template <class Stream>
 class transport

@@ -221,7 +221,7 @@ void connection<Stream>::check_delivery()
     if (left < unacknowledged_)
         note_activity();
     unacknowledged_ = left;
-    poll_delivery_soon();
+    look_again_soon();
 }
 
 template <class Stream>
@@ -236,7 +236,7 @@ void connection<Stream>::start_delivered(any_completion&& done)
     if (!wait_for(awaited::delivery, done))
         return complete(std::move(done), error_, 0);
     poll_delay_ = {};
-    poll_delivery_soon();
+    look_again_soon();
 }
 
 template <class Stream>
@@ -269,7 +269,14 @@ void connection<Stream>::issue_wait_peer_gone()
             Stream::wait_error, bind([](connection& self, error_code error) { self.on_hang_up(error); }));
     };
     if (attempt(wait))
+    {
+        if constexpr (!tells_hang_up<traits>())
+        {
+            poll_delay_ = {};
+            look_again_soon();
+        }
         return;
+    }
     ref const keep{this};
     out_of_memory();
     complete(take_waiter(awaited::peer_gone), {}, 0);

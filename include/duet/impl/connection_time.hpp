@@ -151,7 +151,17 @@ void connection<Stream>::on_timer()
             else if (writes_.empty() && transport_.unacknowledged() == 0)
                 complete_all(awaited::delivery, {});
             else
-                poll_delivery_soon();
+                look_again_soon();
+        }
+        if constexpr (!tells_hang_up<traits>())
+        {
+            if (is_awaited(awaited::peer_gone) && !gone_cancelled_ && !life_.released())
+            {
+                if (transport_.has_hung_up())
+                    on_hang_up({});
+                else
+                    look_again_soon();
+            }
         }
     }
     if (life_.closing())
@@ -244,10 +254,11 @@ void connection<Stream>::expire(errc code)
 }
 
 template <class Stream>
-void connection<Stream>::poll_delivery_soon() noexcept
+void connection<Stream>::look_again_soon() noexcept
 {
     using std::chrono::milliseconds;
-    // No event tells that the last byte was acknowledged, so it is asked for: at once, and then ever more rarely.
+    // No event tells that the last byte was acknowledged, nor everywhere that the peer is gone. So it is asked for: at
+    // once, and then ever more rarely.
     poll_delay_ = std::clamp<coarse_clock::duration>(poll_delay_ * 2, milliseconds{1}, milliseconds{50});
     poll_at_ = std::chrono::steady_clock::now() + poll_delay_;
     arm(poll_at_);

@@ -172,7 +172,7 @@ void connection<Stream>::writes_flushed()
     write_by_ = time_point::max();
     execute(life_.apply(lifecycle_event::writes_flushed));
     if (is_awaited(awaited::delivery))
-        poll_delivery_soon();
+        look_again_soon();
 }
 
 template <class Stream>
