@@ -15,10 +15,14 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_FLAGS MATCHES "fsanitize=t
     # Asio has a fence that ThreadSanitizer does not follow; g++ says so 62 times per file.
     list(APPEND DUET_OWN_WARNINGS -Wno-tsan)
 endif()
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    # With -O3, g++ 12 sees std::string's concatenation overlap itself (GCC bug 105651). Where it inlines Asio's operator
-    # new for coroutine frames and not the operator delete that goes with it, it takes the two for a mismatch.
-    list(APPEND DUET_OWN_WARNINGS -Wno-restrict $<$<COMPILE_LANGUAGE:CXX>:-Wno-mismatched-new-delete>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Where g++ inlines Asio's operator new for coroutine frames and not the operator delete that goes with it, it takes the
+    # two for a mismatch.
+    list(APPEND DUET_OWN_WARNINGS $<$<COMPILE_LANGUAGE:CXX>:-Wno-mismatched-new-delete>)
+    if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+        # With -O3, g++ 12 sees std::string's concatenation overlap itself (GCC bug 105651).
+        list(APPEND DUET_OWN_WARNINGS -Wno-restrict)
+    endif()
 endif()
 target_compile_options(duet_own INTERFACE ${DUET_OWN_WARNINGS})
 

@@ -14,7 +14,7 @@ namespace example {
 namespace {
 
 /// Fit for a terminal, whoever has sent it.
-std::string quoted(std::string_view data)
+std::string in_quotes(std::string_view data)
 {
     constexpr std::size_t most = 24;
     std::string result = "\"";
@@ -69,18 +69,18 @@ watched_session::watched_session(std::unique_ptr<end_point> end, display& out) :
 
 asio::awaitable<std::size_t> watched_session::read_until(std::string& buffer, std::string delimiter, std::size_t limit)
 {
-    std::string name = "read_until(" + quoted(delimiter) + ')';
+    std::string name = "read_until(" + in_quotes(delimiter) + ')';
     auto call = [&buffer, limit, until = std::move(delimiter)](duet::session& session)
     { return session.read_until(buffer, until, limit); };
     auto const describe = [&buffer](std::size_t size)
-    { return outcome{std::to_string(size) + ": " + (size == 0 ? "the peer's FIN" : quoted(buffer.substr(0, size)))}; };
+    { return outcome{std::to_string(size) + ": " + (size == 0 ? "the peer's FIN" : in_quotes(buffer.substr(0, size)))}; };
     return shown<std::size_t>(*end_, *out_, std::move(name), {}, std::move(call), describe);
 }
 
 asio::awaitable<std::string> watched_session::read_all(std::size_t limit)
 {
     auto const call = [limit](duet::session& session) { return session.read_all(limit); };
-    auto const describe = [](std::string const& data) { return outcome{quoted(data) + " and FIN"}; };
+    auto const describe = [](std::string const& data) { return outcome{in_quotes(data) + " and FIN"}; };
     return shown<std::string>(*end_, *out_, "read_all()", {}, call, describe);
 }
 
@@ -91,7 +91,7 @@ asio::awaitable<std::size_t> watched_session::write(asio::const_buffer buffer)
     auto const describe = [who = end_->who](std::size_t size) {
         return outcome{std::to_string(size), {{bytes(size), who}}};
     };
-    return shown<std::size_t>(*end_, *out_, "write(" + quoted(data) + ')', {}, call, describe);
+    return shown<std::size_t>(*end_, *out_, "write(" + in_quotes(data) + ')', {}, call, describe);
 }
 
 /// Our FIN is about to be sent, unless it was before or the connection is broken.
@@ -149,7 +149,7 @@ asio::awaitable<duet::close_report> watched_session::close()
 asio::awaitable<std::vector<duet::session::endpoint_type>> watched_resolver::resolve(
     std::string host, std::string service)
 {
-    std::string const name = "resolve(" + quoted(host) + ", " + quoted(service) + ')';
+    std::string const name = "resolve(" + in_quotes(host) + ", " + in_quotes(service) + ')';
     out->calls(this, name);
     try
     {
@@ -175,7 +175,7 @@ watched_connector::watched_connector(
 
 asio::awaitable<watched_session> watched_connector::connect(std::string host, std::string service)
 {
-    std::string const name = "connect(" + quoted(host) + ", " + quoted(service) + ')';
+    std::string const name = "connect(" + in_quotes(host) + ", " + in_quotes(service) + ')';
     out_.calls(this, name);
     try
     {

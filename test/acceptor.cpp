@@ -78,7 +78,7 @@ asio::awaitable<void> serve_one(duet::acceptor& listening, raw_socket& client, s
 
 }  // namespace
 
-// The test program's own, found before libc's.
+// The test program's own, found before libc's. The library calls accept where the system has no accept4.
 extern "C" int accept4(int listener, ::sockaddr* address, ::socklen_t* size, int flags)
 {
     ++accept_calls;
@@ -90,6 +90,11 @@ extern "C" int accept4(int listener, ::sockaddr* address, ::socklen_t* size, int
         return -1;
     }
     return static_cast<int>(::syscall(SYS_accept4, listener, address, size, flags));
+}
+
+extern "C" int accept(int listener, ::sockaddr* address, ::socklen_t* size)
+{
+    return accept4(listener, address, size, 0);
 }
 
 BOOST_AUTO_TEST_CASE(it_serves_ipv4_on_a_port_that_the_system_chose)

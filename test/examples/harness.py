@@ -434,6 +434,25 @@ def listener():
 
 
 @contextlib.contextmanager
+def reset_all(listening):
+    """Meanwhile, whoever connects to `listening` is reset."""
+    ended = threading.Event()
+
+    def accept():
+        while not ended.is_set():
+            if select.select([listening], [], [], 0.05)[0]:
+                reset(listening.accept()[0])
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(time_left())
+
+
+@contextlib.contextmanager
 def reserved_port():
     """A port that nobody else gets. Connections are refused, until a server with SO_REUSEADDR listens on it."""
     with socket.socket(socket.AF_INET6) as holder:

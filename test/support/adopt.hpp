@@ -26,8 +26,12 @@ inline bool reactor_wanted()
 // The same for every session of a server that is made on this context.
 inline void prepare(boost::asio::io_context& context)
 {
+#if defined(__linux__)
     if (reactor_wanted())
         duet::detail::reactor::use(context, 0);
+#else
+    static_cast<void>(context);
+#endif
 }
 
 // Makes one end of a raw connection a session: the raw socket is closed here, its connection goes on in the session.
@@ -48,6 +52,7 @@ Session adopt(
         checked(::getsockname(own.get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
         stream.assign(address.ss_family == AF_INET6 ? protocol_type::v6() : protocol_type::v4(), own.get());
         own.release();
+#if defined(__linux__)
         auto* const context = duet::detail::reactor::context_of(executor);
         if (context && reactor_wanted())
         {
@@ -60,6 +65,7 @@ Session adopt(
             return duet::detail::session_access::begin<Session>(
                 duet::detail::transport<stream_type>{std::move(stream)}, local, remote, options);
         }
+#endif
     }
     else
     {
