@@ -249,7 +249,8 @@ public:
 
     /// Wait, reading nothing, until the connection can carry nothing any more: reset (peer_reset), dead (dead_peer),
     /// both sides said FIN (clean), or ended from here. A FIN of the peer alone is not gone: it may well be listening.
-    /// A Unix-domain peer that closes is seen at once, and is peer_reset unless we have finished too.
+    /// A Unix-domain peer that closes is seen at once, and is peer_reset unless we have finished too. Where Asio has no
+    /// epoll, the session looks for it every 50 ms.
     /// One at a time: a second one fails with errc::wait_in_progress.
     ///
     /// Cancellation of any type stops the waiting and changes nothing.
