@@ -72,8 +72,10 @@ asio::awaitable<std::size_t> watched_session::read_until(std::string& buffer, st
     std::string name = "read_until(" + in_quotes(delimiter) + ')';
     auto call = [&buffer, limit, until = std::move(delimiter)](duet::session& session)
     { return session.read_until(buffer, until, limit); };
-    auto const describe = [&buffer](std::size_t size)
-    { return outcome{std::to_string(size) + ": " + (size == 0 ? "the peer's FIN" : in_quotes(buffer.substr(0, size)))}; };
+    auto const describe = [&buffer](std::size_t size) {
+        return outcome{
+            std::to_string(size) + ": " + (size == 0 ? "the peer's FIN" : in_quotes(buffer.substr(0, size)))};
+    };
     return shown<std::size_t>(*end_, *out_, std::move(name), {}, std::move(call), describe);
 }
 
