@@ -6,6 +6,7 @@ import os
 import pathlib
 import sys
 
+import checks
 import coroutines
 import layers
 import listed
@@ -42,7 +43,7 @@ class Tree:
 def main(root):
     tree = Tree(root)
     found = 0
-    for rule in (coroutines, layers, listed, text, pitfalls):
+    for rule in (checks, coroutines, layers, listed, text, pitfalls):
         for path, line, wrong in rule.check(tree):
             print(f"{path.relative_to(tree.root)}:{line}: {wrong}")
             found += 1

@@ -4,6 +4,7 @@
 
 import unittest
 
+import checks
 import coroutines
 import cxx
 import layers
@@ -14,6 +15,32 @@ import text
 
 def in_function(statement):
     return "asio::awaitable<void> f()\n{\n    " + statement + "\n}\n"
+
+
+class Checks(unittest.TestCase):
+    BAD = [
+        "BOOST_TEST(a == b, words);",
+        "BOOST_TEST(f(a, b), \"text \" << x);",
+        "for (auto x : y)\n    BOOST_TEST_REQUIRE((a != b), x.message());",
+    ]
+    GOOD = [
+        "BOOST_TEST(f(a, b) == c);",
+        "BOOST_TEST(a == b, boost::test_tools::per_element());",
+        "BOOST_TEST((std::is_same_v<A, B>));",
+        "BOOST_TEST_INFO(a << b);",
+        "BOOST_CHECK_MESSAGE(a == b, words);",
+        "// BOOST_TEST(a, b)",
+    ]
+
+    def test_finds_every_message(self):
+        for line in self.BAD:
+            with self.subTest(line):
+                self.assertEqual(len(list(checks.check_text(in_function(line)))), 1)
+
+    def test_finds_nothing_else(self):
+        for line in self.GOOD:
+            with self.subTest(line):
+                self.assertEqual(list(checks.check_text(in_function(line))), [])
 
 
 class Coroutines(unittest.TestCase):
