@@ -35,7 +35,8 @@ std::string key(Bytes const& address, unsigned port)
     return result + text.data();
 }
 
-/// An IPv4 connection stands in either table: a server that listens for both families has it in the second.
+/// An IPv4 connection stands in either table: a server that listens for both families has it in the second. Empty: it
+/// cannot stand in this one.
 std::string key(tcp::endpoint const& endpoint, bool six)
 {
     namespace ip = boost::asio::ip;
@@ -58,10 +59,12 @@ std::string kernel_entry(tcp::endpoint const& local, tcp::endpoint const& remote
     for (bool const six : {false, true})
     {
         std::string const name = six ? "/proc/net/tcp6" : "/proc/net/tcp";
-        std::string ends = key(local, six) + ' ';
-        ends += key(remote, six) + ' ';
         std::ifstream file{name};
         known = known || file.is_open();
+        std::string ends = key(local, six);
+        if (ends.empty())
+            continue;
+        ends += ' ' + key(remote, six) + ' ';
         for (std::string line; std::getline(file, line);)
             if (auto const at = line.find(ends); at != line.npos)
             {
