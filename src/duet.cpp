@@ -7,6 +7,11 @@
 
 #include <duet/duet.hpp>
 
+#include <duet/detail/engine/connection.ipp>
+#include <duet/detail/engine/connection_close.ipp>
+#include <duet/detail/engine/connection_read.ipp>
+#include <duet/detail/engine/connection_time.ipp>
+#include <duet/detail/engine/connection_write.ipp>
 #include <duet/impl/connect_schedule.ipp>
 #include <duet/impl/connect_socket.ipp>
 #include <duet/impl/cpu_affinity.ipp>
@@ -20,7 +25,8 @@
 #include <duet/impl/tcp_info.ipp>
 
 #if defined(__linux__)
-#include <duet/impl/reactor.ipp>
+#include <duet/detail/channel/epoll_channel.ipp>
+#include <duet/detail/channel/reactor.ipp>
 #endif
 
 namespace duet {
@@ -31,8 +37,8 @@ using boost::asio::any_io_executor;
 using boost::asio::ip::tcp;
 using boost::asio::local::stream_protocol;
 
-template class connection<session::stream_type>;
-template class connection<unix_session::stream_type>;
+template class stream_connection<session::stream_type>;
+template class stream_connection<unix_session::stream_type>;
 
 template class accept_queue<tcp, any_io_executor>;
 template class accept_queue<stream_protocol, any_io_executor>;

@@ -4,7 +4,7 @@
 // there and goes again. The suites of the session run with it, too (DUET_TEST_REACTOR).
 
 #define BOOST_TEST_MODULE reactor
-#include <duet/detail/reactor.hpp>
+#include <duet/detail/channel/reactor.hpp>
 
 #include "server_fixture.hpp"
 

@@ -17,7 +17,7 @@
 
 #include <duet/canceller.hpp>
 #include <duet/close_report.hpp>
-#include <duet/detail/connection.hpp>
+#include <duet/detail/engine/stream_connection.hpp>
 #include <duet/detail/operation.hpp>
 #include <duet/detail/outcome.hpp>
 #include <duet/error.hpp>
@@ -66,12 +66,11 @@ struct session_access;
 template <class Stream>
 class basic_session
 {
-    using connection = detail::connection<Stream>;
-    using ref = detail::connection_ref<connection>;
-    using transport_type = detail::transport<Stream>;
-    using kind = typename connection::read_kind;
-    using reading = detail::reading<connection>;
-    using calling = detail::calling<connection>;
+    using connection = detail::stream_connection<Stream>;
+    using ref = detail::owner_ref<connection>;
+    using kind = detail::read_kind;
+    using reading = detail::reading;
+    using calling = detail::calling;
 
 public:
     using stream_type = Stream;
@@ -96,7 +95,7 @@ public:
         auto const remote = stream.lowest_layer().remote_endpoint(ignored);
         traits::apply(stream, options);
         traits::prepare(stream);
-        adopt(ref{new connection{transport_type{std::move(stream)}, local, remote, options}});
+        adopt(ref{new connection{std::move(stream), local, remote, options}});
     }
 
     /// Adopt a connected stream whose endpoints are known, as accept and connect do.
@@ -105,7 +104,7 @@ public:
     {
         traits::apply(stream, options);
         traits::prepare(stream);
-        adopt(ref{new connection{transport_type{std::move(stream)}, local, remote, options}});
+        adopt(ref{new connection{std::move(stream), local, remote, options}});
     }
 
     basic_session(basic_session&& other) noexcept = default;
@@ -217,7 +216,7 @@ public:
     /// Errors: errc::send_poisoned, errc::aborted, closed; the error of a queued write that failed; and
     /// operation_not_supported where the stream cannot half-close.
     /// Cancellation of any type stops the waiting; the FIN stays queued.
-    auto shutdown_send() { return make<detail::nothing>("shutdown_send", calling{&connection::start_shutdown_send}); }
+    auto shutdown_send() { return make<detail::nothing>("shutdown_send", calling{&detail::connection::start_shutdown_send}); }
 
     /// Wait until the peer's TCP has acknowledged every byte written, and the FIN if it was sent (Linux: SIOCOUTQ). On
     /// a Unix-domain socket: until the peer has read them. Not that the peer's program has done anything with them.
@@ -225,7 +224,7 @@ public:
     ///
     /// Errors: reset, dead_peer, closed, errc::send_poisoned. No deadline but dead_peer.
     /// Cancellation of any type stops the waiting and changes nothing.
-    auto delivered() { return make<detail::nothing>("delivered", calling{&connection::start_delivered}); }
+    auto delivered() { return make<detail::nothing>("delivered", calling{&detail::connection::start_delivered}); }
 
     // ---- Ending --------------------------------------------------------------------------------------------------
 
@@ -238,7 +237,7 @@ public:
     /// again, and several times at once: all get the same report.
     /// Errors: cancelled only. Cancellation of any type stops the waiting, while the close goes on by itself: call
     /// close() again to wait on, or abort().
-    auto close() { return make<detail::report_of_close>("close", detail::closing<connection>{}); }
+    auto close() { return make<detail::report_of_close>("close", detail::closing{}); }
 
     /// End the connection at once: RST and nothing else, unless a FIN is already out. What the peer has not yet read is
     /// destroyed, and an answer that failed never looks complete. Pending operations complete with errc::aborted.
@@ -256,7 +255,7 @@ public:
     /// Cancellation of any type stops the waiting and changes nothing.
     auto wait_peer_gone()
     {
-        return make<detail::reason_of_end>("wait_peer_gone", calling{&connection::start_wait_peer_gone});
+        return make<detail::reason_of_end>("wait_peer_gone", calling{&detail::connection::start_wait_peer_gone});
     }
 
     /// Complete every pending operation with operation_aborted. A write that is part-way poisons the send side.
@@ -296,7 +295,7 @@ public:
     duet::tcp_info tcp_info(error_code& error) const noexcept
     {
         if (!connection_->life().released())
-            return connection_->carrier().info(error);
+            return connection_->info(error);
         error = boost::asio::error::bad_descriptor;
         return {};
     }
@@ -310,7 +309,7 @@ public:
 
     /// The descriptor, for socket options. Reading from it, writing to it or closing it behind the session's back is
     /// not supported.
-    native_handle_type native_handle() noexcept { return connection_->carrier().native_handle(); }
+    native_handle_type native_handle() noexcept { return connection_->native_handle(); }
 
     // ---- The Asio face -------------------------------------------------------------------------------------------
 
@@ -361,13 +360,13 @@ private:
     template <class Outcome, class Start>
     auto make(char const* name, Start start)
     {
-        return detail::operation<ref, Outcome, Start>{connection_, name, std::move(start)};
+        return detail::operation<Outcome, Start>{connection_, name, std::move(start)};
     }
 
     template <class ConstBufferSequence>
     static auto writing(ConstBufferSequence const& buffers, bool whole)
     {
-        return detail::writing<connection, ConstBufferSequence>{buffers, whole};
+        return detail::writing<ConstBufferSequence>{buffers, whole};
     }
 
     template <class Start, class Token>
@@ -375,14 +374,14 @@ private:
     {
         using signature = void(error_code, std::size_t);
         return boost::asio::async_initiate<Token, signature>(
-            [begun = std::move(start)](auto&& handler, ref c) mutable
+            [begun = std::move(start)](auto&& handler, detail::connection::ref c) mutable
             {
                 using handler_type = std::decay_t<decltype(handler)>;
                 constexpr bool is_coroutine = detail::is_awaiting_coroutine<handler_type, signature>::value;
                 auto const known = begun.at_once(*c);
                 detail::begin<is_coroutine>(*c, begun, known, std::forward<decltype(handler)>(handler));
             },
-            token, connection_);
+            token, detail::connection::ref{connection_});
     }
 
     static awaitable<std::size_t> read_until_delimiter(
@@ -399,8 +398,8 @@ using unix_session =
 
 #if defined(DUET_SEPARATE_COMPILATION)
 namespace detail {
-extern template class connection<session::stream_type>;
-extern template class connection<unix_session::stream_type>;
+extern template class stream_connection<session::stream_type>;
+extern template class stream_connection<unix_session::stream_type>;
 }  // namespace detail
 extern template class basic_session<session::stream_type>;
 extern template class basic_session<unix_session::stream_type>;

@@ -63,7 +63,7 @@ Session adopt(
             Session::traits::apply(stream, options);
             Session::traits::prepare(stream);
             return duet::detail::session_access::begin<Session>(
-                duet::detail::transport<stream_type>{std::move(stream)}, local, remote, options);
+                std::move(stream), local, remote, options);
         }
 #endif
     }

@@ -3,6 +3,7 @@
 #ifndef DUET_DETAIL_ANY_COMPLETION_HPP
 #define DUET_DETAIL_ANY_COMPLETION_HPP
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -79,7 +80,8 @@ public:
         inline_allowed_ = inline_allowed;
         using handler_type = std::decay_t<Handler>;
         auto const target = boost::asio::get_associated_executor(handler, executor);
-        if constexpr (std::is_same_v<std::decay_t<decltype(target)>, Executor>)
+        using target_type = std::decay_t<decltype(target)>;
+        if constexpr (std::is_same_v<target_type, Executor>)
         {
             if (target == executor)
             {
@@ -87,7 +89,16 @@ public:
                 return;
             }
         }
-        using bound = bound_handler<handler_type, std::decay_t<decltype(target)>>;
+        else if constexpr (std::is_same_v<Executor, boost::asio::any_io_executor>)
+        {
+            auto const* const held = executor.template target<target_type>();
+            if (held && *held == target)
+            {
+                emplace<handler_type>(std::forward<Handler>(handler));
+                return;
+            }
+        }
+        using bound = bound_handler<handler_type, target_type>;
         emplace<bound>(bound{target, std::forward<Handler>(handler)});
     }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <duet/detail/any_completion.hpp>
+#include <duet/detail/engine/connection.hpp>
 #include <duet/detail/write_request.hpp>
 #include <duet/error.hpp>
 
@@ -24,20 +25,12 @@ namespace detail {
 // How an operation begins. What can end at once does so before its handler is wrapped and stored, which is most of the
 // cost of a small write; only what has to wait pays for that.
 
-/// How an operation ended.
-struct ending
-{
-    error_code error{};
-    std::size_t size = 0;
-};
-
 /// A read: it ends at once when it is refused, and waits in the connection's own place for a reader.
-template <class Connection>
 class reading
 {
 public:
-    using kind = typename Connection::read_kind;
-    using time_point = typename Connection::time_point;
+    using kind = read_kind;
+    using time_point = connection::time_point;
 
     reading(kind how, boost::asio::mutable_buffer buffer) noexcept : kind_{how}, buffer_{buffer} {}
 
@@ -46,13 +39,13 @@ public:
     {
     }
 
-    std::optional<ending> at_once(Connection& connection) const { return connection.read_at_once(kind_, buffer_); }
+    std::optional<ending> at_once(connection& target) const { return target.read_at_once(kind_, buffer_); }
 
-    any_completion& place(Connection& connection) const noexcept { return connection.reader(); }
+    any_completion& place(connection& target) const noexcept { return target.reader(); }
 
-    void wait(Connection& connection) const
+    void wait(connection& target) const
     {
-        connection.start_read(kind_, buffer_, by_ ? *by_ : connection.read_deadline());
+        target.start_read(kind_, buffer_, by_ ? *by_ : target.read_deadline());
     }
 
 private:
@@ -62,7 +55,7 @@ private:
 };
 
 /// A write: it is tried at once, and what the kernel does not take is queued.
-template <class Connection, class Buffers>
+template <class Buffers>
 class writing
 {
     static constexpr bool is_single = std::is_convertible_v<Buffers const&, boost::asio::const_buffer>;
@@ -75,7 +68,7 @@ public:
 
     writing(writing&&) noexcept(std::is_nothrow_move_constructible_v<Buffers>) = default;
 
-    std::optional<ending> at_once(Connection& connection)
+    std::optional<ending> at_once(connection& target)
     {
         if constexpr (is_single)
             request_.emplace(boost::asio::const_buffer{buffers_}, whole_);
@@ -91,12 +84,12 @@ public:
             }
             request_.emplace(list_, whole_);
         }
-        return connection.write_at_once(*request_);
+        return target.write_at_once(*request_);
     }
 
-    void wait(Connection& connection, any_completion&& done)
+    void wait(connection& target, any_completion&& done)
     {
-        connection.start_write(std::move(*request_), std::move(done));
+        target.start_write(std::move(*request_), std::move(done));
     }
 
 private:
@@ -111,17 +104,16 @@ private:
 };
 
 /// A write of what is in a pipe.
-template <class Connection>
 class writing_piped
 {
 public:
     explicit writing_piped(piped_bytes const& bytes) noexcept : request_{bytes} {}
 
-    std::optional<ending> at_once(Connection& connection) { return connection.write_at_once(request_); }
+    std::optional<ending> at_once(connection& target) { return target.write_at_once(request_); }
 
-    void wait(Connection& connection, any_completion&& done)
+    void wait(connection& target, any_completion&& done)
     {
-        connection.start_write(std::move(request_), std::move(done));
+        target.start_write(std::move(request_), std::move(done));
     }
 
 private:
@@ -129,51 +121,49 @@ private:
 };
 
 /// The end: often nothing has to be waited for.
-template <class Connection>
 class closing
 {
 public:
-    std::optional<ending> at_once(Connection& connection) const { return connection.close_at_once(); }
+    std::optional<ending> at_once(connection& target) const { return target.close_at_once(); }
 
-    void wait(Connection& connection, any_completion&& done) const { connection.start_close(std::move(done)); }
+    void wait(connection& target, any_completion&& done) const { target.start_close(std::move(done)); }
 };
 
 /// Any other operation: one member function of the connection.
-template <class Connection>
 class calling
 {
 public:
-    using function = void (Connection::*)(any_completion&&);
+    using function = void (connection::*)(any_completion&&);
 
     explicit calling(function start) noexcept : start_{start} {}
 
-    std::optional<ending> at_once(Connection&) const noexcept { return {}; }
+    std::optional<ending> at_once(connection&) const noexcept { return {}; }
 
-    void wait(Connection& connection, any_completion&& done) const { (connection.*start_)(std::move(done)); }
+    void wait(connection& target, any_completion&& done) const { (target.*start_)(std::move(done)); }
 
 private:
     function start_;
 };
 
 /// Begin an operation that does not end at once, or may not tell it at once.
-template <bool IsCoroutine, class Connection, class Start, class Handler>
-void begin(Connection& connection, Start& start, std::optional<ending> const& known, Handler&& handler)
+template <bool IsCoroutine, class Start, class Handler>
+void begin(connection& target, Start& start, std::optional<ending> const& known, Handler&& handler)
 {
-    auto const& executor = connection.get_executor();
+    auto const& executor = target.executor();
     if (known)
     {
         any_completion done{std::forward<Handler>(handler), executor, IsCoroutine};
-        connection.complete(std::move(done), known->error, known->size);
+        target.complete(std::move(done), known->error, known->size);
     }
-    else if constexpr (requires { start.place(connection); })
+    else if constexpr (requires { start.place(target); })
     {
-        start.place(connection).assign(std::forward<Handler>(handler), executor, IsCoroutine);
-        start.wait(connection);
+        start.place(target).assign(std::forward<Handler>(handler), executor, IsCoroutine);
+        start.wait(target);
     }
     else
     {
         any_completion done{std::forward<Handler>(handler), executor, IsCoroutine};
-        start.wait(connection, std::move(done));
+        start.wait(target, std::move(done));
     }
 }
 

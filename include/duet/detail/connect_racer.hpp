@@ -121,9 +121,9 @@ public:
         auto remote = stream_->remote_endpoint(error);
         if (error)
             remote = report_.endpoint;
-        transport<stream_type> carrier{std::move(*stream_)};
+        auto connected = std::move(*stream_);
         close();
-        return session_access::begin<session_type>(std::move(carrier), local, remote, options);
+        return session_access::begin<session_type>(std::move(connected), local, remote, options);
     }
 
     void fail(error_code const& error) noexcept

@@ -13,6 +13,7 @@
 #include <duet/detail/any_completion.hpp>
 #include <duet/detail/awaiting_coroutine.hpp>
 #include <duet/detail/beginning.hpp>
+#include <duet/detail/engine/connection.hpp>
 #include <duet/detail/thrown_failure.hpp>
 #include <duet/error.hpp>
 
@@ -35,14 +36,14 @@ struct completion_of<void>
 
 /// Turns (error_code, size) into what the coroutine face promises. `Outcome` says which errors are values (the peer's
 /// FIN is 0) and what the result is.
-template <class Handler, class Connection, class Outcome>
+template <class Handler, class Outcome>
 class outcome_handler
 {
     using result_type = typename Outcome::type;
 
 public:
-    outcome_handler(Handler handler, Connection* connection, char const* name)
-        : handler_{std::move(handler)}, connection_{connection}, name_{name}
+    outcome_handler(Handler handler, connection* target, char const* name)
+        : handler_{std::move(handler)}, connection_{target}, name_{name}
     {
     }
 
@@ -52,15 +53,15 @@ public:
     }
 
     /// The same to a handler that was not wrapped.
-    static void deliver(Handler&& handler, Connection& connection, char const* name, error_code error, std::size_t size)
+    static void deliver(Handler&& handler, connection& target, char const* name, error_code error, std::size_t size)
     {
         // Asked before the handler is called: it may be what ends the connection's life.
-        auto failure = failure_of(connection, name, error, size);
+        auto failure = failure_of(target, name, error, size);
         if constexpr (std::is_void_v<result_type>)
             std::move(handler)(tell(std::move(failure)));
         else
         {
-            auto result = Outcome::result(connection, error, size);
+            auto result = Outcome::result(target, error, size);
             std::move(handler)(tell(std::move(failure)), std::move(result));
         }
     }
@@ -86,7 +87,7 @@ private:
 
     using failure_type = std::conditional_t<is_coroutine, std::exception_ptr, error_code>;
 
-    static failure_type failure_of(Connection& connection, char const* name, error_code error, std::size_t size)
+    static failure_type failure_of(connection& target, char const* name, error_code error, std::size_t size)
     {
         if (!error || Outcome::is_value(error))
             return {};
@@ -94,7 +95,7 @@ private:
         {
             try
             {
-                return std::make_exception_ptr(session_error{error, name, connection.describe_peer(), size});
+                return std::make_exception_ptr(session_error{error, name, target.describe_peer(), size});
             }
             catch (...)  // no memory to tell it: the coroutine gets that
             {
@@ -114,7 +115,7 @@ private:
     }
 
     Handler handler_;
-    Connection* connection_;
+    connection* connection_;
     char const* name_;
 };
 
@@ -122,15 +123,15 @@ private:
 ///
 /// Awaited in an `asio::awaitable`, it begins without a coroutine frame of its own. `Start` is one of
 /// beginning.hpp.
-template <class Ref, class Outcome, class Start>
+template <class Outcome, class Start>
 class [[nodiscard]] operation
 {
     using result_type = typename Outcome::type;
     using signature = typename completion_of<result_type>::signature;
 
 public:
-    operation(Ref connection, char const* name, Start start)
-        : connection_{std::move(connection)}, name_{name}, start_{std::move(start)}
+    operation(connection::ref target, char const* name, Start start)
+        : connection_{std::move(target)}, name_{name}, start_{std::move(start)}
     {
     }
 
@@ -146,29 +147,29 @@ public:
     {
         return boost::asio::async_initiate<Token, signature>(
             // Not without a capture: g++ 12 takes an empty initiation behind bind_executor for uninitialized memory.
-            [name = name_](auto&& handler, Ref connection, Start start)
+            [name = name_](auto&& handler, connection::ref target, Start start)
             {
                 using handler_type = std::decay_t<decltype(handler)>;
-                using wrapped = outcome_handler<handler_type, std::remove_reference_t<decltype(*connection)>, Outcome>;
+                using wrapped = outcome_handler<handler_type, Outcome>;
                 constexpr bool is_coroutine = is_awaiting_coroutine<handler_type, signature>::value;
-                auto const known = start.at_once(*connection);
+                auto const known = start.at_once(*target);
                 if constexpr (is_coroutine)
                 {
                     if (known && inline_depth < maximum_inline_depth)
                     {
                         inline_level const level;
                         return wrapped::deliver(
-                            std::forward<decltype(handler)>(handler), *connection, name, known->error, known->size);
+                            std::forward<decltype(handler)>(handler), *target, name, known->error, known->size);
                     }
                 }
-                begin<is_coroutine>(*connection, start, known,
-                    wrapped{std::forward<decltype(handler)>(handler), connection.get(), name});
+                begin<is_coroutine>(
+                    *target, start, known, wrapped{std::forward<decltype(handler)>(handler), target.get(), name});
             },
             token, std::move(connection_), std::move(start_));
     }
 
 private:
-    Ref connection_;
+    connection::ref connection_;
     char const* name_;
     Start start_;
 };
@@ -178,11 +179,11 @@ private:
 }  // namespace duet
 
 /// The wrapped handler's executor, allocator and cancellation slot are the handler's own.
-template <template <class, class> class Associator, class Handler, class Connection, class Outcome, class Default>
-struct boost::asio::associator<Associator, duet::detail::outcome_handler<Handler, Connection, Outcome>, Default>
+template <template <class, class> class Associator, class Handler, class Outcome, class Default>
+struct boost::asio::associator<Associator, duet::detail::outcome_handler<Handler, Outcome>, Default>
     : Associator<Handler, Default>
 {
-    using wrapped = duet::detail::outcome_handler<Handler, Connection, Outcome>;
+    using wrapped = duet::detail::outcome_handler<Handler, Outcome>;
 
     static auto get(wrapped const& handler) noexcept { return Associator<Handler, Default>::get(handler.inner()); }
 

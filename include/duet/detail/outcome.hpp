@@ -8,6 +8,7 @@
 #include <cstddef>
 
 #include <duet/close_report.hpp>
+#include <duet/detail/engine/connection.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
@@ -28,8 +29,7 @@ struct bytes_or_end
 
     static bool is_value(error_code error) noexcept { return error == boost::asio::error::eof; }
 
-    template <class Connection>
-    static std::size_t result(Connection&, error_code, std::size_t size) noexcept
+    static std::size_t result(connection&, error_code, std::size_t size) noexcept
     {
         return size;
     }
@@ -38,11 +38,10 @@ struct bytes_or_end
 /// Bytes read by an operation that ends with a whole message.
 struct message_or_end : bytes_or_end
 {
-    template <class Connection>
-    static std::size_t result(Connection& connection, error_code error, std::size_t size) noexcept
+    static std::size_t result(connection& target, error_code error, std::size_t size) noexcept
     {
         if (!error)
-            connection.first_message_received();
+            target.first_message_received();
         return size;
     }
 };
@@ -51,8 +50,7 @@ struct bytes_written : no_error_is_a_value
 {
     using type = std::size_t;
 
-    template <class Connection>
-    static std::size_t result(Connection&, error_code, std::size_t size) noexcept
+    static std::size_t result(connection&, error_code, std::size_t size) noexcept
     {
         return size;
     }
@@ -78,8 +76,7 @@ struct readable_or_finish
 
     static bool is_value(error_code error) noexcept { return error == errc::draining; }
 
-    template <class Connection>
-    static bool result(Connection&, error_code error, std::size_t) noexcept
+    static bool result(connection&, error_code error, std::size_t) noexcept
     {
         return !error;
     }
@@ -89,10 +86,9 @@ struct report_of_close : no_error_is_a_value
 {
     using type = close_report;
 
-    template <class Connection>
-    static close_report result(Connection& connection, error_code, std::size_t) noexcept
+    static close_report result(connection& target, error_code, std::size_t) noexcept
     {
-        return connection.report();
+        return target.report();
     }
 };
 
@@ -100,10 +96,9 @@ struct reason_of_end : no_error_is_a_value
 {
     using type = close_reason;
 
-    template <class Connection>
-    static close_reason result(Connection& connection, error_code, std::size_t) noexcept
+    static close_reason result(connection& target, error_code, std::size_t) noexcept
     {
-        auto const& life = connection.life();
+        auto const& life = target.life();
         if (life.reason() != close_reason::none)
             return life.reason();
         // Nothing failed, but a peer that is gone while we have not finished has left.
@@ -122,8 +117,7 @@ struct bytes_and_error
 
     static bool is_value(error_code) noexcept { return true; }
 
-    template <class Connection>
-    static type result(Connection&, error_code error, std::size_t size) noexcept
+    static type result(connection&, error_code error, std::size_t size) noexcept
     {
         return {size, error};
     }

@@ -163,7 +163,7 @@ Endpoint local_endpoint_of(int descriptor, Endpoint endpoint) noexcept
 template <class Protocol, class Executor>
 bool accept_queue<Protocol, Executor>::keep(int descriptor, endpoint_type const& remote) noexcept
 {
-    bool owned = false;  // by the transport
+    bool owned = false;  // by the session
     try
     {
         // Where the system does not let a connection inherit them from its listener.
@@ -175,9 +175,10 @@ bool accept_queue<Protocol, Executor>::keep(int descriptor, endpoint_type const&
             if (near.address().is_unspecified())
                 near = local_endpoint_of(descriptor, near);
         }
-        transport<stream_type> carrier{listener_.get_executor(), near.protocol(), descriptor};
+        auto taken =
+            session_access::begin<session_type>(listener_.get_executor(), descriptor, near, remote, options_.session);
         owned = true;
-        taken_.push_back(session_access::begin<session_type>(std::move(carrier), near, remote, options_.session));
+        taken_.push_back(std::move(taken));
     }
     catch (boost::system::system_error const& failure)
     {

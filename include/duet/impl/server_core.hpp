@@ -29,16 +29,16 @@ server_core<Protocol>::server_core(boost::asio::io_context& context, acceptor_ty
     // From here on it is destroyed in good order, also if the rest fails.
     : server_core{std::make_shared<state_type>(context.get_executor(), options, std::move(handler))}
 {
-    using transport_type = transport<typename acceptor_type::session_type::stream_type>;
+    using session_type = typename acceptor_type::session_type;
     auto const threads = std::max<std::size_t>(options.threads, 1);
-    transport_type::prepare(context);
+    session_access::prepare<session_type>(context);
     auto const inherited = first.native_handle();
     auto const endpoint = first.local_endpoint();
     state_->shards().push_back(std::make_shared<shard_type>(std::move(first)));
     for (std::size_t i = 1; i < threads; ++i)
     {
         workers_.push_back(std::make_unique<worker>());
-        transport_type::prepare(workers_.back()->context);
+        session_access::prepare<session_type>(workers_.back()->context);
         state_->shards().push_back(
             std::make_shared<shard_type>(listen_again(workers_.back()->context, inherited, endpoint, options)));
     }

@@ -36,13 +36,13 @@ struct session_access
     }
 
     template <class Session>
-    static constexpr bool splices = Session::connection::transport_type::may_splice;
+    static constexpr bool splices = Session::connection::may_splice;
 
     /// write() of what is in a pipe, which must stay until it has completed.
     template <class Session>
     static auto write(Session& session, piped_bytes const& bytes)
     {
-        return session.template make<bytes_written>("write", writing_piped<typename Session::connection>{bytes});
+        return session.template make<bytes_written>("write", writing_piped{bytes});
     }
 
     /// See connection::start_when_quiet().
@@ -50,7 +50,7 @@ struct session_access
     static void when_quiet(Session& session, Handler&& handler)
     {
         auto const connection = session.connection_;
-        connection->start_when_quiet(any_completion{std::forward<Handler>(handler), connection->get_executor(), false});
+        connection->start_when_quiet(any_completion{std::forward<Handler>(handler), connection->executor(), false});
     }
 
     /// A byte of `other` counts as one of `session`. False: that has ended even so.
@@ -66,7 +66,7 @@ struct session_access
     template <class Session>
     static auto close(Session& session)
     {
-        return session.template make<no_matter>("close", closing<typename Session::connection>{});
+        return session.template make<no_matter>("close", closing{});
     }
 
     /// wait_readable() for a handler of (error_code, size), which is not called within this, unless there is no memory
@@ -74,22 +74,42 @@ struct session_access
     template <class Session, class Handler>
     static void await_readable(Session& session, Handler&& handler)
     {
-        typename Session::reading start{Session::kind::wait, {}};
+        reading start{read_kind::wait, {}};
         auto const connection = session.connection_;
         detail::begin<false>(*connection, start, start.at_once(*connection), std::forward<Handler>(handler));
     }
 
     /// A session that may use the reactor of its context. Throws boost::system::system_error when there is no memory
     /// for its socket, neither there nor with Asio.
-    template <class Session, class Transport>
-    static Session begin(Transport&& carrier, typename Session::endpoint_type const& local,
+    template <class Session>
+    static Session begin(typename Session::stream_type&& stream, typename Session::endpoint_type const& local,
         typename Session::endpoint_type const& remote, session_options const& options)
     {
-        using connection = typename Session::connection;
-        typename Session::ref const made{new connection{std::forward<Transport>(carrier), local, remote, options}};
+        using made_type = typename Session::connection;
+        typename Session::ref const made{new made_type{std::move(stream), local, remote, options}};
         if (auto const error = made->begin())
             throw boost::system::system_error{error};
         return Session{made};
+    }
+
+    /// The same of a descriptor, connected and non-blocking, which is taken unless this throws.
+    template <class Session>
+    static Session begin(typename Session::executor_type const& executor, int descriptor,
+        typename Session::endpoint_type const& local, typename Session::endpoint_type const& remote,
+        session_options const& options)
+    {
+        using made_type = typename Session::connection;
+        typename Session::ref const made{new made_type{executor, local, remote, options}};
+        if (auto const error = made->begin(descriptor))
+            throw boost::system::system_error{error};
+        return Session{made};
+    }
+
+    /// Let the sessions of a context that one thread runs use a reactor.
+    template <class Session>
+    static void prepare(boost::asio::io_context& context) noexcept
+    {
+        Session::connection::prepare(context);
     }
 };
 
@@ -128,8 +148,8 @@ auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std
         searched = size < delimiter.size() ? 0 : size - delimiter.size() + 1;
         auto const room = std::min(detail::line_chunk, limit - size);
         buffer.resize(size + room);
-        detail::reading<connection> const start{kind::some, boost::asio::buffer(buffer.data() + size, room), by};
-        using operation = detail::operation<ref, detail::bytes_and_error, detail::reading<connection>>;
+        detail::reading const start{kind::some, boost::asio::buffer(buffer.data() + size, room), by};
+        using operation = detail::operation<detail::bytes_and_error, detail::reading>;
         detail::bytes_and_error::type got;
         try
         {
@@ -168,8 +188,8 @@ auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t lim
         // One byte over the limit tells more from the peer's FIN.
         auto const room = std::min(detail::stream_chunk - 1, limit - received) + 1;
         into.resize(size + room);
-        detail::reading<connection> const start{kind::some, boost::asio::buffer(into.data() + size, room), by};
-        using operation = detail::operation<ref, detail::bytes_and_error, detail::reading<connection>>;
+        detail::reading const start{kind::some, boost::asio::buffer(into.data() + size, room), by};
+        using operation = detail::operation<detail::bytes_and_error, detail::reading>;
         detail::bytes_and_error::type got;
         try
         {

@@ -1,7 +1,7 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-#ifndef DUET_DETAIL_REACTOR_HPP
-#define DUET_DETAIL_REACTOR_HPP
+#ifndef DUET_DETAIL_CHANNEL_REACTOR_HPP
+#define DUET_DETAIL_CHANNEL_REACTOR_HPP
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution/context.hpp>
@@ -184,7 +184,7 @@ private:
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)
-#include <duet/impl/reactor.ipp>
+#include <duet/detail/channel/reactor.ipp>
 #endif
 
 #endif

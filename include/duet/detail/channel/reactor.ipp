@@ -1,7 +1,7 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-#ifndef DUET_IMPL_REACTOR_IPP
-#define DUET_IMPL_REACTOR_IPP
+#ifndef DUET_DETAIL_CHANNEL_REACTOR_IPP
+#define DUET_DETAIL_CHANNEL_REACTOR_IPP
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
@@ -13,7 +13,7 @@
 #include <iterator>
 #include <utility>
 
-#include <duet/detail/reactor.hpp>
+#include <duet/detail/channel/reactor.hpp>
 
 #include <unistd.h>
 

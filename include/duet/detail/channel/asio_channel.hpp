@@ -1,0 +1,191 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_CHANNEL_ASIO_CHANNEL_HPP
+#define DUET_DETAIL_CHANNEL_ASIO_CHANNEL_HPP
+
+#include <boost/asio/post.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include <duet/detail/channel/channel.hpp>
+#include <duet/detail/operation_memory.hpp>
+#include <duet/detail/socket_calls.hpp>
+#include <duet/error.hpp>
+#include <duet/stream_traits.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// Where a stream is a socket of the kernel's, some calls go to its descriptor directly.
+template <class Stream>
+inline constexpr bool has_tcp_descriptor = false;
+
+#if defined(__linux__)
+template <class Executor>
+inline constexpr bool has_tcp_descriptor<boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>> = true;
+#endif
+
+/// A stream by Asio's operations and its stream_traits.
+template <class Stream>
+class asio_channel final : public channel
+{
+    using traits = stream_traits<Stream>;
+
+    static constexpr bool tells_hang_up() noexcept
+    {
+        if constexpr (requires { traits::tells_hang_up; })
+            return traits::tells_hang_up;
+        else
+            return true;
+    }
+
+public:
+    static constexpr bool is_descriptor = has_tcp_descriptor<Stream>;
+
+    /// Both live as long as this.
+    asio_channel(Stream& stream, channel_user& user) noexcept
+        : channel{{traits::half_close, is_descriptor, tells_hang_up()}}, stream_{stream}, user_{user}
+    {
+    }
+
+    // Asio tries a read when it begins, so it is not tried before.
+    std::size_t read_some(boost::asio::mutable_buffer, error_code& error) noexcept override
+    {
+        error = boost::asio::error::would_block;
+        return 0;
+    }
+
+    bool readable_now() noexcept override { return false; }
+
+    std::size_t write_some(boost::asio::const_buffer buffer, error_code& error) noexcept override
+    {
+        if constexpr (is_descriptor)
+            return send_some(stream_.native_handle(), buffer, error);
+        else
+            return stream_.write_some(buffer, error);
+    }
+
+    std::size_t write_some(std::span<boost::asio::const_buffer const> buffers, error_code& error) noexcept override
+    {
+        if constexpr (is_descriptor)
+            return send_some(stream_.native_handle(), buffers, error);
+        else
+            return stream_.write_some(buffers, error);
+    }
+
+    std::size_t write_some([[maybe_unused]] piped_bytes const& bytes, error_code& error) noexcept override
+    {
+        if constexpr (is_descriptor)
+            return bytes.pipe->give(stream_.native_handle(), bytes.size, error);
+        error = boost::asio::error::operation_not_supported;
+        return 0;
+    }
+
+    std::size_t take_into([[maybe_unused]] splice_pipe& pipe, [[maybe_unused]] error_code& error) noexcept override
+    {
+        if constexpr (is_descriptor)
+        {
+            auto const size = pipe.take(stream_.native_handle(), error);
+            if (error == boost::asio::error::would_block)
+                error.clear();
+            return size;
+        }
+        return 0;
+    }
+
+    std::size_t discard(std::size_t limit, error_code& error) noexcept override
+    {
+        return traits::discard(stream_, limit, error);
+    }
+
+    void shutdown_send(error_code& error) noexcept override { traits::shutdown_send(stream_, error); }
+
+    void reset() noexcept override { traits::reset(stream_); }
+
+    void close() noexcept override { traits::close(stream_); }
+
+    bool has_input() noexcept override { return traits::has_input(stream_); }
+
+    bool has_failed() noexcept override { return traits::has_failed(stream_); }
+
+    bool has_hung_up() noexcept override { return traits::has_hung_up(stream_); }
+
+    error_code take_failure() noexcept override { return traits::take_failure(stream_); }
+
+    std::size_t unacknowledged() noexcept override { return traits::unacknowledged(stream_); }
+
+    void set_dead_peer_timeout(deadlines::duration timeout) noexcept override
+    {
+        traits::set_dead_peer_timeout(stream_, timeout);
+    }
+
+    duet::tcp_info info(error_code& error) noexcept override { return traits::info(stream_, error); }
+
+    void read(boost::asio::mutable_buffer buffer) override
+    {
+        auto const tell = [](channel_user& user, error_code error, std::size_t size) { user.on_read(error, size); };
+        auto& memory = read_memory();
+        stream_.async_read_some(buffer, placed_handler{user_, tell, memory});
+    }
+
+    // Asio tells what is true at the time.
+    void wait_readable(wake) override
+    {
+        auto const tell = [](channel_user& user, error_code error) { user.on_read(error, 0); };
+        auto& memory = read_memory();
+        stream_.async_wait(Stream::wait_read, placed_handler{user_, tell, memory});
+    }
+
+    void wait_writable() override
+    {
+        auto const tell = [](channel_user& user, error_code error) { user.on_writable(error); };
+        stream_.async_wait(Stream::wait_write, owned_handler{user_, tell});
+    }
+
+    void wait_gone() override
+    {
+        auto const tell = [](channel_user& user, error_code error) { user.on_gone(error); };
+        stream_.async_wait(Stream::wait_error, owned_handler{user_, tell});
+    }
+
+    void turn() override
+    {
+        if (turn_)
+            return;
+        boost::asio::post(stream_.get_executor(), owned_handler{user_, [this](channel_user& user)
+                                                                       {
+                                                                           turn_ = false;
+                                                                           user.on_turn();
+                                                                       }});
+        turn_ = true;
+    }
+
+    void cancel_read() noexcept override { traits::cancel(stream_); }
+
+    void cancel_gone() noexcept override { traits::cancel(stream_); }
+
+private:
+    /// The memory of a read under way in Asio: 184 bytes for a socket with any_io_executor, in Boost 1.81.
+    using memory_type = operation_memory<192>;
+
+    memory_type& read_memory()
+    {
+        if (!read_memory_)
+            read_memory_ = std::make_unique<memory_type>();
+        return *read_memory_;
+    }
+
+    Stream& stream_;
+    channel_user& user_;
+    std::unique_ptr<memory_type> read_memory_;
+    bool turn_ = false;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

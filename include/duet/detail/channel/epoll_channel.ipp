@@ -1,0 +1,374 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_CHANNEL_EPOLL_CHANNEL_IPP
+#define DUET_DETAIL_CHANNEL_EPOLL_CHANNEL_IPP
+
+#include <boost/asio/error.hpp>
+
+#include <cerrno>
+#include <utility>
+
+#include <duet/detail/channel/epoll_channel.hpp>
+#include <duet/detail/socket_calls.hpp>
+#include <duet/stream_traits.hpp>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+DUET_DECL epoll_channel::~epoll_channel()
+{
+    if (descriptor_ >= 0)
+        ::close(descriptor_);
+}
+
+DUET_DECL bool epoll_channel::enter(reactor& home, int descriptor) noexcept
+{
+    if (!home.add(*this, descriptor))
+        return false;
+    reactor_ = &home;
+    descriptor_ = descriptor;
+    return true;
+}
+
+DUET_DECL int epoll_channel::leave() noexcept
+{
+    reactor_->remove(*this, descriptor_);
+    reading_ = reading::nothing;
+    writing_ = gone_ = gone_due_ = false;
+    int const descriptor = std::exchange(descriptor_, -1);
+    settle();
+    return descriptor;
+}
+
+// ---- Operations that are tried -----------------------------------------------------------------------------------------
+
+DUET_DECL std::size_t epoll_channel::read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept
+{
+    if (!readable_)
+    {
+        error = boost::asio::error::would_block;
+        return 0;
+    }
+    auto const size = receive_some(descriptor_, buffer, error);
+    if (size > 0)
+        readable_ = uncertain_ || size == buffer.size();
+    else if (error == boost::asio::error::would_block)
+        readable_ = false;
+    return size;
+}
+
+DUET_DECL bool epoll_channel::readable_now() noexcept
+{
+    readable_ = readable_ && has_input();
+    return readable_;
+}
+
+DUET_DECL std::size_t epoll_channel::write_some(boost::asio::const_buffer buffer, error_code& error) noexcept
+{
+    return send_some(descriptor_, buffer, error);
+}
+
+DUET_DECL std::size_t epoll_channel::write_some(
+    std::span<boost::asio::const_buffer const> buffers, error_code& error) noexcept
+{
+    return send_some(descriptor_, buffers, error);
+}
+
+DUET_DECL std::size_t epoll_channel::write_some(piped_bytes const& bytes, error_code& error) noexcept
+{
+    return bytes.pipe->give(descriptor_, bytes.size, error);
+}
+
+DUET_DECL std::size_t epoll_channel::take_into(splice_pipe& pipe, error_code& error) noexcept
+{
+    if (!readable_)
+        return 0;
+    auto const size = pipe.take(descriptor_, error);
+    if (error == boost::asio::error::would_block)
+    {
+        error.clear();
+        readable_ = uncertain_;  // splice(2) stops before an urgent byte, which a read passes over
+    }
+    return size;
+}
+
+DUET_DECL std::size_t epoll_channel::discard(std::size_t limit, error_code& error) noexcept
+{
+    auto const size = discard_input(descriptor_, limit, error);
+    readable_ = error != boost::asio::error::would_block;
+    return size;
+}
+
+DUET_DECL void epoll_channel::shutdown_send(error_code& error) noexcept
+{
+    if (::shutdown(descriptor_, SHUT_WR) != 0)
+        error.assign(errno, boost::system::system_category());
+}
+
+DUET_DECL void epoll_channel::reset() noexcept
+{
+    ::linger const at_once{1, 0};
+    ::setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close();
+}
+
+DUET_DECL void epoll_channel::close() noexcept
+{
+    reactor_->remove(*this);
+    if (descriptor_ >= 0)
+        ::close(std::exchange(descriptor_, -1));
+    // No event will come: what waits is told at a turn.
+    readable_ = writing_ = false;
+    if (reading_ != reading::nothing)
+        cancel_read();
+    if (gone_)
+    {
+        gone_due_ = true;
+        take_turn();
+    }
+    settle();
+}
+
+// ---- Questions ---------------------------------------------------------------------------------------------------------
+
+DUET_DECL bool epoll_channel::has_input() noexcept
+{
+    return detail::has_input(descriptor_);
+}
+
+DUET_DECL bool epoll_channel::has_failed() noexcept
+{
+    return detail::has_failed(descriptor_);
+}
+
+DUET_DECL bool epoll_channel::has_hung_up() noexcept
+{
+    return detail::has_hung_up(descriptor_);
+}
+
+DUET_DECL error_code epoll_channel::take_failure() noexcept
+{
+    return detail::take_failure(descriptor_);
+}
+
+DUET_DECL std::size_t epoll_channel::unacknowledged() noexcept
+{
+    return detail::unacknowledged(descriptor_);
+}
+
+DUET_DECL void epoll_channel::set_dead_peer_timeout(deadlines::duration timeout) noexcept
+{
+    detail::set_dead_peer_timeout(descriptor_, timeout);
+}
+
+DUET_DECL duet::tcp_info epoll_channel::info(error_code& error) noexcept
+{
+    return query_tcp_info(descriptor_, error);
+}
+
+// ---- Waits -------------------------------------------------------------------------------------------------------------
+
+DUET_DECL void epoll_channel::read(boost::asio::mutable_buffer buffer)
+{
+    buffer_ = buffer;
+    begin_read(reading::bytes);
+}
+
+DUET_DECL void epoll_channel::wait_readable(wake how)
+{
+    begin_read(how == wake::certain ? reading::certain : reading::likely);
+}
+
+inline void epoll_channel::begin_read(reading what) noexcept
+{
+    reading_ = what;
+    read_cancelled_ = false;
+    if (readable_)
+        take_turn();
+    else if (!waits())
+        settle();
+}
+
+DUET_DECL void epoll_channel::wait_writable()
+{
+    writing_ = true;
+    reactor_->ask(*this, true);
+    settle();
+}
+
+DUET_DECL void epoll_channel::wait_gone()
+{
+    gone_ = true;
+    gone_cancelled_ = false;
+    reactor_->ask(*this, false);
+    settle();
+}
+
+DUET_DECL void epoll_channel::turn()
+{
+    user_turn_ = true;
+    take_turn();
+}
+
+DUET_DECL void epoll_channel::cancel_read() noexcept
+{
+    read_cancelled_ = true;
+    take_turn();
+}
+
+DUET_DECL void epoll_channel::cancel_gone() noexcept
+{
+    gone_due_ = gone_cancelled_ = true;
+    take_turn();
+}
+
+inline void epoll_channel::take_turn() noexcept
+{
+    if (turn_)
+        return;
+    turn_ = true;
+    reactor_->turn(*this);
+    settle();
+}
+
+/// While something waits for an event or a turn, the context has work and the user lives.
+inline void epoll_channel::settle() noexcept
+{
+    bool const busy = turn_ || writing_ || gone_ || reading_ != reading::nothing;
+    if (busy == waits())
+        return;
+    if (busy)
+    {
+        user_.add_reference();
+        reactor_->begin(*this);
+    }
+    else
+    {
+        reactor_->end(*this);
+        user_.remove_reference();  // it may be the last one, and end this
+    }
+}
+
+// ---- What the reactor tells --------------------------------------------------------------------------------------------
+
+/// On leaving a function that the reactor has called, also by an exception of a handler: tell the reactor whether there
+/// is still something to wait for. The user, and with it the channel, lives until then.
+struct epoll_channel::leave_event
+{
+    [[gnu::always_inline]] ~leave_event()
+    {
+        if (channel.reading_ == reading::nothing || !channel.waits())
+            channel.settle();
+    }
+
+    epoll_channel& channel;
+    owner_ref<channel_user> keep;
+};
+
+DUET_DECL void epoll_channel::on_events(std::uint32_t events)
+{
+    leave_event const leave{*this, owner_ref{&user_}};
+    // Events tell of a change. A read that found less than it wanted tells that there are no more bytes, but neither
+    // that the end has not come with them, nor that it did not stop before an urgent byte.
+    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+        readable_ = true;
+    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0)
+        uncertain_ = true;
+    if (writing_ && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
+    {
+        writing_ = false;
+        user_.on_writable({});
+    }
+    bool const gone = gone_ && (events & (EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0;
+    if (reading_ == reading::nothing || !readable_)
+    {
+        if (gone)
+            tell_gone({});
+        return;
+    }
+    if (gone)
+    {
+        // At a turn: this function calls a handler, as a read does, and is to call one only.
+        gone_due_ = true;
+        take_turn();
+    }
+    if (!read_cancelled_)
+        read_now();
+}
+
+DUET_DECL void epoll_channel::on_turn()
+{
+    leave_event const leave{*this, owner_ref{&user_}};
+    turn_ = false;
+    // One handler at a time: whoever is left gets the next turn, and neither keeps the other from it.
+    bool const reads = reading_ != reading::nothing;
+    bool const waits_end = gone_due_ && gone_;
+    if (user_turn_ && !std::exchange(user_waits_, false))
+    {
+        user_turn_ = false;
+        user_waits_ = reads || waits_end;
+        if (user_waits_)
+            take_turn();
+        return user_.on_turn();
+    }
+    user_waits_ = false;
+    if (std::exchange(gone_due_, false) && gone_)
+    {
+        if (reads || user_turn_)
+            take_turn();
+        bool const ended = gone_cancelled_ || descriptor_ < 0;
+        return tell_gone(ended ? error_code{boost::asio::error::operation_aborted} : error_code{});
+    }
+    if (user_turn_)
+        take_turn();
+    if (!reads)
+        return;
+    if (read_cancelled_)
+        tell_read(boost::asio::error::operation_aborted, 0);
+    else
+        read_now();
+}
+
+/// End the read under way, if it does not have to wait.
+inline void epoll_channel::read_now()
+{
+    if (reading_ == reading::likely)
+        return tell_read({}, 0);
+    if (reading_ == reading::certain)
+        return readable_now() ? tell_read({}, 0) : void();  // what the event told may have been read since
+    error_code error;
+    auto const size = read_some(buffer_, error);
+    if (error != boost::asio::error::would_block)
+        tell_read(error, size);
+}
+
+inline void epoll_channel::tell_read(error_code error, std::size_t size)
+{
+    reading_ = reading::nothing;
+    user_.on_read(error, size);
+}
+
+inline void epoll_channel::tell_gone(error_code error)
+{
+    gone_ = false;
+    user_.on_gone(error);
+}
+
+DUET_DECL void epoll_channel::on_shutdown() noexcept
+{
+    owner_ref<channel_user> const keep{&user_};
+    user_.remove_reference();  // that of the wait
+    turn_ = user_turn_ = writing_ = gone_ = gone_due_ = false;
+    reading_ = reading::nothing;
+    user_.abandon();
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

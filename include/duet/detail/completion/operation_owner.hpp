@@ -1,0 +1,173 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_COMPLETION_OPERATION_OWNER_HPP
+#define DUET_DETAIL_COMPLETION_OPERATION_OWNER_HPP
+
+#include <cstddef>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+#include <duet/detail/operation_memory.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// Base of an object that has operations under way in Asio. They keep it alive by counted references. The count is not
+/// atomic: such an object is used on one executor only.
+class operation_owner
+{
+public:
+    operation_owner(operation_owner const&) = delete;
+    operation_owner& operator=(operation_owner const&) = delete;
+
+    void add_reference() noexcept { ++references_; }
+
+    /// Destroys the object when nothing refers to it any more.
+    void remove_reference() noexcept
+    {
+        if (--references_ == 0)
+            dispose();
+    }
+
+    /// Begin an operation. False: `begin` has thrown, since there is no memory for it, and its handler will not be
+    /// called.
+    template <class Begin>
+    bool attempt(Begin begin) noexcept
+    {
+        bool begun = false;
+        attempting_ = true;
+        try
+        {
+            begin();
+            begun = true;
+        }
+        catch (std::exception const&)
+        {
+            // Told by the result.
+        }
+        attempting_ = false;
+        return begun;
+    }
+
+    /// A handler that is destroyed now is that of an attempt which fails.
+    bool attempting() const noexcept { return attempting_; }
+
+    /// The handler of an operation was destroyed, and so will never be called: the execution context is being
+    /// destroyed.
+    virtual void abandon() noexcept = 0;
+
+protected:
+    operation_owner() = default;
+    ~operation_owner() = default;
+
+private:
+    virtual void dispose() noexcept = 0;
+
+    int references_ = 0;
+    bool attempting_ = false;
+};
+
+/// A counted reference to an operation_owner.
+template <class Owner>
+class owner_ref
+{
+public:
+    owner_ref() noexcept = default;
+
+    explicit owner_ref(Owner* target) noexcept : target_{target} { target_->add_reference(); }
+
+    owner_ref(owner_ref const& other) noexcept : target_{other.target_}
+    {
+        if (target_)
+            target_->add_reference();
+    }
+
+    /// To a base of the owner.
+    template <class Derived>
+    owner_ref(owner_ref<Derived> const& other) noexcept requires(!std::is_same_v<Derived, Owner>)
+        : target_{other.get()}
+    {
+        if (target_)
+            target_->add_reference();
+    }
+
+    owner_ref(owner_ref&& other) noexcept : target_{std::exchange(other.target_, nullptr)} {}
+
+    owner_ref& operator=(owner_ref other) noexcept
+    {
+        std::swap(target_, other.target_);
+        return *this;
+    }
+
+    [[gnu::always_inline]] ~owner_ref()
+    {
+        if (target_)
+            target_->remove_reference();
+    }
+
+    Owner* operator->() const noexcept { return target_; }
+
+    Owner& operator*() const noexcept { return *target_; }
+
+    explicit operator bool() const noexcept { return target_ != nullptr; }
+
+    Owner* get() const noexcept { return target_; }
+
+private:
+    Owner* target_ = nullptr;
+};
+
+/// The handler of an operation. It keeps the owner of the operation alive until it was called; when it is destroyed
+/// without a call, the owner is told so by abandon().
+template <class Owner, class Function>
+class owned_handler
+{
+public:
+    owned_handler(Owner& owner, Function function) noexcept : owner_{&owner}, function_{function} {}
+
+    owned_handler(owned_handler&&) noexcept = default;
+
+    ~owned_handler()
+    {
+        if (owner_ && !owner_->attempting())
+            owner_->abandon();
+    }
+
+    template <class... Arguments>
+    void operator()(Arguments... arguments)
+    {
+        auto const owner = std::move(owner_);
+        function_(*owner, arguments...);
+    }
+
+private:
+    owner_ref<Owner> owner_;
+    Function function_;
+};
+
+/// The same, for an operation that has its memory in its owner.
+template <class Owner, class Function, class Memory>
+class placed_handler : public owned_handler<Owner, Function>
+{
+public:
+    using allocator_type = operation_allocator<std::byte, Memory>;
+
+    placed_handler(Owner& owner, Function function, Memory& memory) noexcept
+        : owned_handler<Owner, Function>{owner, function}, memory_{&memory}
+    {
+    }
+
+    // Asio asks a handler that was moved from, too.
+    allocator_type get_allocator() const noexcept { return allocator_type{*memory_}; }
+
+private:
+    Memory* memory_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,276 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_CONNECTION_HPP
+#define DUET_DETAIL_ENGINE_CONNECTION_HPP
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/cancellation_type.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <duet/close_report.hpp>
+#include <duet/detail/any_completion.hpp>
+#include <duet/detail/channel/channel.hpp>
+#include <duet/detail/completion/operation_owner.hpp>
+#include <duet/detail/engine/closer.hpp>
+#include <duet/detail/engine/deadline_table.hpp>
+#include <duet/detail/engine/receiver.hpp>
+#include <duet/detail/engine/sender.hpp>
+#include <duet/detail/engine/waiters.hpp>
+#include <duet/detail/engine/wakeup.hpp>
+#include <duet/error.hpp>
+#include <duet/lifecycle.hpp>
+#include <duet/session_options.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+class connection;
+
+/// What another thread may hold of a session: the executor to post to, and the connection while there is one. The
+/// pointer is read and written on that executor alone.
+struct remote_control
+{
+    boost::asio::any_io_executor executor;
+    connection* target;
+};
+
+/// How an operation ended.
+struct ending
+{
+    error_code error{};
+    std::size_t size = 0;
+};
+
+/// The inside of a session, whatever carries its bytes: it wires the parts (the read under way, the queue of writes, the
+/// deadlines, those who wait) to a channel, and carries out what the lifecycle decides.
+///
+/// It lives as long as a session object or an operation refers to it, and is used on one executor only.
+///
+/// A function here completes at most one handler directly, as its last act: a handler may start operations, destroy
+/// the session, or both. Handlers beyond the first are posted.
+///
+/// Where there is no memory to go on, the session ends: it is reset, and what is under way completes with no_memory.
+class connection : public channel_user
+{
+public:
+    using time_point = coarse_clock::time_point;
+    using ref = owner_ref<connection>;
+
+    // ---- Operations: see session.hpp for what each promises. `done` is called exactly once. ------------------------
+
+    /// The end of a read that need not wait.
+    DUET_DECL std::optional<ending> read_at_once(read_kind kind, boost::asio::mutable_buffer buffer) noexcept;
+
+    /// Where the handler of the read waits; put there before start_read().
+    any_completion& reader() noexcept { return receiver_.handler(); }
+
+    DUET_DECL void start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by);
+
+    /// Write what can be written now. Nothing: the rest has to wait.
+    DUET_DECL std::optional<ending> write_at_once(write_request& request) noexcept;
+
+    DUET_DECL void start_write(write_request&& request, any_completion&& done);
+
+    /// Move what is there now into a pipe, instead of reading it. 0: a read tells why.
+    DUET_DECL std::size_t splice_at_once(splice_pipe& pipe) noexcept;
+
+    DUET_DECL void start_shutdown_send(any_completion&& done);
+
+    /// Begin to close, unless that is under way. Nothing: it has to wait.
+    DUET_DECL std::optional<ending> close_at_once();
+
+    /// Wait for the end of what close_at_once() began.
+    DUET_DECL void start_close(any_completion&& done);
+
+    DUET_DECL void start_delivered(any_completion&& done);
+    DUET_DECL void start_wait_peer_gone(any_completion&& done);
+
+    /// `done` is told when the session is to end because no byte has come or gone for too long (idle_timed_out,
+    /// half_closed_timed_out); it does not end by itself then. Any other error: the session has ended. It is called from
+    /// within the timer's handler.
+    DUET_DECL void start_when_quiet(any_completion&& done);
+
+    /// Complete a handler from within its initiating function.
+    DUET_DECL void complete(any_completion&& done, error_code error, std::size_t size);
+
+    // ---- What takes effect at once. --------------------------------------------------------------------------------
+
+    DUET_DECL void abort() noexcept;
+    DUET_DECL void cancel_all() noexcept;
+
+    /// Ask the session to finish at its next idle point: see session::wait_readable().
+    DUET_DECL void request_finish() noexcept;
+
+    void first_message_received() noexcept { times_.first_message_received(); }
+
+    DUET_DECL void set_deadlines(deadlines const& values) noexcept;
+
+    /// When the last byte came or went; what the peer takes out of the kernel's buffer counts.
+    DUET_DECL time_point last_activity() noexcept;
+
+    /// Count a byte of another connection as one of this, and end it if it is quiet for too long even so.
+    DUET_DECL void join_activity(time_point other);
+
+    // ---- State. ----------------------------------------------------------------------------------------------------
+
+    lifecycle const& life() const noexcept { return life_; }
+
+    /// The first terminal error.
+    error_code error() const noexcept { return error_; }
+
+    deadlines const& limits() const noexcept { return times_.limits(); }
+
+    std::uint64_t bytes_received() const noexcept { return receiver_.received(); }
+
+    std::uint64_t bytes_sent() const noexcept { return sender_.sent(); }
+
+    bool finish_requested() const noexcept { return receiver_.finish_requested(); }
+
+    DUET_DECL close_report report() const noexcept;
+
+    tcp_info info(error_code& error) noexcept { return channel_->info(error); }
+
+    boost::asio::any_io_executor const& executor() const noexcept { return executor_; }
+
+    /// The deadline of a read that begins now.
+    time_point read_deadline() const noexcept
+    {
+        auto const limit = times_.limits().read;
+        return limit > limit.zero() ? coarse_clock::after(std::chrono::steady_clock::now(), limit) : time_point::max();
+    }
+
+    virtual std::string describe_peer() const = 0;
+
+    DUET_DECL std::shared_ptr<remote_control> control();
+
+    // A session object came or went. The last to go drops the connection.
+    DUET_DECL void add_handle() noexcept;
+
+    void remove_handle() noexcept
+    {
+        if (--handles_ == 0)
+            drop();
+    }
+
+protected:
+    DUET_DECL connection(boost::asio::any_io_executor const& executor, session_options const& options);
+    DUET_DECL ~connection();
+
+    /// Before the first operation.
+    void use(channel& first) noexcept { channel_ = &first; }
+
+    /// What is under way begins again on another channel. The one before has forgotten it.
+    DUET_DECL void change_channel(channel& next) noexcept;
+
+    [[gnu::cold]] DUET_DECL void out_of_memory() noexcept;
+
+    channel const* current_channel() const noexcept { return channel_; }
+
+    /// The channel has been closed or reset.
+    virtual void on_released() noexcept = 0;
+
+private:
+    struct posted_completion;
+    struct leave_read;
+
+    // What the channel tells
+    void on_read(error_code error, std::size_t size) override;
+    void on_writable(error_code error) override;
+    void on_gone(error_code error) override;
+    void on_turn() override;
+    [[gnu::cold]] void abandon() noexcept override;
+
+    // Reading (connection_read.ipp)
+    error_code refuse_read(read_kind kind, boost::asio::mutable_buffer buffer) const noexcept;
+    std::optional<ending> try_read(boost::asio::mutable_buffer buffer) noexcept;
+    error_code end_of_input(error_code error) noexcept;
+    [[gnu::cold]] error_code end_of_input_at_once(error_code error) noexcept;
+    void issue_read();
+    void finish_read(error_code error);
+    [[gnu::cold]] void interrupt_read(error_code cause) noexcept;
+    void cancel_read(boost::asio::cancellation_type_t type) noexcept;
+    error_code fail_receive(error_code error) noexcept;
+    error_code fail_send(error_code error) noexcept;
+    [[gnu::cold]] void after_peer_finished() noexcept;
+
+    // Writing (connection_write.ipp)
+    error_code refuse_write() const noexcept;
+    error_code push(write_request& request);
+    void wait_writable();
+    void issue_wait_writable();
+    void pump_writes();
+    void cancel_write(std::uint64_t id, boost::asio::cancellation_type_t type) noexcept;
+    void end_write(write_queue::iterator request, error_code cause);
+    [[gnu::cold]] void fail_writes(error_code cause);
+    void writes_flushed();
+
+    // Ending (connection_close.ipp)
+    void execute(lifecycle_action actions);
+    void begin_close();
+    void latch(error_code error) noexcept;
+    void release(bool reset);
+    DUET_DECL void drop() noexcept;
+    void discard_input();
+    void on_discardable(error_code error);
+    void check_delivery();
+    error_code failure_of_channel() noexcept;
+    void look_for_delivery();
+    void issue_wait_gone();
+    void look_for_hang_up();
+
+    // Deadlines (connection_time.ipp)
+    void note_activity() noexcept;
+    void entered_half_closed() noexcept;
+    void arm(time_point when) noexcept;
+    DUET_DECL void on_wakeup();
+    void poll();
+    void look_again_soon() noexcept;
+    void check_session_deadlines(time_point now);
+    void expire(error_code code);
+
+    // Those who wait (connection.ipp)
+    bool wait_for(awaited what, any_completion& done) noexcept;
+    void complete_all(awaited what, error_code error);
+    void cancel_waiter(std::uint64_t id) noexcept;
+    void cancel_wait_gone() noexcept;
+    void post(any_completion&& done, error_code error, std::size_t size);
+
+    boost::asio::any_io_executor executor_;
+    channel* channel_ = nullptr;
+    lifecycle life_;
+    error_code error_;  // the first terminal error
+    receiver receiver_;
+    sender sender_;
+    closer closer_;
+    deadline_table times_;
+    wakeup wakeup_;
+    waiters waiters_;
+    std::shared_ptr<remote_control> control_;
+    std::uint64_t last_id_ = 0;  // of a write, or of one who waits
+    int handles_ = 0;
+    bool gone_cancelled_ = false;      // the wait for the hang-up
+    bool hang_up_due_ = false;         // it is looked for at the next turn
+    bool peer_just_finished_ = false;  // its FIN was read, and who is told of that has not yet answered
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#if !defined(DUET_SEPARATE_COMPILATION)
+#include <duet/detail/engine/connection.ipp>
+#include <duet/detail/engine/connection_close.ipp>
+#include <duet/detail/engine/connection_read.ipp>
+#include <duet/detail/engine/connection_time.ipp>
+#include <duet/detail/engine/connection_write.ipp>
+#endif
+
+#endif

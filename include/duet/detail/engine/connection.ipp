@@ -1,0 +1,211 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_CONNECTION_IPP
+#define DUET_DETAIL_ENGINE_CONNECTION_IPP
+
+// Making and sharing a connection, those who wait, and how handlers are called.
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include <duet/detail/engine/connection.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+DUET_DECL connection::connection(boost::asio::any_io_executor const& executor, session_options const& options)
+    : executor_{executor}, closer_{options.close_discard_limit},
+      times_{options.deadlines, std::chrono::steady_clock::now()}, wakeup_{executor, *this,
+                                                                       [](operation_owner& owner) {
+                                                                           static_cast<connection&>(owner).on_wakeup();
+                                                                       }}
+{
+}
+
+DUET_DECL connection::~connection()
+{
+    if (control_)
+        control_->target = nullptr;
+}
+
+DUET_DECL std::shared_ptr<remote_control> connection::control()
+{
+    if (!control_)
+        control_ = std::make_shared<remote_control>(remote_control{executor_, this});
+    return control_;
+}
+
+DUET_DECL void connection::add_handle() noexcept
+{
+    if (handles_++ > 0)
+        return;
+    // Arm the idle deadline even before the first operation. The first read re-arms only if its own deadline is
+    // earlier.
+    if (auto const first = times_.earliest(life_); first != time_point::max())
+        arm(std::min(first, read_deadline()));
+}
+
+/// The execution context is being destroyed, and with it those who wait here: what their handlers own (a coroutine
+/// owns its session) may be all that keeps this connection alive.
+DUET_DECL void connection::abandon() noexcept
+{
+    ref const keep{this};
+    // A plain close would say FIN, which hides that these are missing.
+    if (!sender_.empty() && contains(life_.apply(lifecycle_event::write_cut), lifecycle_action::reset))
+    {
+        channel_->reset();
+        on_released();
+    }
+    // Destroyed one by one at the end, when none is a member any more: each may destroy sessions, this one too.
+    receiver_.end();
+    sender_.waiting = closer_.discarding = false;
+    auto const read = std::move(receiver_.handler());
+    auto const writes = sender_.take_all();
+    auto const waiting = waiters_.take_all();
+}
+
+DUET_DECL void connection::change_channel(channel& next) noexcept
+{
+    ref const keep{this};
+    channel_ = &next;
+    hang_up_due_ = false;  // the wait that begins again tells it
+    if (receiver_.busy())
+        issue_read();
+    if (sender_.waiting)
+        issue_wait_writable();
+    if (closer_.discarding)
+        on_discardable({});
+    if (waiters_.has(awaited::peer_gone))
+        issue_wait_gone();
+    if (receiver_.cause() && receiver_.busy())
+        channel_->cancel_read();
+    if (gone_cancelled_ && waiters_.has(awaited::peer_gone))
+        channel_->cancel_gone();
+}
+
+DUET_DECL void connection::on_turn()
+{
+    if (peer_just_finished_)
+        after_peer_finished();
+    if (std::exchange(hang_up_due_, false))
+        look_for_hang_up();
+}
+
+/// Without its next operation or timer a connection may hang for good, so it ends here.
+DUET_DECL void connection::out_of_memory() noexcept
+{
+    latch(boost::asio::error::no_memory);
+    abort();
+}
+
+// ---- Calling handlers --------------------------------------------------------------------------------------------------
+
+DUET_DECL void connection::complete(any_completion&& done, error_code error, std::size_t size)
+{
+    if (!done.inline_allowed())
+        return post(std::move(done), error, size);
+    ref const keep{this};
+    inline_level const level;
+    done(error, size);
+}
+
+/// A handler on its way through the executor's queue. When there is no memory for the way, it goes back to where it
+/// came from.
+struct connection::posted_completion
+{
+    posted_completion(ref target, any_completion& from, error_code e, std::size_t s) noexcept
+        : self{std::move(target)}, done{std::move(from)}, origin{&from}, error{e}, size{s}
+    {
+    }
+
+    posted_completion(posted_completion&&) noexcept = default;
+
+    ~posted_completion()
+    {
+        if (self && self->attempting())
+            *origin = std::move(done);
+    }
+
+    void operator()() { done(error, size); }
+
+    ref self;
+    any_completion done;
+    any_completion* origin;
+    error_code error;
+    std::size_t size;
+};
+
+/// Complete a handler behind what is already queued. No handler is lost: without memory to queue it, it is called here
+/// and now.
+inline void connection::post(any_completion&& done, error_code error, std::size_t size)
+{
+    ref const keep{this};
+    if (attempt([&] { boost::asio::post(executor_, posted_completion{keep, done, error, size}); }))
+        return;
+    auto refused = std::move(done);
+    inline_level const level;
+    refused(error, size);
+}
+
+// ---- Those who wait ----------------------------------------------------------------------------------------------------
+
+inline void connection::complete_all(awaited what, error_code error)
+{
+    if (waiters_.empty())
+        return;
+    // Those who wait now: where there is no memory to post, one who is told may wait again at once.
+    for (auto meant = waiters_.take_all(what); auto& each : meant)
+        post(std::move(each.done), error, 0);
+}
+
+/// Park a handler until complete_all(), or until it is cancelled. False: no memory; the session has ended, and the
+/// handler is still the caller's.
+inline bool connection::wait_for(awaited what, any_completion& done) noexcept
+{
+    auto const park = [&]
+    {
+        done.on_cancel([this, id = ++last_id_](auto) { cancel_waiter(id); });
+        waiters_.park(what, last_id_, done);
+    };
+    bool const parked = attempt(park);
+    if (!parked)
+        out_of_memory();
+    return parked;
+}
+
+inline void connection::cancel_waiter(std::uint64_t id) noexcept
+{
+    auto const what = waiters_.find(id);
+    if (!what)
+        return;
+    if (*what == awaited::peer_gone)
+        return cancel_wait_gone();
+    post(waiters_.take(id), boost::asio::error::operation_aborted, 0);
+}
+
+/// End every pending operation with operation_aborted; the connection stays as it is.
+DUET_DECL void connection::cancel_all() noexcept
+{
+    ref const keep{this};
+    error_code const cause = boost::asio::error::operation_aborted;
+    bool const poisons =
+        !sender_.empty() && (sender_.front().part_way() || life_.send() == send_state::finishing);
+    interrupt_read(cause);
+    fail_writes(cause);
+    complete_all(awaited::fin, cause);
+    complete_all(awaited::close, cause);
+    complete_all(awaited::delivery, cause);
+    cancel_wait_gone();
+    if (poisons)
+        execute(life_.apply(lifecycle_event::write_cut));
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

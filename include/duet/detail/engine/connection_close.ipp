@@ -1,0 +1,313 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_CONNECTION_CLOSE_IPP
+#define DUET_DETAIL_ENGINE_CONNECTION_CLOSE_IPP
+
+// The end: FIN, discarding input, waiting for the acknowledgement, reset, and the watch for a hang-up.
+
+#include <boost/asio/error.hpp>
+
+#include <utility>
+
+#include <duet/detail/engine/connection.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+inline void connection::latch(error_code error) noexcept
+{
+    if (!error_)
+        error_ = error;
+}
+
+/// Carry out what the lifecycle asks for.
+inline void connection::execute(lifecycle_action actions)
+{
+    using action = lifecycle_action;
+    if (actions == action::none)
+        return;
+    ref const keep{this};
+    bool const ends = contains(actions, action::reset) || contains(actions, action::release);
+    if (contains(actions, action::send_fin))
+    {
+        // not_connected: the peer is gone, which a read, a write or check_delivery() will tell.
+        error_code refused;
+        if (!contains(actions, action::await_delivery))                // which looks itself
+            times_.set_unacknowledged(channel_->unacknowledged());     // without the FIN
+        channel_->shutdown_send(refused);
+        closer_.fin_refused = refused.failed();
+        entered_half_closed();
+        complete_all(awaited::fin, {});
+    }
+    if (ends)
+        latch(life_.reason() == close_reason::aborted ? errc::aborted : errc::closed);
+    if (contains(actions, action::fail_writes))
+    {
+        auto const cause = error_ ? error_ : error_code{life_.poisoned() ? errc::send_poisoned : errc::closed};
+        fail_writes(cause);
+        // The peer is gone: shutdown_send() has nobody to tell, and succeeds.
+        complete_all(awaited::fin, cause == condition::reset || cause == condition::dead_peer ? error_code{} : cause);
+    }
+    if (contains(actions, action::fail_reads) && !ends)
+        interrupt_read(error_ ? error_ : error_code{errc::closed});
+    if (ends)
+        return release(contains(actions, action::reset));
+    if (contains(actions, action::discard_input))
+        discard_input();
+    if (contains(actions, action::await_delivery))
+    {
+        times_.restart_polling();
+        check_delivery();
+    }
+}
+
+inline void connection::release(bool reset)
+{
+    receiver_.interrupt(error_);
+    times_.set_unacknowledged(life_.reason() == close_reason::clean ? 0 : channel_->unacknowledged());
+    if (reset)
+        channel_->reset();
+    else
+        channel_->close();
+    on_released();
+    wakeup_.cancel();
+    complete_all(awaited::fin, error_);
+    complete_all(awaited::delivery, life_.reason() == close_reason::clean ? error_code{} : error_);
+    complete_all(awaited::close, {});
+    complete_all(awaited::quiet, error_);
+}
+
+/// The last session object is gone. The kernel's plain close would say FIN, which hides that a write is missing.
+DUET_DECL void connection::drop() noexcept
+{
+    auto cut = lifecycle_action::none;
+    if (!sender_.empty())
+        cut = life_.apply(lifecycle_event::write_cut);
+    execute(cut | life_.apply(lifecycle_event::dropped));
+}
+
+DUET_DECL void connection::abort() noexcept
+{
+    execute(life_.apply(lifecycle_event::abort_requested));
+}
+
+DUET_DECL std::optional<ending> connection::close_at_once()
+{
+    ref const keep{this};
+    if (!life_.closing() && !life_.released())
+        begin_close();
+    return life_.released() ? std::optional{ending{}} : std::nullopt;
+}
+
+DUET_DECL void connection::start_close(any_completion&& done)
+{
+    if (!wait_for(awaited::close, done))
+        complete(std::move(done), {}, 0);
+}
+
+inline void connection::begin_close()
+{
+    times_.closing(std::chrono::steady_clock::now());
+    if (!sender_.empty() || life_.send() == send_state::finished)  // else the FIN is next
+        times_.set_unacknowledged(channel_->unacknowledged());
+    execute(life_.apply(lifecycle_event::close_requested));
+    if (life_.released())
+        return;
+    if (sender_.empty())
+        execute(life_.apply(lifecycle_event::writes_flushed));
+    if (!life_.released())
+        arm(times_.earliest(life_));
+}
+
+// ---- Discarding --------------------------------------------------------------------------------------------------------
+
+/// Read and throw away until the peer's FIN. A close with unread input sends RST, which destroys what we have sent and
+/// the peer has not yet read (RFC 1122 4.2.2.13, RFC 2525 2.17), and a FIN before it does not change that.
+inline void connection::discard_input()
+{
+    if (receiver_.busy() || closer_.discarding || life_.released() || life_.receive() != receive_state::open)
+        return;
+    error_code error;
+    auto const size = channel_->discard(closer_.wanted(), error);
+    if (size > 0)
+        note_activity();
+    if (!closer_.discard(size))
+        return execute(life_.apply(lifecycle_event::close_gave_up, close_reason::discard_limit));
+    if (!error && size == 0)
+    {
+        // After a reset that was told elsewhere the end looks like the peer's FIN too.
+        if (error_)
+            fail_receive(error_);
+        else
+            execute(life_.apply(lifecycle_event::peer_finished));
+        return;
+    }
+    if (error && error != boost::asio::error::would_block && error != boost::asio::error::try_again)
+    {
+        fail_receive(error);
+        return;
+    }
+    closer_.discarding = attempt([this] { channel_->wait_readable(channel::wake::likely); });
+    if (!closer_.discarding)
+        out_of_memory();
+}
+
+inline void connection::on_discardable(error_code error)
+{
+    if (!std::exchange(closer_.discarding, false))
+        return;
+    if (error && error != boost::asio::error::operation_aborted && !life_.released())
+    {
+        fail_receive(error);
+        return;
+    }
+    discard_input();
+}
+
+// ---- Delivery ----------------------------------------------------------------------------------------------------------
+
+/// Both FINs are said. The end is clean when the peer's TCP has acknowledged ours.
+inline void connection::check_delivery()
+{
+    auto const left = channel_->unacknowledged();
+    // A reset that comes before the FIN was acknowledged leaves the count as it is: no need to ask for one.
+    if (left == 0 && channel_->able().counts_fin && !closer_.fin_refused)
+        return execute(life_.apply(lifecycle_event::all_acknowledged));
+    if (channel_->has_failed())
+    {
+        // A reset after the peer's FIN: no read would tell it any more.
+        fail_receive(failure_of_channel());
+        return;
+    }
+    if (left == 0)
+        return execute(life_.apply(lifecycle_event::all_acknowledged));
+    if (left < times_.unacknowledged())
+        note_activity();
+    times_.set_unacknowledged(left);
+    look_again_soon();
+}
+
+inline error_code connection::failure_of_channel() noexcept
+{
+    auto const failure = channel_->take_failure();
+    return failure ? failure : error_code{boost::asio::error::connection_reset};
+}
+
+DUET_DECL void connection::start_delivered(any_completion&& done)
+{
+    if (error_)
+        return complete(std::move(done), life_.reason() == close_reason::clean ? error_code{} : error_, 0);
+    if (life_.poisoned())
+        return complete(std::move(done), errc::send_poisoned, 0);
+    if (sender_.empty() && !channel_->has_failed() && channel_->unacknowledged() == 0)
+        return complete(std::move(done), {}, 0);
+    if (!wait_for(awaited::delivery, done))
+        return complete(std::move(done), error_, 0);
+    times_.restart_polling();
+    look_again_soon();
+}
+
+/// Tell those who wait for the delivery, if it has come or will not.
+inline void connection::look_for_delivery()
+{
+    if (!waiters_.has(awaited::delivery) || life_.released())
+        return;
+    if (error_ || life_.poisoned())
+        complete_all(awaited::delivery, error_ ? error_ : error_code{errc::send_poisoned});
+    else if (channel_->has_failed())
+        complete_all(awaited::delivery, fail_send(failure_of_channel()));
+    else if (sender_.empty() && channel_->unacknowledged() == 0)
+        complete_all(awaited::delivery, {});
+    else
+        look_again_soon();
+}
+
+// ---- The hang-up -------------------------------------------------------------------------------------------------------
+
+DUET_DECL void connection::start_wait_peer_gone(any_completion&& done)
+{
+    if (waiters_.has(awaited::peer_gone))
+        return complete(std::move(done), errc::wait_in_progress, 0);
+    if (life_.released() || error_)
+        return complete(std::move(done), {}, 0);
+    if (!wait_for(awaited::peer_gone, done))
+        return complete(std::move(done), boost::asio::error::no_memory, 0);
+    gone_cancelled_ = false;
+    issue_wait_gone();
+}
+
+inline void connection::issue_wait_gone()
+{
+    if (attempt([this] { channel_->wait_gone(); }))
+    {
+        if (!channel_->able().tells_hang_up)
+        {
+            times_.restart_polling();
+            look_again_soon();
+        }
+        return;
+    }
+    ref const keep{this};
+    out_of_memory();
+    complete(waiters_.take(awaited::peer_gone), {}, 0);
+}
+
+DUET_DECL void connection::on_gone(error_code)
+{
+    look_for_hang_up();
+}
+
+/// End wait_peer_gone(), if the peer is gone.
+inline void connection::look_for_hang_up()
+{
+    if (!life_.released() && !gone_cancelled_)
+    {
+        if (!channel_->has_hung_up())
+            return issue_wait_gone();  // urgent data, or the cancellation of something else
+        if (channel_->has_failed())
+            fail_send(failure_of_channel());
+        else if (receiver_.busy())
+        {
+            // Both FINs, or the pending read has met the failure and is about to tell it.
+            hang_up_due_ = attempt([this] { channel_->turn(); });
+            if (hang_up_due_)
+                return;
+            out_of_memory();
+        }
+    }
+    auto done = waiters_.take(awaited::peer_gone);
+    done(gone_cancelled_ ? error_code{boost::asio::error::operation_aborted} : error_code{}, 0);
+}
+
+inline void connection::cancel_wait_gone() noexcept
+{
+    if (!waiters_.has(awaited::peer_gone))
+        return;
+    gone_cancelled_ = true;
+    channel_->cancel_gone();
+}
+
+// ---- The report --------------------------------------------------------------------------------------------------------
+
+DUET_DECL close_report connection::report() const noexcept
+{
+    close_report result;
+    result.reason = life_.reason() == close_reason::clean && closer_.discarded() > 0 ? close_reason::discarded_input
+                                                                                      : life_.reason();
+    if (!result.clean())
+        result.error = error_;
+    result.receive = life_.receive();
+    result.send = life_.send();
+    result.bytes_received = receiver_.received();
+    result.bytes_sent = sender_.sent();
+    result.bytes_discarded = closer_.discarded();
+    result.bytes_unacknowledged = times_.unacknowledged();
+    return result;
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

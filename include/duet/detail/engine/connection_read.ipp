@@ -1,0 +1,270 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_CONNECTION_READ_IPP
+#define DUET_DETAIL_ENGINE_CONNECTION_READ_IPP
+
+// The receive side: one read at a time, what ends it, and which error stays.
+
+#include <boost/asio/error.hpp>
+
+#include <utility>
+
+#include <duet/detail/engine/connection.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+inline error_code connection::refuse_read(read_kind kind, boost::asio::mutable_buffer buffer) const noexcept
+{
+    if (receiver_.busy())
+        return errc::read_in_progress;
+    if (life_.released() || life_.closing())
+        return error_ ? error_ : error_code{errc::closed};
+    if (life_.receive() == receive_state::failed)
+        return error_;
+    // A read of no bytes would complete with 0, which means FIN.
+    if (kind != read_kind::wait && buffer.size() == 0)
+        return boost::asio::error::invalid_argument;
+    if (life_.receive() == receive_state::ended && kind != read_kind::wait)
+        return error_ ? error_ : error_code{boost::asio::error::eof};
+    return {};
+}
+
+DUET_DECL std::optional<ending> connection::read_at_once(read_kind kind, boost::asio::mutable_buffer buffer) noexcept
+{
+    if (kind == read_kind::nothing)
+        return ending{};
+    if (auto const refused = refuse_read(kind, buffer))
+        return ending{refused, 0};
+    if (kind == read_kind::some)
+        return try_read(buffer);
+    if (kind == read_kind::exact)
+        return {};
+    if (life_.receive() == receive_state::ended)
+        return ending{};
+    // Told at once, but a message that has begun to arrive is still read.
+    if (receiver_.finish_requested() && !channel_->has_input())
+        return ending{errc::draining, 0};
+    return channel_->readable_now() ? std::optional{ending{}} : std::nullopt;
+}
+
+/// The end of a read that finds something at once.
+inline std::optional<ending> connection::try_read(boost::asio::mutable_buffer buffer) noexcept
+{
+    error_code error;
+    auto const size = channel_->read_some(buffer, error);
+    if (size > 0)
+    {
+        receiver_.count(size);
+        note_activity();
+        return ending{{}, size};
+    }
+    if (error == boost::asio::error::would_block)
+        return {};
+    return ending{end_of_input_at_once(error), 0};
+}
+
+/// The handler is called when this has returned, so what is to be done behind it waits for a turn.
+inline error_code connection::end_of_input_at_once(error_code error) noexcept
+{
+    auto const told = end_of_input(error);
+    if (peer_just_finished_ && !attempt([this] { channel_->turn(); }))
+        after_peer_finished();
+    return told;
+}
+
+DUET_DECL std::size_t connection::splice_at_once(splice_pipe& pipe) noexcept
+{
+    if (receiver_.busy() || life_.closing() || life_.released() || life_.receive() != receive_state::open)
+        return 0;
+    error_code error;
+    auto const size = channel_->take_into(pipe, error);
+    if (size > 0)
+    {
+        receiver_.count(size);
+        note_activity();
+    }
+    else if (error)
+    {
+        end_of_input(error);  // told once, so it is kept for the read
+        after_peer_finished();
+    }
+    return size;
+}
+
+DUET_DECL void connection::start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by)
+{
+    if (!attempt([&] { receiver_.handler().on_cancel([this](auto type) { cancel_read(type); }); }))
+        return complete(std::move(receiver_.handler()), boost::asio::error::no_memory, 0);
+    receiver_.begin(kind, buffer);
+    times_.read_by = by;
+    if (by < wakeup_.at() || wakeup_.at() == wakeup::never)
+        arm(times_.earliest(life_));
+    issue_read();
+}
+
+inline void connection::issue_read()
+{
+    auto const begin = [this]
+    {
+        if (receiver_.waits_only())
+            channel_->wait_readable(channel::wake::certain);
+        else
+            channel_->read(receiver_.rest());
+    };
+    if (attempt(begin))
+        return;
+    ref const keep{this};
+    receiver_.end();
+    out_of_memory();
+    complete(std::move(receiver_.handler()), error_, receiver_.size());
+}
+
+/// On leaving on_read(), also by an exception of the handler.
+struct connection::leave_read
+{
+    ~leave_read()
+    {
+        if (self->peer_just_finished_)
+            self->after_peer_finished();
+    }
+
+    ref self;
+};
+
+DUET_DECL void connection::on_read(error_code error, std::size_t size)
+{
+    if (!receiver_.busy())
+        return on_discardable(error);
+    if (size > 0)
+    {
+        receiver_.add(size);
+        receiver_.count(size);
+        note_activity();
+    }
+    auto const cause = receiver_.cause();
+    if (!error)
+    {
+        bool const complete = receiver_.is_complete();
+        if (!complete && !cause)
+            return issue_read();
+        return finish_read(complete ? error_code{} : cause);
+    }
+    if (error == boost::asio::error::operation_aborted)
+    {
+        // A stream may cancel all of its operations at once; one that was not meant goes on. A cancelled read of a
+        // socket has transferred nothing.
+        if (!cause && !life_.released())
+            return issue_read();
+        // A drain ends only the wait for what has not come: it may have in the meantime, unseen by the cancelled wait.
+        if (cause == errc::draining && !life_.released() && channel_->has_input())
+            return finish_read({});
+        return finish_read(cause ? cause : error_code{errc::closed});
+    }
+    bool const in_the_middle = receiver_.size() > 0;
+    auto const told = end_of_input(error);
+    leave_read const leave{ref{this}};
+    finish_read(told == boost::asio::error::eof && in_the_middle ? error_code{errc::truncated} : told);
+}
+
+/// What a read is told that met the peer's FIN or a failure.
+inline error_code connection::end_of_input(error_code error) noexcept
+{
+    if (error == boost::asio::error::eof && !error_)
+    {
+        execute(life_.apply(lifecycle_event::peer_finished));
+        peer_just_finished_ = true;
+        return error;
+    }
+    // Linux tells a reset once, and from then on reads look like the peer's FIN: the first error is the one.
+    auto const told = error == boost::asio::error::eof ? error_ : error;
+    receiver_.end();
+    return fail_receive(told);
+}
+
+/// The peer's FIN was read, and who was told has answered. Most say FIN too, at once: then the half-closed deadline is
+/// not worth its two system calls.
+inline void connection::after_peer_finished() noexcept
+{
+    peer_just_finished_ = false;
+    if (!life_.half_closed())
+        return;
+    times_.set_unacknowledged(channel_->unacknowledged());
+    entered_half_closed();
+}
+
+inline void connection::finish_read(error_code error)
+{
+    receiver_.end();
+    times_.read_by = deadline_table::never;
+    if (life_.closing() && !life_.released())
+        discard_input();  // it had waited for this read to let go of the channel
+    receiver_.complete(error);
+}
+
+/// End the pending read; what has arrived in the meantime goes before the cause.
+inline void connection::interrupt_read(error_code cause) noexcept
+{
+    if (receiver_.interrupt(cause))
+        channel_->cancel_read();
+}
+
+/// Whether an operation that has transferred `size` bytes heeds a cancellation of this type.
+inline bool heeds(boost::asio::cancellation_type_t type, std::size_t size) noexcept
+{
+    using boost::asio::cancellation_type;
+    if ((type & (cancellation_type::partial | cancellation_type::terminal)) != cancellation_type::none)
+        return true;
+    return type != cancellation_type::none && size == 0;
+}
+
+inline void connection::cancel_read(boost::asio::cancellation_type_t type) noexcept
+{
+    if (heeds(type, receiver_.size()))
+        interrupt_read(boost::asio::error::operation_aborted);
+}
+
+DUET_DECL void connection::request_finish() noexcept
+{
+    receiver_.request_finish();
+    if (receiver_.waits_only())
+        interrupt_read(errc::draining);
+}
+
+/// What every later operation is told about a failure of the stream.
+inline error_code terminal_error(error_code error) noexcept
+{
+    if (error == condition::reset)
+        return boost::asio::error::connection_reset;
+    if (error == condition::dead_peer)
+        return errc::dead_peer;
+    return error;
+}
+
+inline close_reason reason_of(error_code error) noexcept
+{
+    if (error == condition::reset)
+        return close_reason::peer_reset;
+    return error == condition::dead_peer ? close_reason::dead_peer : close_reason::failed;
+}
+
+inline error_code connection::fail_receive(error_code error) noexcept
+{
+    latch(terminal_error(error));
+    execute(life_.apply(lifecycle_event::receive_failed, reason_of(error_)));
+    return error_;
+}
+
+inline error_code connection::fail_send(error_code error) noexcept
+{
+    latch(terminal_error(error));
+    execute(life_.apply(lifecycle_event::send_failed, reason_of(error_)));
+    return error_;
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

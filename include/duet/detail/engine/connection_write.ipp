@@ -1,0 +1,196 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_CONNECTION_WRITE_IPP
+#define DUET_DETAIL_ENGINE_CONNECTION_WRITE_IPP
+
+// The send side: the queue of writes, and the FIN behind it.
+
+#include <boost/asio/error.hpp>
+
+#include <utility>
+
+#include <duet/detail/engine/connection.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+inline error_code connection::refuse_write() const noexcept
+{
+    if (life_.send() == send_state::open && !life_.released())
+        return {};
+    if (error_)
+        return error_;
+    if (life_.closing() || life_.released())
+        return errc::closed;
+    return life_.poisoned() ? errc::send_poisoned : errc::send_finished;
+}
+
+/// Write until the request is finished or the channel takes no more: would_block.
+inline error_code connection::push(write_request& request)
+{
+    auto const before = sender_.sent();
+    auto const error = sender_.push(*channel_, request);
+    if (sender_.sent() != before)
+        note_activity();
+    return error;
+}
+
+DUET_DECL std::optional<ending> connection::write_at_once(write_request& request) noexcept
+{
+    if (auto const refused = refuse_write())
+        return ending{refused, 0};
+    if (!sender_.empty())
+        return {};
+    // Tried here and now: most writes fit into the socket's buffer, and need neither a wait nor memory.
+    auto const error = push(request);
+    if (!error)
+        return ending{{}, request.sent()};
+    if (error == boost::asio::error::would_block)
+        return {};
+    return ending{fail_send(error), request.sent()};
+}
+
+DUET_DECL void connection::start_write(write_request&& request, any_completion&& done)
+{
+    auto const queue = [&]
+    {
+        request.own();
+        request.id = ++last_id_;
+        done.on_cancel([this, id = last_id_](auto type) { cancel_write(id, type); });
+        sender_.push_back(std::move(request));
+    };
+    if (!attempt(queue))
+    {
+        out_of_memory();
+        return complete(std::move(done), error_, request.sent());
+    }
+    bool const is_first = sender_.is_first(std::prev(sender_.end()));
+    sender_.back().done = std::move(done);
+    if (is_first)
+        wait_writable();
+}
+
+inline void connection::wait_writable()
+{
+    times_.write_by = coarse_clock::after(std::chrono::steady_clock::now(), times_.limits().write);
+    arm(times_.earliest(life_));
+    if (!sender_.waiting && !life_.released())
+        issue_wait_writable();
+}
+
+inline void connection::issue_wait_writable()
+{
+    sender_.waiting = attempt([this] { channel_->wait_writable(); });
+    if (!sender_.waiting)
+        out_of_memory();
+}
+
+DUET_DECL void connection::on_writable(error_code error)
+{
+    sender_.waiting = false;
+    if (life_.released() || sender_.empty())
+        return;
+    if (error && error != boost::asio::error::operation_aborted)
+    {
+        fail_send(error);
+        return;
+    }
+    pump_writes();
+}
+
+inline void connection::pump_writes()
+{
+    bool progress = false;
+    while (!sender_.empty())
+    {
+        auto const before = sender_.sent();
+        auto const error = push(sender_.front());
+        progress = progress || sender_.sent() > before;
+        if (error == boost::asio::error::would_block)
+        {
+            // Only progress restarts the write deadline.
+            auto const by = std::exchange(times_.write_by, deadline_table::never);
+            wait_writable();
+            if (!progress)
+                times_.write_by = by;
+            return;
+        }
+        if (error)
+        {
+            fail_send(error);
+            return;
+        }
+        auto written = sender_.pop_front();
+        post(std::move(written.done), {}, written.sent());
+    }
+    writes_flushed();
+}
+
+/// The queue is empty: a FIN that waited behind it may go.
+inline void connection::writes_flushed()
+{
+    times_.write_by = deadline_table::never;
+    execute(life_.apply(lifecycle_event::writes_flushed));
+    if (waiters_.has(awaited::delivery))
+        look_again_soon();
+}
+
+inline void connection::cancel_write(std::uint64_t id, boost::asio::cancellation_type_t type) noexcept
+{
+    auto const request = sender_.find(id);
+    if (request != sender_.end() && heeds(type, request->sent()))
+        end_write(request, boost::asio::error::operation_aborted);
+}
+
+/// End one write with `cause`. If some of its bytes are on their way and some are not, the send side is poisoned: the
+/// peer could not tell where the next message begins. So it is if a FIN waits behind it, which would hide that a
+/// message is missing.
+inline void connection::end_write(write_queue::iterator request, error_code cause)
+{
+    ref const keep{this};
+    bool const poisons = request->part_way() || life_.send() == send_state::finishing;
+    bool const was_first = sender_.is_first(request);
+    auto const actions = poisons ? life_.apply(lifecycle_event::write_cut) : lifecycle_action::none;
+    auto ended = sender_.take(request);
+    post(std::move(ended.done), cause, ended.sent());
+    if (poisons)
+        execute(actions);
+    else if (sender_.empty())
+        writes_flushed();
+    else if (was_first)
+        wait_writable();
+}
+
+inline void connection::fail_writes(error_code cause)
+{
+    times_.write_by = deadline_table::never;
+    for (auto requests = sender_.take_all(); auto& request : requests)
+        post(std::move(request.done), cause, request.sent());
+}
+
+DUET_DECL void connection::start_shutdown_send(any_completion&& done)
+{
+    if (!channel_->able().half_close)
+        return complete(std::move(done), boost::asio::error::operation_not_supported, 0);
+    // After the peer is gone there is nobody to tell, and that is no error here: a read or a write reports it. But a
+    // FIN behind a write that was cut would make the stump look whole.
+    if (life_.poisoned())
+        return complete(std::move(done), errc::send_poisoned, 0);
+    if (life_.released() && life_.send() != send_state::finished && error_ != condition::reset &&
+        error_ != condition::dead_peer)
+        return complete(std::move(done), error_, 0);
+    execute(life_.apply(lifecycle_event::finish_requested));
+    if (sender_.empty())
+        execute(life_.apply(lifecycle_event::writes_flushed));
+    if (life_.send() != send_state::finishing)
+        return complete(std::move(done), {}, 0);
+    if (!wait_for(awaited::fin, done))
+        complete(std::move(done), error_, 0);
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

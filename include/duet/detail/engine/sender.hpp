@@ -1,0 +1,95 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_SENDER_HPP
+#define DUET_DETAIL_ENGINE_SENDER_HPP
+
+#include <boost/asio/error.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include <duet/detail/channel/channel.hpp>
+#include <duet/detail/write_request.hpp>
+#include <duet/error.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// The queue of writes, first in, first out.
+class sender
+{
+public:
+    bool empty() const noexcept { return queue_.empty(); }
+
+    write_request& front() noexcept { return queue_.front(); }
+
+    /// Takes the request, unless there is no memory (std::bad_alloc). Its handler follows.
+    void push_back(write_request&& request) { queue_.push_back(std::move(request)); }
+
+    write_request& back() noexcept { return queue_.back(); }
+
+    write_request pop_front() noexcept
+    {
+        auto request = std::move(queue_.front());
+        queue_.pop_front();
+        return request;
+    }
+
+    /// Take out all.
+    write_queue take_all() noexcept { return std::exchange(queue_, {}); }
+
+    write_queue::iterator find(std::uint64_t id) noexcept
+    {
+        return std::find_if(queue_.begin(), queue_.end(), [id](write_request const& each) { return each.id == id; });
+    }
+
+    bool is_first(write_queue::iterator request) noexcept { return request == queue_.begin(); }
+
+    write_queue::iterator first() noexcept { return queue_.begin(); }
+
+    write_queue::iterator end() noexcept { return queue_.end(); }
+
+    write_request take(write_queue::iterator request) noexcept
+    {
+        auto taken = std::move(*request);
+        queue_.erase(request);
+        return taken;
+    }
+
+    /// Write until the request is finished or the channel takes no more: would_block.
+    [[gnu::always_inline]] error_code push(channel& to, write_request& request)
+    {
+        // A fast reader on another core could keep this loop busy; every so often the others get their turn.
+        for (int turns = 0; turns < 64; ++turns)
+        {
+            error_code error;
+            auto const size = request.push_to([&](auto const& source) { return to.write_some(source, error); });
+            if (error)
+                return error == boost::asio::error::try_again ? boost::asio::error::would_block : error;
+            sent_ += size;
+            request.consume(size);
+            if (request.finished())
+                return {};
+        }
+        return boost::asio::error::would_block;
+    }
+
+    /// Bytes that the channel has taken, over all writes.
+    std::uint64_t sent() const noexcept { return sent_; }
+
+    /// A wait for writability is under way.
+    bool waiting = false;
+
+private:
+    write_queue queue_;
+    std::uint64_t sent_ = 0;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,122 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_WAITERS_HPP
+#define DUET_DETAIL_ENGINE_WAITERS_HPP
+
+#include <algorithm>
+#include <cstdint>
+#include <forward_list>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include <duet/detail/any_completion.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// What the handler of an operation other than a read or a write waits for.
+enum class awaited : std::uint8_t
+{
+    fin,        ///< everything was written, and FIN handed to the kernel
+    delivery,   ///< the peer has acknowledged everything
+    close,      ///< the connection has ended
+    peer_gone,  ///< the peer is gone; one handler at a time
+    quiet,      ///< no byte has come or gone for too long
+};
+
+/// The parked handlers of a connection, in the order in which they came. They are few, and rare.
+class waiters
+{
+public:
+    struct waiter
+    {
+        awaited what;
+        std::uint64_t id;
+        any_completion done;
+    };
+
+    using list = std::forward_list<waiter>;
+
+    bool empty() const noexcept { return list_.empty(); }
+
+    bool has(awaited what) const noexcept
+    {
+        return std::any_of(list_.begin(), list_.end(), [what](waiter const& each) { return each.what == what; });
+    }
+
+    /// What the handler with this id waits for, if it is here.
+    std::optional<awaited> find(std::uint64_t id) const noexcept
+    {
+        auto const found =
+            std::find_if(list_.begin(), list_.end(), [id](waiter const& each) { return each.id == id; });
+        return found == list_.end() ? std::nullopt : std::optional{found->what};
+    }
+
+    /// Takes `done`, unless there is no memory (std::bad_alloc).
+    void park(awaited what, std::uint64_t id, any_completion& done)
+    {
+        auto last = list_.before_begin();
+        while (std::next(last) != list_.end())
+            ++last;
+        *list_.emplace_after(last) = {what, id, std::move(done)};
+    }
+
+    /// Take out the first that waits for this; empty: there is none.
+    any_completion take(awaited what) noexcept
+    {
+        return take_first([what](waiter const& each) { return each.what == what; });
+    }
+
+    /// Take out the one with this id; empty: it is not here.
+    any_completion take(std::uint64_t id) noexcept
+    {
+        return take_first([id](waiter const& each) { return each.id == id; });
+    }
+
+    /// Take out all that wait for this now.
+    list take_all(awaited what) noexcept
+    {
+        list taken;
+        auto last = taken.before_begin();
+        for (auto before = list_.before_begin(); std::next(before) != list_.end();)
+        {
+            if (std::next(before)->what != what)
+                ++before;
+            else
+            {
+                taken.splice_after(last, list_, before);
+                ++last;
+            }
+        }
+        return taken;
+    }
+
+    /// Take out all.
+    list take_all() noexcept { return std::exchange(list_, {}); }
+
+private:
+    template <class Meant>
+    any_completion take_first(Meant meant) noexcept
+    {
+        auto before = list_.before_begin();
+        for (auto each = list_.begin(); each != list_.end(); before = each++)
+        {
+            if (!meant(*each))
+                continue;
+            auto done = std::move(each->done);
+            list_.erase_after(before);
+            return done;
+        }
+        return {};
+    }
+
+    list list_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

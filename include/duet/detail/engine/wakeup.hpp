@@ -1,0 +1,109 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_WAKEUP_HPP
+#define DUET_DETAIL_ENGINE_WAKEUP_HPP
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <chrono>
+
+#include <duet/detail/coarse_clock.hpp>
+#include <duet/detail/completion/operation_owner.hpp>
+#include <duet/detail/operation_memory.hpp>
+#include <duet/error.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// The one timer of an operation_owner. It is set to the earliest time that is known; if nothing is due by then, because
+/// there was progress, it is set again. So an operation that meets its deadline, which is nearly every one, costs no
+/// timer at all.
+class wakeup
+{
+public:
+    using time_point = coarse_clock::time_point;
+    using function = void (*)(operation_owner&);
+
+    static constexpr time_point never = time_point::max();
+
+    /// `told` is called at the time, from the context. The owner contains this.
+    wakeup(boost::asio::any_io_executor const& executor, operation_owner& owner, function told)
+        : timer_{executor}, owner_{owner}, told_{told}
+    {
+    }
+
+    /// When it is to wake up; never: it is not set.
+    time_point at() const noexcept { return at_; }
+
+    /// Wake up at this time, if that is earlier. False: there is no memory, and it may not wake up at all.
+    bool set(time_point when) noexcept
+    {
+        if (when >= at_)
+            return true;
+        at_ = when;
+        auto const begin = [this]
+        {
+            timer_.expires_at(at_);  // a wait under way comes back cancelled, and begins again
+            if (!waiting_)
+                wait();
+        };
+        bool const begun = owner_.attempt(begin);
+        if (!begun)
+            at_ = never;
+        return begun;
+    }
+
+    /// Never wake up.
+    void cancel() noexcept
+    {
+        at_ = never;
+        try
+        {
+            timer_.cancel();
+        }
+        catch (boost::system::system_error const&)
+        {
+            // Then it wakes up in vain, once.
+        }
+    }
+
+private:
+    void wait()
+    {
+        auto const ended = [this](operation_owner& owner, error_code error)
+        {
+            waiting_ = false;
+            if (error != boost::asio::error::operation_aborted)
+            {
+                at_ = never;
+                told_(owner);
+            }
+            else if (at_ != never && !owner.attempt([this] { wait(); }))
+            {
+                at_ = never;
+                told_(owner);  // it finds out that there is no memory, or that there is some again
+            }
+        };
+        timer_.async_wait(placed_handler{owner_, ended, memory_});
+        waiting_ = true;
+    }
+
+    boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
+        boost::asio::any_io_executor>
+        timer_;
+    operation_owner& owner_;
+    function told_;
+    time_point at_ = never;
+    bool waiting_ = false;
+    operation_memory<143> memory_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif
