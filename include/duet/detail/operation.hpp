@@ -34,6 +34,20 @@ struct completion_of<void>
     using signature = void(error_code);
 };
 
+/// What the coroutine face throws: a session_error, or that there is no memory for one.
+[[gnu::cold]] inline std::exception_ptr exception_of(
+    connection& target, char const* name, error_code const& error, std::size_t size) noexcept
+{
+    try
+    {
+        return std::make_exception_ptr(session_error{error, name, target.describe_peer(), size});
+    }
+    catch (...)
+    {
+        return std::current_exception();
+    }
+}
+
 /// Turns (error_code, size) into what the coroutine face promises. `Outcome` says which errors are values (the peer's
 /// FIN is 0) and what the result is.
 template <class Handler, class Outcome>
@@ -92,16 +106,7 @@ private:
         if (!error || Outcome::is_value(error))
             return {};
         if constexpr (is_coroutine)
-        {
-            try
-            {
-                return std::make_exception_ptr(session_error{error, name, target.describe_peer(), size});
-            }
-            catch (...)  // no memory to tell it: the coroutine gets that
-            {
-                return std::current_exception();
-            }
-        }
+            return exception_of(target, name, error, size);
         else
             return error;
     }

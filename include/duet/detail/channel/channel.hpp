@@ -26,7 +26,7 @@ class channel_user : public operation_owner
 public:
     /// The end of read() or wait_readable(). `size` bytes are in the buffer, and it is 0 for wait_readable(). An error:
     /// eof is the peer's FIN; operation_aborted: cancelled, or the channel was closed.
-    virtual void on_read(error_code error, std::size_t size) = 0;
+    virtual void on_read(error_code const& error, std::size_t size) = 0;
 
     /// The end of wait_writable(): a write may take something, or fails now.
     virtual void on_writable(error_code error) = 0;
@@ -67,13 +67,15 @@ public:
 
     features const& able() const noexcept { return able_; }
 
+    /// A read may find something at once, as far as the channel knows: ask before read_some() and readable_now().
+    bool may_read() const noexcept { return may_read_; }
+
     // ---- Operations that are tried. --------------------------------------------------------------------------------
 
-    /// Read what is known to be there. would_block: nothing is, as far as the channel knows without a wait. 0 and eof
-    /// is the peer's FIN. The buffer is not empty.
+    /// Read what is there. would_block: nothing is. 0 and eof is the peer's FIN. The buffer is not empty.
     virtual std::size_t read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept = 0;
 
-    /// A read would not wait. False: it may have to, as far as the channel knows without a wait.
+    /// A read would not wait. False: it may have to.
     virtual bool readable_now() noexcept = 0;
 
     /// Write as much as goes. would_block or try_again: nothing.
@@ -147,6 +149,8 @@ protected:
     explicit channel(features const& able) noexcept : able_{able} {}
 
     ~channel() = default;
+
+    bool may_read_ = false;
 
 private:
     features able_;

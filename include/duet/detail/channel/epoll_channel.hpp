@@ -82,7 +82,7 @@ private:
 
     void begin_read(reading what) noexcept;
     void read_now();
-    void tell_read(error_code error, std::size_t size);
+    void tell_read(error_code const& error, std::size_t size);
     void tell_gone(error_code error);
     void take_turn() noexcept;
     void settle() noexcept;
@@ -100,7 +100,6 @@ private:
     bool turn_ = false;       // a turn of the reactor is to come
     bool user_turn_ = false;  // ... which the user has asked for
     bool user_waits_ = false;  // ... and which others go before
-    bool readable_ = false;   // a read may find something
     bool uncertain_ = false;  // a read that got less than it had room for may not have emptied the socket
 };
 

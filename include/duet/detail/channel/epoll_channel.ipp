@@ -48,23 +48,18 @@ DUET_DECL int epoll_channel::leave() noexcept
 
 DUET_DECL std::size_t epoll_channel::read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept
 {
-    if (!readable_)
-    {
-        error = boost::asio::error::would_block;
-        return 0;
-    }
     auto const size = receive_some(descriptor_, buffer, error);
     if (size > 0)
-        readable_ = uncertain_ || size == buffer.size();
+        may_read_ = uncertain_ || size == buffer.size();
     else if (error == boost::asio::error::would_block)
-        readable_ = false;
+        may_read_ = false;
     return size;
 }
 
 DUET_DECL bool epoll_channel::readable_now() noexcept
 {
-    readable_ = readable_ && has_input();
-    return readable_;
+    may_read_ = has_input();
+    return may_read_;
 }
 
 DUET_DECL std::size_t epoll_channel::write_some(boost::asio::const_buffer buffer, error_code& error) noexcept
@@ -85,13 +80,13 @@ DUET_DECL std::size_t epoll_channel::write_some(piped_bytes const& bytes, error_
 
 DUET_DECL std::size_t epoll_channel::take_into(splice_pipe& pipe, error_code& error) noexcept
 {
-    if (!readable_)
+    if (!may_read_)
         return 0;
     auto const size = pipe.take(descriptor_, error);
     if (error == boost::asio::error::would_block)
     {
         error.clear();
-        readable_ = uncertain_;  // splice(2) stops before an urgent byte, which a read passes over
+        may_read_ = uncertain_;  // splice(2) stops before an urgent byte, which a read passes over
     }
     return size;
 }
@@ -99,7 +94,7 @@ DUET_DECL std::size_t epoll_channel::take_into(splice_pipe& pipe, error_code& er
 DUET_DECL std::size_t epoll_channel::discard(std::size_t limit, error_code& error) noexcept
 {
     auto const size = discard_input(descriptor_, limit, error);
-    readable_ = error != boost::asio::error::would_block;
+    may_read_ = error != boost::asio::error::would_block;
     return size;
 }
 
@@ -122,7 +117,7 @@ DUET_DECL void epoll_channel::close() noexcept
     if (descriptor_ >= 0)
         ::close(std::exchange(descriptor_, -1));
     // No event will come: what waits is told at a turn.
-    readable_ = writing_ = false;
+    may_read_ = writing_ = false;
     if (reading_ != reading::nothing)
         cancel_read();
     if (gone_)
@@ -187,7 +182,7 @@ inline void epoll_channel::begin_read(reading what) noexcept
 {
     reading_ = what;
     read_cancelled_ = false;
-    if (readable_)
+    if (may_read_)
         take_turn();
     else if (!waits())
         settle();
@@ -275,7 +270,7 @@ DUET_DECL void epoll_channel::on_events(std::uint32_t events)
     // Events tell of a change. A read that found less than it wanted tells that there are no more bytes, but neither
     // that the end has not come with them, nor that it did not stop before an urgent byte.
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
-        readable_ = true;
+        may_read_ = true;
     if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0)
         uncertain_ = true;
     if (writing_ && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
@@ -284,7 +279,7 @@ DUET_DECL void epoll_channel::on_events(std::uint32_t events)
         user_.on_writable({});
     }
     bool const gone = gone_ && (events & (EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0;
-    if (reading_ == reading::nothing || !readable_)
+    if (reading_ == reading::nothing || !may_read_)
     {
         if (gone)
             tell_gone({});
@@ -342,11 +337,11 @@ inline void epoll_channel::read_now()
         return readable_now() ? tell_read({}, 0) : void();  // what the event told may have been read since
     error_code error;
     auto const size = read_some(buffer_, error);
-    if (error != boost::asio::error::would_block)
+    if (size > 0 || error != boost::asio::error::would_block)
         tell_read(error, size);
 }
 
-inline void epoll_channel::tell_read(error_code error, std::size_t size)
+inline void epoll_channel::tell_read(error_code const& error, std::size_t size)
 {
     reading_ = reading::nothing;
     user_.on_read(error, size);

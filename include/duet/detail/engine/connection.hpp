@@ -182,7 +182,7 @@ private:
     struct leave_read;
 
     // What the channel tells
-    void on_read(error_code error, std::size_t size) override;
+    void on_read(error_code const& error, std::size_t size) override;
     void on_writable(error_code error) override;
     void on_gone(error_code error) override;
     void on_turn() override;
@@ -194,7 +194,7 @@ private:
     error_code end_of_input(error_code error) noexcept;
     [[gnu::cold]] error_code end_of_input_at_once(error_code error) noexcept;
     void issue_read();
-    void finish_read(error_code error);
+    void finish_read(error_code const& error);
     [[gnu::cold]] void interrupt_read(error_code cause) noexcept;
     void cancel_read(boost::asio::cancellation_type_t type) noexcept;
     error_code fail_receive(error_code error) noexcept;
@@ -203,7 +203,7 @@ private:
 
     // Writing (connection_write.ipp)
     error_code refuse_write() const noexcept;
-    error_code push(write_request& request);
+    [[gnu::always_inline]] error_code push(write_request& request);
     void wait_writable();
     void issue_wait_writable();
     void pump_writes();

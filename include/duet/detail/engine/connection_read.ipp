@@ -46,12 +46,14 @@ DUET_DECL std::optional<ending> connection::read_at_once(read_kind kind, boost::
     // Told at once, but a message that has begun to arrive is still read.
     if (receiver_.finish_requested() && !channel_->has_input())
         return ending{errc::draining, 0};
-    return channel_->readable_now() ? std::optional{ending{}} : std::nullopt;
+    return channel_->may_read() && channel_->readable_now() ? std::optional{ending{}} : std::nullopt;
 }
 
 /// The end of a read that finds something at once.
 inline std::optional<ending> connection::try_read(boost::asio::mutable_buffer buffer) noexcept
 {
+    if (!channel_->may_read())
+        return {};
     error_code error;
     auto const size = channel_->read_some(buffer, error);
     if (size > 0)
@@ -133,7 +135,7 @@ struct connection::leave_read
     ref self;
 };
 
-DUET_DECL void connection::on_read(error_code error, std::size_t size)
+DUET_DECL void connection::on_read(error_code const& error, std::size_t size)
 {
     if (!receiver_.busy())
         return on_discardable(error);
@@ -143,14 +145,13 @@ DUET_DECL void connection::on_read(error_code error, std::size_t size)
         receiver_.count(size);
         note_activity();
     }
-    auto const cause = receiver_.cause();
     if (!error)
     {
-        bool const complete = receiver_.is_complete();
-        if (!complete && !cause)
-            return issue_read();
-        return finish_read(complete ? error_code{} : cause);
+        if (receiver_.is_complete())
+            return finish_read({});
+        return receiver_.cause() ? finish_read(receiver_.cause()) : issue_read();
     }
+    auto const cause = receiver_.cause();
     if (error == boost::asio::error::operation_aborted)
     {
         // A stream may cancel all of its operations at once; one that was not meant goes on. A cancelled read of a
@@ -194,7 +195,7 @@ inline void connection::after_peer_finished() noexcept
     entered_half_closed();
 }
 
-inline void connection::finish_read(error_code error)
+inline void connection::finish_read(error_code const& error)
 {
     receiver_.end();
     times_.read_by = deadline_table::never;

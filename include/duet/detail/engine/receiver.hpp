@@ -56,7 +56,7 @@ public:
     bool is_complete() const noexcept { return kind_ != read_kind::exact || size_ == buffer_.size(); }
 
     /// Why the read is to end, if it is.
-    error_code cause() const noexcept { return cause_; }
+    error_code const& cause() const noexcept { return cause_; }
 
     /// End the read for this cause: the first one stays. False: there is none, or it is to end already.
     bool interrupt(error_code cause) noexcept
@@ -71,7 +71,7 @@ public:
     void end() noexcept { busy_ = false; }
 
     /// Call the handler, which may begin another read or destroy this.
-    void complete(error_code error) { done_(error, size_); }
+    void complete(error_code const& error) { done_(error, size_); }
 
     // ---- Over all reads --------------------------------------------------------------------------------------------
 
