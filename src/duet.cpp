@@ -7,22 +7,22 @@
 
 #include <duet/duet.hpp>
 
+#include <duet/detail/accept/inherited.ipp>
+#include <duet/detail/accept/listener.ipp>
+#include <duet/detail/completion/error.ipp>
+#include <duet/detail/connect/connect_schedule.ipp>
+#include <duet/detail/connect/connect_socket.ipp>
+#include <duet/detail/connect/resolve_lookup.ipp>
 #include <duet/detail/engine/connection.ipp>
 #include <duet/detail/engine/connection_close.ipp>
 #include <duet/detail/engine/connection_read.ipp>
 #include <duet/detail/engine/connection_time.ipp>
 #include <duet/detail/engine/connection_write.ipp>
-#include <duet/impl/connect_schedule.ipp>
-#include <duet/impl/connect_socket.ipp>
-#include <duet/impl/cpu_affinity.ipp>
-#include <duet/impl/error.ipp>
-#include <duet/impl/inherited.ipp>
-#include <duet/impl/listener.ipp>
-#include <duet/impl/resolve_lookup.ipp>
-#include <duet/impl/server_setup.ipp>
-#include <duet/impl/splice_pipe.ipp>
-#include <duet/impl/stream_traits.ipp>
-#include <duet/impl/tcp_info.ipp>
+#include <duet/detail/serve/server_setup.ipp>
+#include <duet/detail/socket/cpu_affinity.ipp>
+#include <duet/detail/socket/socket_calls.ipp>
+#include <duet/detail/socket/splice_pipe.ipp>
+#include <duet/detail/socket/tcp_info.ipp>
 
 #if defined(__linux__)
 #include <duet/detail/channel/epoll_channel.ipp>

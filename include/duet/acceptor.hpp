@@ -14,7 +14,7 @@
 #include <utility>
 
 #include <duet/acceptor_options.hpp>
-#include <duet/detail/accept_queue.hpp>
+#include <duet/detail/accept/accept_queue.hpp>
 #include <duet/inherited.hpp>
 #include <duet/session.hpp>
 
@@ -132,6 +132,6 @@ extern template class basic_acceptor<boost::asio::local::stream_protocol>;
 }  // namespace v0
 }  // namespace duet
 
-#include <duet/impl/acceptor.hpp>
+#include <duet/detail/accept/acceptor.ipp>
 
 #endif

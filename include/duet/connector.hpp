@@ -17,7 +17,7 @@
 
 #include <duet/connect_error.hpp>
 #include <duet/connector_options.hpp>
-#include <duet/detail/connect_core.hpp>
+#include <duet/detail/connect/connect_core.hpp>
 #include <duet/resolver.hpp>
 #include <duet/session.hpp>
 

@@ -110,7 +110,7 @@ struct boost::system::is_error_condition_enum<duet::condition> : std::true_type
 };
 
 #if !defined(DUET_SEPARATE_COMPILATION)
-#include <duet/impl/error.ipp>
+#include <duet/detail/completion/error.ipp>
 #endif
 
 #endif

@@ -27,7 +27,7 @@ DUET_DECL std::vector<inherited_descriptor> inherited_descriptors();
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)
-#include <duet/impl/inherited.ipp>
+#include <duet/detail/accept/inherited.ipp>
 #endif
 
 #endif

@@ -91,6 +91,6 @@ extern template boost::asio::awaitable<relay_report> relay(session& first, sessi
 }  // namespace v0
 }  // namespace duet
 
-#include <duet/impl/relay.hpp>
+#include <duet/detail/relay/relay.ipp>
 
 #endif

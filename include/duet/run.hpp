@@ -14,7 +14,7 @@
 #include <optional>
 #include <utility>
 
-#include <duet/detail/server_setup.hpp>
+#include <duet/detail/serve/server_setup.hpp>
 #include <duet/server.hpp>
 
 namespace duet {

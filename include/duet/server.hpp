@@ -14,8 +14,8 @@
 #include <utility>
 
 #include <duet/acceptor.hpp>
-#include <duet/detail/server_core.hpp>
-#include <duet/detail/server_setup.hpp>
+#include <duet/detail/serve/server_core.hpp>
+#include <duet/detail/serve/server_setup.hpp>
 #include <duet/server_options.hpp>
 
 namespace duet {

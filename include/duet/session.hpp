@@ -17,9 +17,9 @@
 
 #include <duet/canceller.hpp>
 #include <duet/close_report.hpp>
+#include <duet/detail/engine/completion_result.hpp>
+#include <duet/detail/engine/operation.hpp>
 #include <duet/detail/engine/stream_connection.hpp>
-#include <duet/detail/operation.hpp>
-#include <duet/detail/outcome.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/session_options.hpp>
@@ -216,7 +216,10 @@ public:
     /// Errors: errc::send_poisoned, errc::aborted, closed; the error of a queued write that failed; and
     /// operation_not_supported where the stream cannot half-close.
     /// Cancellation of any type stops the waiting; the FIN stays queued.
-    auto shutdown_send() { return make<detail::nothing>("shutdown_send", calling{&detail::connection::start_shutdown_send}); }
+    auto shutdown_send()
+    {
+        return make<detail::nothing>("shutdown_send", calling{&detail::connection::start_shutdown_send});
+    }
 
     /// Wait until the peer's TCP has acknowledged every byte written, and the FIN if it was sent (Linux: SIOCOUTQ). On
     /// a Unix-domain socket: until the peer has read them. Not that the peer's program has done anything with them.
@@ -408,6 +411,6 @@ extern template class basic_session<unix_session::stream_type>;
 }  // namespace v0
 }  // namespace duet
 
-#include <duet/impl/session.hpp>
+#include <duet/detail/engine/session.ipp>
 
 #endif

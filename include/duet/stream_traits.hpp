@@ -12,28 +12,12 @@
 #include <string>
 #include <type_traits>
 
+#include <duet/detail/socket/socket_calls.hpp>
 #include <duet/session_options.hpp>
 #include <duet/tcp_info.hpp>
 
 namespace duet {
 inline namespace v0 {
-
-namespace detail {
-
-// The system calls below, on a native descriptor. None blocks, none throws, none reads SO_ERROR.
-DUET_DECL void set_stream_options(int descriptor, bool tcp, session_options const& options) noexcept;
-DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout) noexcept;
-DUET_DECL std::size_t discard_input(int descriptor, std::size_t limit, boost::system::error_code& error) noexcept;
-DUET_DECL std::size_t unacknowledged(int descriptor) noexcept;
-DUET_DECL bool has_input(int descriptor) noexcept;
-DUET_DECL bool has_failed(int descriptor) noexcept;
-DUET_DECL bool has_hung_up(int descriptor) noexcept;
-DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept;
-
-DUET_DECL std::string to_string(boost::asio::ip::tcp::endpoint const& endpoint);
-DUET_DECL std::string to_string(boost::asio::local::stream_protocol::endpoint const& endpoint);
-
-}  // namespace detail
 
 /// The seam between a session and what carries its bytes: all that a session asks of a stream beyond Asio's
 /// AsyncReadStream, AsyncWriteStream, `write_some`, `async_wait` and `get_executor`.
@@ -174,9 +158,5 @@ struct stream_traits<boost::asio::basic_stream_socket<Protocol, Executor>>
 
 }  // namespace v0
 }  // namespace duet
-
-#if !defined(DUET_SEPARATE_COMPILATION)
-#include <duet/impl/stream_traits.ipp>
-#endif
 
 #endif

@@ -67,7 +67,7 @@ DUET_DECL tcp_info query_tcp_info(int descriptor, boost::system::error_code& err
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)
-#include <duet/impl/tcp_info.ipp>
+#include <duet/detail/socket/tcp_info.ipp>
 #endif
 
 #endif

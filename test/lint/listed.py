@@ -11,13 +11,14 @@ class Rule(NamedTuple):
     list_file: str
     pattern: str  # how {name}, a file without its suffix, stands in list_file
     exempt: tuple = ()
+    containing: str = ""  # only files that contain this
 
 
 RULES = [
     Rule("test", "*.cpp", "test/CMakeLists.txt", r"duet_add_test\({name}\b"),
     Rule("test/examples", "*.py", "test/CMakeLists.txt", r"duet_add_example_test\({name}\b"),
     Rule("examples", "*.cpp", "examples/CMakeLists.txt", r"duet_add_example\((?:\w+ (?:[\w.]+ )*)?{name}\b"),
-    Rule("include/duet/impl", "*.ipp", "src/duet.cpp", r"<duet/impl/{name}\.ipp>"),
+    Rule("include/duet/detail", "*/*.ipp", "src/duet.cpp", r"/{name}\.ipp>", containing="DUET_DECL"),
     # format and beast need libraries that not everybody has.
     Rule("include/duet", "*.hpp", "include/duet/duet.hpp", r"<duet/{name}\.hpp>", exempt=("duet", "format", "beast")),
 ]
@@ -30,7 +31,8 @@ def unlisted(names, text, rule):
 
 def check(tree):
     for rule in RULES:
-        paths = sorted((tree.root / rule.folder).glob(rule.files))
+        paths = [path for path in sorted((tree.root / rule.folder).glob(rule.files))
+                 if rule.containing in tree.text(path)]
         # A Python file that others import is no test.
         imported = set(re.findall(r"^\s*(?:import|from) (\w+)", "".join(map(tree.text, paths)), re.M))
         list_file = tree.root / rule.list_file

@@ -10,8 +10,8 @@
 #include <span>
 
 #include <duet/detail/channel/channel.hpp>
-#include <duet/detail/operation_memory.hpp>
-#include <duet/detail/socket_calls.hpp>
+#include <duet/detail/completion/operation_memory.hpp>
+#include <duet/detail/socket/socket_calls.hpp>
 #include <duet/error.hpp>
 #include <duet/stream_traits.hpp>
 
@@ -156,10 +156,10 @@ public:
         if (turn_)
             return;
         boost::asio::post(stream_.get_executor(), owned_handler{user_, [this](channel_user& user)
-                                                                       {
-                                                                           turn_ = false;
-                                                                           user.on_turn();
-                                                                       }});
+                                                      {
+                                                          turn_ = false;
+                                                          user.on_turn();
+                                                      }});
         turn_ = true;
     }
 

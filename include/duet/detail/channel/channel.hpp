@@ -10,7 +10,7 @@
 #include <span>
 
 #include <duet/detail/completion/operation_owner.hpp>
-#include <duet/detail/splice_pipe.hpp>
+#include <duet/detail/socket/splice_pipe.hpp>
 #include <duet/error.hpp>
 #include <duet/session_options.hpp>
 #include <duet/tcp_info.hpp>
@@ -57,9 +57,10 @@ public:
     /// What this channel is able to do.
     struct features
     {
-        bool half_close = true;      ///< shutdown_send() ends one direction alone
-        bool counts_fin = false;     ///< the FIN is among what unacknowledged() counts
-        bool tells_hang_up = true;   ///< wait_gone() ends when the connection hangs up, and need not be helped by polling
+        bool half_close = true;   ///< shutdown_send() ends one direction alone
+        bool counts_fin = false;  ///< the FIN is among what unacknowledged() counts
+        bool tells_hang_up =
+            true;  ///< wait_gone() ends when the connection hangs up, and need not be helped by polling
     };
 
     channel(channel const&) = delete;

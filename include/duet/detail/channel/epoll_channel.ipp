@@ -9,7 +9,7 @@
 #include <utility>
 
 #include <duet/detail/channel/epoll_channel.hpp>
-#include <duet/detail/socket_calls.hpp>
+#include <duet/detail/socket/socket_calls.hpp>
 #include <duet/stream_traits.hpp>
 
 #include <sys/socket.h>
@@ -44,7 +44,8 @@ DUET_DECL int epoll_channel::leave() noexcept
     return descriptor;
 }
 
-// ---- Operations that are tried -----------------------------------------------------------------------------------------
+// ---- Operations that are tried
+// -----------------------------------------------------------------------------------------
 
 DUET_DECL std::size_t epoll_channel::read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept
 {
@@ -128,7 +129,8 @@ DUET_DECL void epoll_channel::close() noexcept
     settle();
 }
 
-// ---- Questions ---------------------------------------------------------------------------------------------------------
+// ---- Questions
+// ---------------------------------------------------------------------------------------------------------
 
 DUET_DECL bool epoll_channel::has_input() noexcept
 {
@@ -165,7 +167,8 @@ DUET_DECL duet::tcp_info epoll_channel::info(error_code& error) noexcept
     return query_tcp_info(descriptor_, error);
 }
 
-// ---- Waits -------------------------------------------------------------------------------------------------------------
+// ---- Waits
+// -------------------------------------------------------------------------------------------------------------
 
 DUET_DECL void epoll_channel::read(boost::asio::mutable_buffer buffer)
 {
@@ -248,7 +251,8 @@ inline void epoll_channel::settle() noexcept
     }
 }
 
-// ---- What the reactor tells --------------------------------------------------------------------------------------------
+// ---- What the reactor tells
+// --------------------------------------------------------------------------------------------
 
 /// On leaving a function that the reactor has called, also by an exception of a handler: tell the reactor whether there
 /// is still something to wait for. The user, and with it the channel, lives until then.

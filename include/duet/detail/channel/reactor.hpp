@@ -16,8 +16,8 @@
 #include <type_traits>
 #include <vector>
 
+#include <duet/detail/completion/operation_memory.hpp>
 #include <duet/detail/config.hpp>
-#include <duet/detail/operation_memory.hpp>
 
 #include <sys/epoll.h>
 

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <duet/detail/operation_memory.hpp>
+#include <duet/detail/completion/operation_memory.hpp>
 
 namespace duet {
 inline namespace v0 {
@@ -86,8 +86,7 @@ public:
 
     /// To a base of the owner.
     template <class Derived>
-    owner_ref(owner_ref<Derived> const& other) noexcept requires(!std::is_same_v<Derived, Owner>)
-        : target_{other.get()}
+    owner_ref(owner_ref<Derived> const& other) noexcept requires(!std::is_same_v<Derived, Owner>) : target_{other.get()}
     {
         if (target_)
             target_->add_reference();

@@ -15,8 +15,8 @@
 #include <string>
 
 #include <duet/close_report.hpp>
-#include <duet/detail/any_completion.hpp>
 #include <duet/detail/channel/channel.hpp>
+#include <duet/detail/completion/any_completion.hpp>
 #include <duet/detail/completion/operation_owner.hpp>
 #include <duet/detail/engine/closer.hpp>
 #include <duet/detail/engine/deadline_table.hpp>
@@ -49,8 +49,8 @@ struct ending
     std::size_t size = 0;
 };
 
-/// The inside of a session, whatever carries its bytes: it wires the parts (the read under way, the queue of writes, the
-/// deadlines, those who wait) to a channel, and carries out what the lifecycle decides.
+/// The inside of a session, whatever carries its bytes: it wires the parts (the read under way, the queue of writes,
+/// the deadlines, those who wait) to a channel, and carries out what the lifecycle decides.
 ///
 /// It lives as long as a session object or an operation refers to it, and is used on one executor only.
 ///
@@ -94,8 +94,8 @@ public:
     DUET_DECL void start_wait_peer_gone(any_completion&& done);
 
     /// `done` is told when the session is to end because no byte has come or gone for too long (idle_timed_out,
-    /// half_closed_timed_out); it does not end by itself then. Any other error: the session has ended. It is called from
-    /// within the timer's handler.
+    /// half_closed_timed_out); it does not end by itself then. Any other error: the session has ended. It is called
+    /// from within the timer's handler.
     DUET_DECL void start_when_quiet(any_completion&& done);
 
     /// Complete a handler from within its initiating function.

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <utility>
 
-#include <duet/detail/coarse_clock.hpp>
+#include <duet/detail/engine/coarse_clock.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/session_options.hpp>
@@ -69,7 +69,8 @@ public:
 
     std::size_t unacknowledged() const noexcept { return unacknowledged_; }
 
-    // ---- Deadlines of the read and the write under way ---------------------------------------------------------------
+    // ---- Deadlines of the read and the write under way
+    // ---------------------------------------------------------------
 
     time_point read_by = never;
     time_point write_by = never;
@@ -141,8 +142,8 @@ public:
             looked_at_ = std::max(looked_at_, active_);
     }
 
-    /// Whether close() has to give up, while `left` bytes are unacknowledged. It is asked in eighths of the deadline, so
-    /// that progress stretches the deadline by what it is, and no more.
+    /// Whether close() has to give up, while `left` bytes are unacknowledged. It is asked in eighths of the deadline,
+    /// so that progress stretches the deadline by what it is, and no more.
     bool close_expired(std::size_t left, time_point now) noexcept
     {
         if (std::exchange(unacknowledged_, left) > left)
@@ -159,10 +160,7 @@ private:
         return coarse_clock::after(std::max(half_closed_since_, active_), limits_.half_closed);
     }
 
-    time_point close_by() const noexcept
-    {
-        return coarse_clock::after(std::max(close_since_, active_), limits_.close);
-    }
+    time_point close_by() const noexcept { return coarse_clock::after(std::max(close_since_, active_), limits_.close); }
 
     time_point close_total_by() const noexcept { return coarse_clock::after(close_since_, limits_.close_total); }
 

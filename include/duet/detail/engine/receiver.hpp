@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <duet/detail/any_completion.hpp>
+#include <duet/detail/completion/any_completion.hpp>
 #include <duet/error.hpp>
 
 namespace duet {

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include <duet/detail/channel/channel.hpp>
-#include <duet/detail/write_request.hpp>
+#include <duet/detail/engine/write_request.hpp>
 #include <duet/error.hpp>
 
 namespace duet {

@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include <duet/detail/any_completion.hpp>
+#include <duet/detail/completion/any_completion.hpp>
 
 namespace duet {
 inline namespace v0 {
@@ -49,8 +49,7 @@ public:
     /// What the handler with this id waits for, if it is here.
     std::optional<awaited> find(std::uint64_t id) const noexcept
     {
-        auto const found =
-            std::find_if(list_.begin(), list_.end(), [id](waiter const& each) { return each.id == id; });
+        auto const found = std::find_if(list_.begin(), list_.end(), [id](waiter const& each) { return each.id == id; });
         return found == list_.end() ? std::nullopt : std::optional{found->what};
     }
 

@@ -10,18 +10,18 @@
 
 #include <chrono>
 
-#include <duet/detail/coarse_clock.hpp>
+#include <duet/detail/completion/operation_memory.hpp>
 #include <duet/detail/completion/operation_owner.hpp>
-#include <duet/detail/operation_memory.hpp>
+#include <duet/detail/engine/coarse_clock.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The one timer of an operation_owner. It is set to the earliest time that is known; if nothing is due by then, because
-/// there was progress, it is set again. So an operation that meets its deadline, which is nearly every one, costs no
-/// timer at all.
+/// The one timer of an operation_owner. It is set to the earliest time that is known; if nothing is due by then,
+/// because there was progress, it is set again. So an operation that meets its deadline, which is nearly every one,
+/// costs no timer at all.
 class wakeup
 {
 public:

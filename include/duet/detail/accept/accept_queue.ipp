@@ -1,0 +1,218 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ACCEPT_ACCEPT_QUEUE_IPP
+#define DUET_DETAIL_ACCEPT_ACCEPT_QUEUE_IPP
+
+// Taking connections from the kernel's queue.
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <exception>
+
+#include <duet/detail/accept/accept_queue.hpp>
+
+#include <unistd.h>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+template <class Protocol, class Executor>
+boost::asio::awaitable<typename accept_queue<Protocol, Executor>::session_type, Executor>
+accept_queue<Protocol, Executor>::accept(self queue)
+{
+    boost::asio::use_awaitable_t<Executor> const token;
+    for (;;)
+    {
+        if (queue->taken_.empty() && queue->is_open() && !queue->pausing())
+        {
+            // After a full batch there may be ever more: the sessions get their turn first, and may close this.
+            if (std::exchange(queue->batch_was_full_, false))
+            {
+                co_await boost::asio::post(queue->get_executor(), token);
+                continue;
+            }
+            queue->take_batch();
+        }
+        if (auto queued = queue->take_queued())
+            co_return std::move(*queued);
+        if (!queue->is_open())
+            throw session_error{queue->failure_ ? queue->failure_ : error_code{errc::closed}, "accept",
+                traits::describe(queue->local()), 0};
+        error_code error;
+        if (queue->pausing())
+        {
+            queue->pause_.expires_at(queue->paused_until_);
+            co_await queue->pause_.async_wait(boost::asio::redirect_error(token, error));
+        }
+        else
+        {
+            auto& socket = queue->listener_.socket();
+            co_await socket.async_wait(socket.wait_read, boost::asio::redirect_error(token, error));
+        }
+        if (error && queue->is_open())
+            throw session_error{error, "accept", traits::describe(queue->local()), 0};
+    }
+}
+
+template <class Protocol, class Executor>
+auto accept_queue<Protocol, Executor>::take_queued() noexcept -> std::optional<session_type>
+{
+    std::optional<session_type> result;
+    if (!taken_.empty())
+    {
+        result.emplace(std::move(taken_.front()));
+        taken_.pop_front();
+    }
+    return result;
+}
+
+template <class Protocol, class Executor>
+void accept_queue<Protocol, Executor>::close() noexcept
+{
+    if (!listener_.is_open())
+        return;
+    listener_.refuse_handshakes();
+    while (take_one())
+        continue;
+    discard();
+}
+
+template <class Protocol, class Executor>
+void accept_queue<Protocol, Executor>::discard() noexcept
+{
+    listener_.close();
+    pause_.cancel();
+}
+
+template <class Protocol, class Executor>
+listen_queue accept_queue<Protocol, Executor>::kernel_queue(error_code& error) noexcept
+{
+    listen_queue result;
+    if constexpr (traits::is_tcp)
+    {
+        auto const info = query_tcp_info(listener_.native_handle(), error);
+        result.length = info.segments_unacknowledged;
+        result.limit = info.segments_sacked;
+        result.overflows = listen_overflows();
+    }
+    else
+    {
+        error = boost::asio::error::operation_not_supported;
+    }
+    return result;
+}
+
+template <class Protocol, class Executor>
+void accept_queue<Protocol, Executor>::take_batch() noexcept
+{
+    std::size_t count = 0;
+    while (count < options_.batch && take_one())
+        ++count;
+    batch_was_full_ = count == options_.batch;
+}
+
+template <class Protocol, class Executor>
+bool accept_queue<Protocol, Executor>::take_one() noexcept
+{
+    endpoint_type remote;
+    auto size = static_cast<::socklen_t>(remote.capacity());
+    error_code error;
+    int const descriptor = accept_connection(listener_.native_handle(), remote.data(), &size, error);
+    if (descriptor >= 0)
+    {
+        remote.resize(size);
+        return keep(descriptor, remote);
+    }
+    switch (classify_accept_error(error))
+    {
+    case accept_error_class::would_block:
+        return false;
+    case accept_error_class::connection:
+        ++counters_.connection_failures;
+        // So many in a row are no matter of single connections any more.
+        if (++broken_in_a_row_ % most_broken_in_a_row != 0)
+            return true;
+        pause(error);
+        return false;
+    case accept_error_class::resource:
+        pause(error);
+        return false;
+    case accept_error_class::fatal:
+        failure_ = error;
+        listener_.close();
+        return false;
+    }
+    return false;
+}
+
+/// What a connection's own address is, where its listener has all.
+template <class Endpoint>
+Endpoint local_endpoint_of(int descriptor, Endpoint endpoint) noexcept
+{
+    Endpoint own;
+    auto size = static_cast<::socklen_t>(own.capacity());
+    if (::getsockname(descriptor, own.data(), &size) != 0)
+        return endpoint;
+    own.resize(size);
+    return own;
+}
+
+template <class Protocol, class Executor>
+bool accept_queue<Protocol, Executor>::keep(int descriptor, endpoint_type const& remote) noexcept
+{
+    bool owned = false;  // by the session
+    try
+    {
+        // Where the system does not let a connection inherit them from its listener.
+        if (!traits::options_are_inherited)
+            set_stream_options(descriptor, traits::is_tcp, options_.session);
+        auto near = local();
+        if constexpr (traits::is_tcp)
+        {
+            if (near.address().is_unspecified())
+                near = local_endpoint_of(descriptor, near);
+        }
+        auto taken =
+            session_access::begin<session_type>(listener_.get_executor(), descriptor, near, remote, options_.session);
+        owned = true;
+        taken_.push_back(std::move(taken));
+    }
+    catch (boost::system::system_error const& failure)
+    {
+        if (!owned)
+            ::close(descriptor);
+        pause(failure.code());
+        return false;
+    }
+    catch (std::exception const&)
+    {
+        if (!owned)
+            ::close(descriptor);
+        pause(boost::asio::error::no_memory);
+        return false;
+    }
+    ++counters_.accepted;
+    broken_in_a_row_ = 0;
+    failures_ = 0;
+    backoff_.reset();
+    return true;
+}
+
+template <class Protocol, class Executor>
+void accept_queue<Protocol, Executor>::pause(error_code const& error) noexcept
+{
+    ++counters_.resource_failures;
+    auto const pause = backoff_.next();
+    paused_until_ = clock::now() + pause;
+    if (options_.on_resource_failure)
+        options_.on_resource_failure({error, pause, ++failures_});
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,43 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ACCEPT_ACCEPTOR_IPP
+#define DUET_DETAIL_ACCEPT_ACCEPTOR_IPP
+
+#include <duet/acceptor.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// For the inside: what was taken with the session that accept() told, and needs no coroutine to be had.
+struct acceptor_access
+{
+    template <class Acceptor>
+    static auto take_queued(Acceptor& acceptor) noexcept
+    {
+        return acceptor.queue_->take_queued();
+    }
+};
+
+}  // namespace detail
+
+template <class Protocol, class Executor>
+basic_acceptor<Protocol, Executor>::basic_acceptor(
+    executor_type const& executor, endpoint_type const& endpoint, acceptor_options options)
+    : queue_{std::make_shared<queue_type>(executor, std::move(options))}
+{
+    queue_->listen(endpoint);
+}
+
+template <class Protocol, class Executor>
+basic_acceptor<Protocol, Executor>::basic_acceptor(
+    executor_type const& executor, inherited_descriptor const& inherited, acceptor_options options)
+    : queue_{std::make_shared<queue_type>(executor, std::move(options))}
+{
+    queue_->inherit(inherited.descriptor);
+}
+
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,256 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_COMPLETION_ANY_COMPLETION_HPP
+#define DUET_DETAIL_COMPLETION_ANY_COMPLETION_HPP
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/prefer.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include <duet/detail/config.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// How deep completions are nested in one another on this thread. Completing inline calls the coroutine, which may
+/// start the next operation, which may complete inline: each is one level of the stack.
+inline thread_local int inline_depth = 0;
+inline constexpr int maximum_inline_depth = 16;
+
+/// One level, also when the handler throws: what a handler throws leaves through the context's run().
+struct inline_level
+{
+    inline_level() noexcept { ++inline_depth; }
+
+    ~inline_level() { --inline_depth; }
+
+    inline_level(inline_level const&) = delete;
+    inline_level& operator=(inline_level const&) = delete;
+};
+
+/// One handler of the signature void(error_code, std::size_t), of whatever type, called at most once.
+///
+/// It knows its handler's executor and goes there by itself. Small handlers (an awaiting coroutine is one) are stored
+/// inside; others by the allocator associated with them.
+class any_completion
+{
+public:
+    any_completion() noexcept = default;
+
+    template <class Handler, class Executor>
+        requires(!std::is_same_v<std::decay_t<Handler>, any_completion>)
+    any_completion(Handler&& handler, Executor const& executor, bool inline_allowed)
+    {
+        assign(std::forward<Handler>(handler), executor, inline_allowed);
+    }
+
+    any_completion(any_completion&& other) noexcept { take(other); }
+
+    any_completion& operator=(any_completion&& other) noexcept
+    {
+        if (this != &other)
+        {
+            clear();
+            take(other);
+        }
+        return *this;
+    }
+
+    ~any_completion() { clear(); }
+
+    explicit operator bool() const noexcept { return functions_ != nullptr; }
+
+    /// Take a handler in; there is none yet.
+    template <class Handler, class Executor>
+    void assign(Handler&& handler, Executor const& executor, bool inline_allowed)
+    {
+        slot_ = boost::asio::get_associated_cancellation_slot(handler);
+        inline_allowed_ = inline_allowed;
+        using handler_type = std::decay_t<Handler>;
+        auto const target = boost::asio::get_associated_executor(handler, executor);
+        using target_type = std::decay_t<decltype(target)>;
+        if constexpr (std::is_same_v<target_type, Executor>)
+        {
+            if (target == executor)
+            {
+                emplace<handler_type>(std::forward<Handler>(handler));
+                return;
+            }
+        }
+        else if constexpr (std::is_same_v<Executor, boost::asio::any_io_executor>)
+        {
+            auto const* const held = executor.template target<target_type>();
+            if (held && *held == target)
+            {
+                emplace<handler_type>(std::forward<Handler>(handler));
+                return;
+            }
+        }
+        using bound = bound_handler<handler_type, target_type>;
+        emplace<bound>(bound{target, std::forward<Handler>(handler)});
+    }
+
+    /// It may be called within its initiating function, here and now.
+    bool inline_allowed() const noexcept { return inline_allowed_ && inline_depth < maximum_inline_depth; }
+
+    /// Call `cancel` with the wanted type when the handler's owner asks for cancellation. Set it only once the
+    /// operation has to wait: connecting a slot is not free.
+    template <class Cancel>
+    void on_cancel(Cancel cancel)
+    {
+        if (slot_.is_connected())
+            slot_.assign(std::move(cancel));
+    }
+
+    void operator()(boost::system::error_code error, std::size_t size)
+    {
+        auto const* const table = std::exchange(functions_, nullptr);
+        if (!table)
+            return;  // it was abandoned: memory had run out, or its execution context is being destroyed
+        if (slot_.is_connected())
+            slot_.clear();
+        table->call(storage_, error, size);
+    }
+
+private:
+    struct function_table
+    {
+        void (*call)(void*, boost::system::error_code, std::size_t);
+        void (*move)(void*, void*) noexcept;
+        void (*destroy)(void*) noexcept;
+    };
+
+    /// A handler whose executor is not the session's: work is kept outstanding there, and it is dispatched to.
+    template <class Handler, class Executor>
+    struct bound_handler
+    {
+        using work_type = std::decay_t<decltype(boost::asio::prefer(
+            std::declval<Executor const&>(), boost::asio::execution::outstanding_work.tracked))>;
+
+        bound_handler(Executor const& executor, Handler handler_)
+            : work{boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked)},
+              handler(std::move(handler_))
+        {
+        }
+
+        void operator()(boost::system::error_code error, std::size_t size)
+        {
+            // What is to be asked of the session is asked here; the handler gets it over there.
+            if constexpr (requires { handler.settle(error, size); })
+                boost::asio::dispatch(work, handler.settle(error, size));
+            else
+                boost::asio::dispatch(
+                    work, [handler = std::move(handler), error, size]() mutable { std::move(handler)(error, size); });
+        }
+
+        work_type work;
+        Handler handler;
+    };
+
+    static constexpr std::size_t inline_size = 5 * sizeof(void*);
+
+    template <class Handler>
+    static constexpr bool
+        fits = sizeof(Handler) <= inline_size &&
+               alignof(Handler) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<Handler>;
+
+    template <class Handler>
+    using allocator_of =
+        typename std::allocator_traits<boost::asio::associated_allocator_t<Handler>>::template rebind_alloc<Handler>;
+
+    template <class Handler, class Argument>
+    void emplace(Argument&& argument)
+    {
+        if constexpr (fits<Handler>)
+        {
+            static constexpr function_table table{[](void* storage, boost::system::error_code error, std::size_t size)
+                {
+                    // Moved to the stack first: the handler may start an operation that reuses this very storage.
+                    auto* const stored = static_cast<Handler*>(storage);
+                    Handler handler{std::move(*stored)};
+                    stored->~Handler();
+                    std::move(handler)(error, size);
+                },
+                [](void* from, void* to) noexcept
+                {
+                    auto* const stored = static_cast<Handler*>(from);
+                    ::new (to) Handler(std::move(*stored));
+                    stored->~Handler();
+                },
+                [](void* storage) noexcept { static_cast<Handler*>(storage)->~Handler(); }};
+            ::new (static_cast<void*>(storage_)) Handler(std::forward<Argument>(argument));
+            functions_ = &table;
+        }
+        else
+        {
+            static constexpr function_table table{[](void* storage, boost::system::error_code error, std::size_t size)
+                {
+                    auto* const stored = *static_cast<Handler**>(storage);
+                    Handler handler{std::move(*stored)};
+                    free(stored);
+                    std::move(handler)(error, size);
+                },
+                [](void* from, void* to) noexcept { ::new (to) Handler*(*static_cast<Handler**>(from)); },
+                [](void* storage) noexcept { free(*static_cast<Handler**>(storage)); }};
+            allocator_of<Handler> allocator{boost::asio::get_associated_allocator(argument)};
+            auto* const stored = std::allocator_traits<allocator_of<Handler>>::allocate(allocator, 1);
+            try
+            {
+                ::new (static_cast<void*>(stored)) Handler(std::forward<Argument>(argument));
+            }
+            catch (...)
+            {
+                std::allocator_traits<allocator_of<Handler>>::deallocate(allocator, stored, 1);
+                throw;
+            }
+            ::new (static_cast<void*>(storage_)) Handler*(stored);
+            functions_ = &table;
+        }
+    }
+
+    template <class Handler>
+    static void free(Handler* stored) noexcept
+    {
+        allocator_of<Handler> allocator{boost::asio::get_associated_allocator(*stored)};
+        stored->~Handler();
+        std::allocator_traits<allocator_of<Handler>>::deallocate(allocator, stored, 1);
+    }
+
+    void take(any_completion& other) noexcept
+    {
+        slot_ = other.slot_;
+        inline_allowed_ = other.inline_allowed_;
+        functions_ = std::exchange(other.functions_, nullptr);
+        if (functions_)
+            functions_->move(other.storage_, storage_);
+    }
+
+    void clear() noexcept
+    {
+        if (auto const* const table = std::exchange(functions_, nullptr))
+            table->destroy(storage_);
+    }
+
+    alignas(std::max_align_t) std::byte storage_[inline_size];
+    function_table const* functions_ = nullptr;
+    boost::asio::cancellation_slot slot_;
+    bool inline_allowed_ = false;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

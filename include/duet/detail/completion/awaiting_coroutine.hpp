@@ -1,0 +1,72 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_COMPLETION_AWAITING_COROUTINE_HPP
+#define DUET_DETAIL_COMPLETION_AWAITING_COROUTINE_HPP
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/execution/executor.hpp>
+
+#include <coroutine>
+#include <type_traits>
+#include <utility>
+
+#include <duet/detail/config.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// An operation with this completion signature, for Asio's traits alone: it is never initiated.
+template <class Signature>
+struct operation_probe
+{
+    template <boost::asio::completion_token_for<Signature> Token>
+    auto operator()(Token&& token) const
+    {
+        return boost::asio::async_initiate<Token, Signature>([](auto&&) {}, token);
+    }
+};
+
+/// What `co_await` makes of an operation in an `asio::awaitable` with this executor.
+template <class Signature, class Executor>
+using awaiter_of =
+    decltype(std::declval<typename std::coroutine_traits<boost::asio::awaitable<void, Executor>>::promise_type&>()
+                 .await_transform(std::declval<operation_probe<Signature>>()));
+
+/// The handler that such an awaiter passes to the operation. Its name is Asio's secret and its shape has changed
+/// (Boost 1.87 added a template parameter), so Asio is asked for it.
+template <class Signature, class Executor>
+struct awaiting_handler
+{
+    static_assert(
+        requires { typename awaiter_of<Signature, Executor>::handler_type; },
+        "duet does not know this version of Boost.Asio: the awaiter of an operation has no member handler_type");
+
+    using type = typename awaiter_of<Signature, Executor>::handler_type;
+};
+
+/// Whether a handler is the coroutine itself that awaits an operation with this completion signature.
+///
+/// Such a handler may be completed inside its own initiation, because `asio::awaitable` runs the initiation after the
+/// coroutine has suspended. Every other handler must be posted then: its initiating function has not yet returned.
+template <class Handler, class Signature>
+struct is_awaiting_coroutine : std::false_type
+{
+};
+
+template <class Handler, class Signature>
+    requires requires
+    {
+        typename Handler::executor_type;
+    } &&(boost::asio::execution::is_executor<typename Handler::executor_type>::value) struct is_awaiting_coroutine<
+        Handler, Signature>
+        : std::is_same<Handler, typename awaiting_handler<Signature, typename Handler::executor_type>::type>
+    {
+    };
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

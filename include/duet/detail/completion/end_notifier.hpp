@@ -1,0 +1,44 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_COMPLETION_END_NOTIFIER_HPP
+#define DUET_DETAIL_COMPLETION_END_NOTIFIER_HPP
+
+#include <utility>
+
+#include <duet/detail/config.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// A completion handler that tells the end of what it completes by being destroyed. So no end is missed where memory
+/// runs out: a coroutine is then destroyed in the middle, and its handler never called.
+template <class Function>
+class at_end
+{
+public:
+    explicit at_end(Function function) : function_{std::move(function)} {}
+
+    at_end(at_end&& other) noexcept : function_{std::move(other.function_)}, last_{std::exchange(other.last_, false)} {}
+
+    ~at_end()
+    {
+        if (last_)
+            function_();
+    }
+
+    template <class... Results>
+    void operator()(Results const&...) const noexcept
+    {
+    }
+
+private:
+    Function function_;
+    bool last_ = true;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,215 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_COMPLETION_ERROR_IPP
+#define DUET_DETAIL_COMPLETION_ERROR_IPP
+
+#include <boost/asio/error.hpp>
+
+#include <string_view>
+
+#include <duet/error.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+// g++ warns of every class that derives from error_category, whose destructor is protected and not virtual: the class
+// has friends, so g++ takes the destructor for accessible. Boost has the same pragma around error_category itself.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+
+class error_category_type final : public boost::system::error_category
+{
+public:
+    char const* name() const noexcept override { return "duet"; }
+
+    std::string message(int value) const override
+    {
+        switch (static_cast<errc>(value))
+        {
+        case errc::read_timed_out:
+            return "read deadline passed";
+        case errc::write_timed_out:
+            return "write deadline passed without progress";
+        case errc::idle_timed_out:
+            return "idle deadline passed";
+        case errc::half_closed_timed_out:
+            return "half-closed deadline passed without progress";
+        case errc::close_timed_out:
+            return "close deadline passed";
+        case errc::first_message_timed_out:
+            return "no whole message before the first-message deadline";
+        case errc::connect_timed_out:
+            return "connect deadline passed";
+        case errc::resolve_timed_out:
+            return "resolve deadline passed";
+        case errc::truncated:
+            return "the peer finished in the middle of a message";
+        case errc::limit_exceeded:
+            return "more bytes than the limit allows";
+        case errc::dead_peer:
+            return "the peer no longer answers";
+        case errc::send_finished:
+            return "the send side was already finished";
+        case errc::send_poisoned:
+            return "an earlier write was cut part-way";
+        case errc::closed:
+            return "closed by its owner";
+        case errc::aborted:
+            return "aborted by its owner";
+        case errc::read_in_progress:
+            return "another read is in progress";
+        case errc::wait_in_progress:
+            return "another wait is in progress";
+        case errc::no_local_port:
+            return "no local port is left";
+        case errc::self_connect:
+            return "the socket was connected to itself";
+        case errc::no_address:
+            return "the name has no address";
+        case errc::draining:
+            return "the server is draining";
+        }
+        return "unknown duet error";
+    }
+
+    bool equivalent(int value, error_condition const& wanted) const noexcept override;
+};
+
+/// The conditions of duet's own codes. 0: none.
+inline condition condition_of(errc code) noexcept
+{
+    switch (code)
+    {
+    case errc::read_timed_out:
+    case errc::write_timed_out:
+    case errc::idle_timed_out:
+    case errc::half_closed_timed_out:
+    case errc::close_timed_out:
+    case errc::first_message_timed_out:
+    case errc::connect_timed_out:
+    case errc::resolve_timed_out:
+        return condition::timed_out;
+    case errc::truncated:
+        return condition::truncated;
+    case errc::dead_peer:
+        return condition::dead_peer;
+    case errc::send_finished:
+    case errc::send_poisoned:
+    case errc::closed:
+    case errc::aborted:
+    case errc::draining:
+        return condition::closed;
+    case errc::no_local_port:
+        return condition::exhausted;
+    case errc::limit_exceeded:
+    case errc::read_in_progress:
+    case errc::wait_in_progress:
+    case errc::self_connect:
+    case errc::no_address:
+        break;
+    }
+    return {};
+}
+
+inline bool error_category_type::equivalent(int value, error_condition const& wanted) const noexcept
+{
+    if (wanted.category() == condition_category())
+        return static_cast<int>(condition_of(static_cast<errc>(value))) == wanted.value();
+    return boost::system::error_category::equivalent(value, wanted);
+}
+
+class condition_category_type final : public boost::system::error_category
+{
+public:
+    char const* name() const noexcept override { return "duet.condition"; }
+
+    std::string message(int value) const override
+    {
+        switch (static_cast<condition>(value))
+        {
+        case condition::timed_out:
+            return "timed out";
+        case condition::cancelled:
+            return "cancelled";
+        case condition::reset:
+            return "reset by the peer";
+        case condition::ended:
+            return "ended by the peer";
+        case condition::truncated:
+            return "truncated";
+        case condition::dead_peer:
+            return "dead peer";
+        case condition::closed:
+            return "closed";
+        case condition::exhausted:
+            return "exhausted";
+        }
+        return "unknown duet condition";
+    }
+
+    bool equivalent(error_code const& code, int wanted) const noexcept override
+    {
+        namespace error = boost::asio::error;
+        if (code.category() == duet_category())
+            return static_cast<int>(condition_of(static_cast<errc>(code.value()))) == wanted;
+        switch (static_cast<condition>(wanted))
+        {
+        case condition::cancelled:
+            return code == error::operation_aborted;
+        case condition::ended:
+            return code == error::eof;
+        case condition::reset:
+            return code == error::connection_reset || code == error::broken_pipe || code == error::connection_aborted ||
+                   code == error::not_connected;
+        case condition::dead_peer:
+            return code == error::timed_out || code == error::host_unreachable || code == error::network_unreachable;
+        case condition::exhausted:
+            return code == error::no_descriptors || code == error::no_memory || code == error::no_buffer_space ||
+                   code == boost::system::errc::too_many_files_open_in_system ||
+                   code == boost::system::errc::address_not_available;
+        case condition::truncated:
+            // asio::ssl::error::stream_truncated, told by its category's name and value: OpenSSL is not ours to
+            // include.
+            return code.value() == 1 && std::string_view{code.category().name()} == "asio.ssl.stream";
+        case condition::timed_out:
+        case condition::closed:
+            break;
+        }
+        return false;
+    }
+};
+
+#pragma GCC diagnostic pop
+
+inline std::string error_prefix(char const* operation, std::string const& peer)
+{
+    return peer.empty() ? std::string{operation} : std::string{operation} + ' ' + peer;
+}
+
+}  // namespace detail
+
+DUET_DECL boost::system::error_category const& duet_category() noexcept
+{
+    static detail::error_category_type const category;
+    return category;
+}
+
+DUET_DECL boost::system::error_category const& condition_category() noexcept
+{
+    static detail::condition_category_type const category;
+    return category;
+}
+
+DUET_DECL session_error::session_error(
+    error_code code, char const* operation, std::string const& peer, std::size_t bytes)
+    // Without the source location that Boost puts into codes: a line within Asio helps nobody.
+    : system_error{error_code{code.value(), code.category()}, detail::error_prefix(operation, peer)},
+      operation_{operation}, bytes_{bytes}
+{
+}
+
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,99 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_CONNECT_CONNECT_CORE_HPP
+#define DUET_DETAIL_CONNECT_CONNECT_CORE_HPP
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <duet/connect_error.hpp>
+#include <duet/connector_options.hpp>
+#include <duet/detail/connect/connect_race.hpp>
+#include <duet/resolver.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// What a program wants to connect to: a name, or an endpoint.
+template <class Protocol>
+struct connect_target
+{
+    explicit connect_target(typename Protocol::endpoint const& e) : endpoint{e} {}
+
+    connect_target(std::string h, std::string s) : host(std::move(h)), service(std::move(s)), named{true} {}
+
+    std::string describe() const
+    {
+        if (!named)
+            return to_string(endpoint);
+        return host.find(':') == std::string::npos ? host + ':' + service : '[' + host + "]:" + service;
+    }
+
+    typename Protocol::endpoint endpoint{};
+    std::string host;
+    std::string service;
+    bool named = false;
+};
+
+/// The inside of a connector. Every connect under way keeps it.
+template <class Protocol, class Executor, class Resolver>
+class connect_core
+{
+public:
+    static constexpr bool has_resolver = !std::is_same_v<Resolver, no_resolver>;
+
+    using race_type = connect_race<Protocol, Executor>;
+    using session_type = typename race_type::session_type;
+    using target_type = connect_target<Protocol>;
+    using error_type = basic_connect_error<Protocol>;
+    using self = std::shared_ptr<connect_core>;
+
+    template <class T>
+    using awaitable = boost::asio::awaitable<T, Executor>;
+
+    connect_core(Executor const& e, connector_options const& o, Resolver r)
+        : executor{e}, options{o}, resolver(std::move(r))
+    {
+    }
+
+    static awaitable<session_type> connect(self core, target_type target, retry_options retry);
+
+    Executor executor;
+    connector_options options;
+    Resolver resolver;
+    std::function<void(connect_retry const&)> on_retry;
+
+private:
+    using timer_type = boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+        boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
+
+    /// Runs when the coroutine is destroyed in the middle, too: no descriptor outlives it.
+    struct leave
+    {
+        race_type& race;
+
+        ~leave()
+        {
+            if (!race.ended())
+                race.abandon();
+        }
+    };
+
+    static awaitable<void> run(self core, std::shared_ptr<race_type> race, target_type const& target);
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#include <duet/detail/connect/connect_core.ipp>
+
+#endif

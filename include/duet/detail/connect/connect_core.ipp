@@ -1,0 +1,85 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_CONNECT_CONNECT_CORE_IPP
+#define DUET_DETAIL_CONNECT_CONNECT_CORE_IPP
+
+// Trying once, and again.
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <optional>
+
+#include <duet/backoff.hpp>
+#include <duet/detail/connect/connect_core.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+template <class Protocol, class Executor, class Resolver>
+boost::asio::awaitable<typename connect_core<Protocol, Executor, Resolver>::session_type, Executor>
+connect_core<Protocol, Executor, Resolver>::connect(self core, target_type target, retry_options retry)
+{
+    timer_type pause{core->executor};
+    std::optional<backoff> delays;
+    for (std::size_t tries = 1;; ++tries)
+    {
+        auto race = std::make_shared<race_type>(core->executor, core->options);
+        co_await run(core, race, target);
+        if (race->winner())
+            co_return std::move(*race->winner());
+        if (race->failure())
+            std::rethrow_exception(race->failure());
+        error_type failed{race->error(), target.describe(), race->reports()};
+        race.reset();
+        if (tries == retry.max_tries || failed.code() == condition::cancelled)
+            throw error_type{failed};
+        // A coroutine that looks after its cancellation itself (throw_if_cancelled(false)) must not wait again.
+        auto const cancellation = co_await boost::asio::this_coro::cancellation_state;
+        bool interrupted = cancellation.cancelled() != boost::asio::cancellation_type::none;
+        if (!interrupted)
+        {
+            if (!delays)
+                delays.emplace(retry.delays);
+            auto const delay = delays->next();
+            if (core->on_retry)
+                core->on_retry({failed, tries, delay});
+            error_code error;
+            pause.expires_after(delay);
+            boost::asio::use_awaitable_t<Executor> const token;
+            co_await pause.async_wait(boost::asio::redirect_error(token, error));
+            interrupted = static_cast<bool>(error);
+        }
+        if (interrupted)
+            throw error_type{boost::asio::error::operation_aborted, target.describe(), failed.attempts()};
+    }
+}
+
+template <class Protocol, class Executor, class Resolver>
+boost::asio::awaitable<void, Executor> connect_core<Protocol, Executor, Resolver>::run(
+    self core, std::shared_ptr<race_type> race, target_type const& target)
+{
+    leave const guard{*race};
+    if constexpr (has_resolver)
+    {
+        if (target.named)
+            race->start(core->resolver, core, target.host, target.service);
+    }
+    if (!target.named)
+        race->start(target.endpoint);
+    error_code interrupted;
+    if (!race->ended())
+        co_await race->wait(interrupted);
+    if (!race->ended())
+        race->cancel();
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

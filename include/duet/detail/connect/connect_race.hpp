@@ -1,0 +1,304 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_CONNECT_CONNECT_RACE_HPP
+#define DUET_DETAIL_CONNECT_CONNECT_RACE_HPP
+
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <duet/connector_options.hpp>
+#include <duet/detail/connect/connect_plan.hpp>
+#include <duet/detail/connect/connect_racer.hpp>
+#include <duet/detail/connect/connect_schedule.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// One connect: the name is resolved, its addresses race, the first that connects wins, and the others are closed.
+///
+/// What to do when is decided by `connect_schedule`; here it is done. Everything runs on one executor. The handlers of
+/// the operations keep it alive; whoever waits for its end owns it and is not owned by it, so that a context that is
+/// destroyed in the middle leaves no circle.
+template <class Protocol, class Executor>
+class connect_race : public std::enable_shared_from_this<connect_race<Protocol, Executor>>
+{
+public:
+    using endpoint_type = typename Protocol::endpoint;
+    using racer = connect_racer<Protocol, Executor>;
+    using session_type = typename racer::session_type;
+
+    connect_race(Executor const& executor, connector_options const& options)
+        : options_{options}, schedule_{options, clock::now()}, timer_{executor}, ended_event_{
+                                                                                     executor, clock::time_point::max()}
+    {
+    }
+
+    /// Ask `resolver` first. It must stay until the coroutine that it returns has ended: `owner` is kept for that.
+    template <class Resolver, class Owner>
+    void start(Resolver& resolver, Owner owner, std::string host, std::string service)
+    {
+        auto handler = [self = this->shared_from_this(), owner = std::move(owner)](
+                           std::exception_ptr thrown, std::vector<endpoint_type> addresses)
+        { self->safely([&] { self->on_resolved(std::move(thrown), addresses); }); };
+        resolving_ = true;
+        boost::asio::co_spawn(timer_.get_executor(), resolver.resolve(std::move(host), std::move(service)),
+            boost::asio::bind_cancellation_slot(resolve_signal_.slot(), std::move(handler)));
+        act();
+    }
+
+    /// Connect to one endpoint: nothing to resolve.
+    void start(endpoint_type const& endpoint)
+    {
+        plan({endpoint});
+        act();
+    }
+
+    bool ended() const noexcept { return ended_; }
+
+    /// Wait for the end, or for the awaiting coroutine's cancellation: ask ended() which.
+    auto wait(error_code& interrupted)
+    {
+        return ended_event_.async_wait(
+            boost::asio::redirect_error(boost::asio::use_awaitable_t<Executor>{}, interrupted));
+    }
+
+    void cancel() noexcept { end(boost::asio::error::operation_aborted); }
+
+    /// Nobody waits any more, because the context is being destroyed: close everything and call nobody.
+    void abandon() noexcept
+    {
+        ended_ = true;
+        racers_.clear();
+        timer_.cancel();
+    }
+
+    // What came of it: a session; or an exception that is no failure to connect; or an error, and what the attempts
+    // met.
+
+    std::optional<session_type>& winner() noexcept { return winner_; }
+
+    std::exception_ptr const& failure() const noexcept { return failure_; }
+
+    error_code error() const noexcept { return error_; }
+
+    std::vector<connect_attempt<Protocol>> reports() const
+    {
+        std::vector<connect_attempt<Protocol>> result;
+        for (auto const& one : racers_)
+            if (one.started())
+                result.push_back(one.report());
+        return result;
+    }
+
+private:
+    using clock = std::chrono::steady_clock;
+    using timer_type = boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, Executor>;
+
+    void on_resolved(std::exception_ptr thrown, std::vector<endpoint_type> const& addresses)
+    {
+        resolving_ = false;
+        if (ended_)
+            return;
+        if (thrown)
+            return fail(std::move(thrown));
+        if (addresses.empty())
+            return end(errc::no_address);
+        plan(plan_attempts(addresses));
+        act();
+    }
+
+    void plan(std::vector<endpoint_type> const& endpoints)
+    {
+        racers_.reserve(endpoints.size());
+        for (auto const& endpoint : endpoints)
+            racers_.emplace_back(endpoint);
+        schedule_.resolved(endpoints.size());
+    }
+
+    /// Do all that is due now, and wake up for the rest.
+    void act()
+    {
+        while (!ended_)
+        {
+            auto const now = clock::now();
+            auto const action = schedule_.next(now);
+            switch (action.step)
+            {
+            case connect_step::start:
+                start_racer(action.attempt);
+                break;
+            case connect_step::expire:
+                racers_[action.attempt].fail(errc::connect_timed_out);
+                break;
+            case connect_step::resolve_timed_out:
+                return end(errc::resolve_timed_out);
+            case connect_step::timed_out:
+                return end(errc::connect_timed_out);
+            case connect_step::all_failed:
+                return end(most_telling_error(reports()));
+            case connect_step::wait:
+                if (!connect_again(now))
+                    return wake_at(action.at);
+                break;
+            }
+        }
+    }
+
+    void start_racer(std::size_t number)
+    {
+        auto const error = racers_[number].open(timer_.get_executor(), options_.session);
+        if (error)
+            settle(number, error);
+        else
+            connect(number);
+    }
+
+    void connect(std::size_t number)
+    {
+        racers_[number].connect(
+            [self = this->shared_from_this(), number](std::uint64_t serial, error_code const& error)
+            {
+                if (!self->ended_ && self->racers_[number].is_current(serial))
+                    self->safely([&] { self->on_connected(number, error); });
+            });
+    }
+
+    void on_connected(std::size_t number, error_code const& error)
+    {
+        settle(number, error);
+        act();
+    }
+
+    /// Those whose pause is over. False if there are none.
+    bool connect_again(clock::time_point now)
+    {
+        bool any = false;
+        for (std::size_t number = 0; number < racers_.size() && !ended_; ++number)
+            if (racers_[number].again_at() <= now)
+            {
+                connect(number);
+                any = true;
+            }
+        return any;
+    }
+
+    /// An attempt has come to its end, good or bad.
+    void settle(std::size_t number, error_code error)
+    {
+        auto& one = racers_[number];
+        if (!error && one.is_connected_to_itself())
+        {
+            error = errc::self_connect;
+            if (one.leave_itself())
+                error = one.open(timer_.get_executor(), options_.session);
+            if (!error)
+                return connect(number);
+        }
+        if (!error)
+        {
+            winner_.emplace(one.take(options_.session));
+            return end({});
+        }
+        one.fail(error);
+        schedule_.failed(number);
+    }
+
+    void wake_at(clock::time_point when)
+    {
+        for (auto const& one : racers_)
+            when = std::min(when, one.again_at());
+        if (when == wake_at_)
+            return;
+        wake_at_ = when;
+        timer_.expires_at(when);  // an earlier wait completes with operation_aborted
+        timer_.async_wait(
+            [self = this->shared_from_this()](error_code const& interrupted)
+            {
+                if (interrupted || self->ended_)
+                    return;
+                self->wake_at_ = clock::time_point::min();
+                self->safely([&] { self->act(); });
+            });
+    }
+
+    void end(error_code why) noexcept
+    {
+        if (std::exchange(ended_, true))
+            return;
+        error_ = why;
+        for (auto& one : racers_)
+            if (one.running())
+                one.fail(why);
+        timer_.cancel();
+        ended_event_.cancel();
+        // Last: it may call the resolver's code.
+        if (std::exchange(resolving_, false))
+            resolve_signal_.emit(boost::asio::cancellation_type::terminal);
+    }
+
+    /// End with what was thrown: by the resolver, or for want of memory.
+    void fail(std::exception_ptr thrown) noexcept
+    {
+        try
+        {
+            std::rethrow_exception(thrown);
+        }
+        catch (system_error const& thrown_error)
+        {
+            end(thrown_error.code());
+        }
+        catch (...)
+        {
+            failure_ = std::move(thrown);
+            end(boost::asio::error::fault);
+        }
+    }
+
+    /// A handler that throws would end the program's io_context.
+    template <class Function>
+    void safely(Function function) noexcept
+    {
+        try
+        {
+            function();
+        }
+        catch (...)
+        {
+            fail(std::current_exception());
+        }
+    }
+
+    connector_options options_;
+    connect_schedule schedule_;
+    std::vector<racer> racers_;
+    timer_type timer_;
+    timer_type ended_event_;  // never expires: cancelled at the end
+    clock::time_point wake_at_ = clock::time_point::min();
+    boost::asio::cancellation_signal resolve_signal_;
+    std::optional<session_type> winner_;
+    std::exception_ptr failure_;
+    error_code error_;
+    bool resolving_ = false;
+    bool ended_ = false;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

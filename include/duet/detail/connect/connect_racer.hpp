@@ -1,0 +1,164 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_CONNECT_CONNECT_RACER_HPP
+#define DUET_DETAIL_CONNECT_CONNECT_RACER_HPP
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include <duet/backoff.hpp>
+#include <duet/connect_error.hpp>
+#include <duet/detail/connect/connect_socket.hpp>
+#include <duet/session.hpp>
+
+#include <unistd.h>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// The attempt on one address: its socket, and what became of it.
+template <class Protocol, class Executor>
+class connect_racer
+{
+public:
+    using endpoint_type = typename Protocol::endpoint;
+    using stream_type = boost::asio::basic_stream_socket<Protocol, Executor>;
+    using session_type = basic_session<stream_type>;
+    using traits = stream_traits<stream_type>;
+    using time_point = std::chrono::steady_clock::time_point;
+
+    explicit connect_racer(endpoint_type const& endpoint) : report_{endpoint, {}} {}
+
+    connect_attempt<Protocol> const& report() const noexcept { return report_; }
+
+    bool started() const noexcept { return started_; }
+
+    bool running() const noexcept { return stream_.has_value(); }
+
+    /// Tells the handler of the present connect from one that was given up.
+    bool is_current(std::uint64_t serial) const noexcept { return serial == serial_; }
+
+    /// When to call connect() again; time_point::max() is never.
+    time_point again_at() const noexcept { return again_at_; }
+
+    /// A socket with the session's options. Before connect: the window scale follows from the buffer's size now.
+    error_code open(Executor const& executor, session_options const& options)
+    {
+        started_ = true;
+        error_code error;
+        auto const protocol = report_.endpoint.protocol();
+        int const descriptor = open_stream_socket(protocol.family(), protocol.protocol(), error);
+        if (error)
+            return error;
+        stream_.emplace(executor);
+        stream_->assign(protocol, descriptor, error);
+        if (error)
+        {
+            ::close(descriptor);
+            return error;
+        }
+        traits::apply(*stream_, options);
+        traits::prepare(*stream_);
+        return error;
+    }
+
+    /// Begin to connect. `done(serial, error)` is called when it has come to an end: by a handler, or at once.
+    template <class Done>
+    void connect(Done done)
+    {
+        auto const serial = ++serial_;
+        again_at_ = time_point::max();
+        if constexpr (traits::is_tcp)
+        {
+            stream_->async_connect(
+                report_.endpoint, [done = std::move(done), serial](error_code const& error) { done(serial, error); });
+        }
+        else
+        {
+            error_code error;
+            connect_without_waiting(stream_->native_handle(), report_.endpoint.data(),
+                static_cast<::socklen_t>(report_.endpoint.size()), error);
+            // The listener's queue is full, and nothing tells when it no longer is.
+            if (error == boost::asio::error::would_block)
+                again_at_ = std::chrono::steady_clock::now() + pauses_.next();
+            else
+                done(serial, error);
+        }
+    }
+
+    /// The kernel drew the port that is connected to as the local one, nobody listens there, and the two SYNs met
+    /// (RFC 9293 3.5, simultaneous open).
+    bool is_connected_to_itself() const noexcept
+    {
+        if constexpr (traits::is_tcp)
+        {
+            error_code error;
+            auto const local = stream_->local_endpoint(error);
+            return !error && local == stream_->remote_endpoint(error) && !error;
+        }
+        return false;
+    }
+
+    /// End such a connection. RST: a FIN would leave the port in TIME_WAIT, and its server could not begin. False: it
+    /// has happened too often. A local port is drawn anew each time, so meeting oneself again is rare where there are
+    /// many.
+    bool leave_itself() noexcept
+    {
+        traits::reset(*stream_);
+        close();
+        return self_connects_++ < maximum_self_connects;
+    }
+
+    /// The session of a connected socket. A peer that has reset or finished by now is no reason to fail (P25, P44): the
+    /// remote endpoint may be unknown to the kernel already, and the session's first read tells the rest.
+    session_type take(session_options const& options)
+    {
+        error_code error;
+        auto const local = stream_->local_endpoint(error);
+        auto remote = stream_->remote_endpoint(error);
+        if (error)
+            remote = report_.endpoint;
+        auto connected = std::move(*stream_);
+        close();
+        return session_access::begin<session_type>(std::move(connected), local, remote, options);
+    }
+
+    void fail(error_code const& error) noexcept
+    {
+        close();
+        report_.error =
+            name_connect_error(error, report_.endpoint.data(), static_cast<::socklen_t>(report_.endpoint.size()));
+    }
+
+    /// The kernel's plain close: a loser that got through by now sends FIN and no data (P42).
+    void close() noexcept
+    {
+        ++serial_;
+        again_at_ = time_point::max();
+        stream_.reset();
+    }
+
+private:
+    static constexpr int maximum_self_connects = 3;
+
+    connect_attempt<Protocol> report_;
+    bool started_ = false;
+    int self_connects_ = 0;
+    std::uint64_t serial_ = 0;
+    std::optional<stream_type> stream_;
+    time_point again_at_ = time_point::max();
+    backoff pauses_{{.initial = std::chrono::milliseconds{1},
+                        .maximum = std::chrono::milliseconds{100},
+                        .multiplier = 2,
+                        .jitter = 0},
+        0};
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,86 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_CONNECT_CONNECT_SCHEDULE_HPP
+#define DUET_DETAIL_CONNECT_CONNECT_SCHEDULE_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <duet/connector_options.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// What is to be done for a connect.
+enum class connect_step : std::uint8_t
+{
+    wait,               ///< nothing before connect_action::at
+    start,              ///< begin connect_action::attempt
+    expire,             ///< end connect_action::attempt: it took too long
+    resolve_timed_out,  ///< give up: no addresses yet
+    timed_out,          ///< give up: the whole took too long
+    all_failed,         ///< give up: no attempt is left
+};
+
+struct connect_action
+{
+    using time_point = std::chrono::steady_clock::time_point;
+
+    connect_step step = connect_step::wait;
+    std::size_t attempt = 0;
+    time_point at = time_point::max();
+
+    friend bool operator==(connect_action const&, connect_action const&) = default;
+};
+
+/// When which attempt begins and ends: RFC 8305 5 as plain code with no clock, no timer and no socket. Events come in
+/// (resolved, failed), and next() says what to do about them and the time.
+class connect_schedule
+{
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+    using duration = std::chrono::steady_clock::duration;
+
+    DUET_DECL connect_schedule(connector_options const& options, time_point now) noexcept;
+
+    /// There are so many attempts to make, in the order of their numbers.
+    DUET_DECL void resolved(std::size_t attempts);
+
+    /// A started attempt failed: the next one begins at once.
+    DUET_DECL void failed(std::size_t attempt) noexcept;
+
+    /// The one thing to do at `now`; it counts as done. Ask again until it is `wait` or a reason to give up.
+    DUET_DECL connect_action next(time_point now) noexcept;
+
+private:
+    struct attempt
+    {
+        bool running = false;
+        time_point by = time_point::max();
+    };
+
+    connect_action next_attempt(time_point now) noexcept;
+
+    duration delay_;
+    duration attempt_timeout_;
+    time_point by_;
+    time_point resolve_by_;
+    bool resolving_ = true;
+    std::vector<attempt> attempts_;
+    std::size_t started_ = 0;  // the attempts below it
+    std::size_t running_ = 0;
+    time_point next_start_ = time_point::min();
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#if !defined(DUET_SEPARATE_COMPILATION)
+#include <duet/detail/connect/connect_schedule.ipp>
+#endif
+
+#endif

@@ -1,0 +1,39 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_CONNECT_CONNECT_SOCKET_HPP
+#define DUET_DETAIL_CONNECT_CONNECT_SOCKET_HPP
+
+#include <boost/system/error_code.hpp>
+
+#include <duet/detail/config.hpp>
+
+#include <sys/socket.h>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// A stream socket that no child process inherits: Asio's own open() leaves CLOEXEC off. The descriptor, or -1 and
+/// `error`.
+DUET_DECL int open_stream_socket(int family, int protocol, boost::system::error_code& error) noexcept;
+
+/// connect for a Unix-domain socket, which never is "in progress": it succeeds, fails, or the listener's queue is full
+/// (would_block). Asio's async_connect takes the last for progress and then reports success, though nothing is
+/// connected.
+DUET_DECL void connect_without_waiting(
+    int descriptor, ::sockaddr const* address, ::socklen_t size, boost::system::error_code& error) noexcept;
+
+/// EADDRNOTAVAIL has two meanings: every local port is taken, or this host has no address that reaches the peer (IPv6
+/// switched off). The first becomes errc::no_local_port. Other errors stay as they are.
+DUET_DECL boost::system::error_code name_connect_error(
+    boost::system::error_code const& error, ::sockaddr const* address, ::socklen_t size) noexcept;
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#if !defined(DUET_SEPARATE_COMPILATION)
+#include <duet/detail/connect/connect_socket.ipp>
+#endif
+
+#endif

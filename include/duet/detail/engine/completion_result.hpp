@@ -1,0 +1,115 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_COMPLETION_RESULT_HPP
+#define DUET_DETAIL_ENGINE_COMPLETION_RESULT_HPP
+
+#include <boost/asio/error.hpp>
+
+#include <cstddef>
+
+#include <duet/close_report.hpp>
+#include <duet/detail/engine/connection.hpp>
+#include <duet/error.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+// What the operations of the coroutine face return, and which errors are values there.
+
+struct no_error_is_a_value
+{
+    static bool is_value(error_code) noexcept { return false; }
+};
+
+/// Bytes read; the peer's FIN is 0.
+struct bytes_or_end
+{
+    using type = std::size_t;
+
+    static bool is_value(error_code error) noexcept { return error == boost::asio::error::eof; }
+
+    static std::size_t result(connection&, error_code, std::size_t size) noexcept { return size; }
+};
+
+/// Bytes read by an operation that ends with a whole message.
+struct message_or_end : bytes_or_end
+{
+    static std::size_t result(connection& target, error_code error, std::size_t size) noexcept
+    {
+        if (!error)
+            target.first_message_received();
+        return size;
+    }
+};
+
+struct bytes_written : no_error_is_a_value
+{
+    using type = std::size_t;
+
+    static std::size_t result(connection&, error_code, std::size_t size) noexcept { return size; }
+};
+
+struct nothing : no_error_is_a_value
+{
+    using type = void;
+};
+
+/// Whatever happened, for the library's own coroutines.
+struct no_matter
+{
+    using type = void;
+
+    static bool is_value(error_code) noexcept { return true; }
+};
+
+/// There is something to read; or the owner asked to finish.
+struct readable_or_finish
+{
+    using type = bool;
+
+    static bool is_value(error_code error) noexcept { return error == errc::draining; }
+
+    static bool result(connection&, error_code error, std::size_t) noexcept { return !error; }
+};
+
+struct report_of_close : no_error_is_a_value
+{
+    using type = close_report;
+
+    static close_report result(connection& target, error_code, std::size_t) noexcept { return target.report(); }
+};
+
+struct reason_of_end : no_error_is_a_value
+{
+    using type = close_reason;
+
+    static close_reason result(connection& target, error_code, std::size_t) noexcept
+    {
+        auto const& life = target.life();
+        if (life.reason() != close_reason::none)
+            return life.reason();
+        // Nothing failed, but a peer that is gone while we have not finished has left.
+        return life.send() == send_state::finished ? close_reason::clean : close_reason::peer_reset;
+    }
+};
+
+/// Bytes and code as they are, for the library's own loops.
+struct bytes_and_error
+{
+    struct type
+    {
+        std::size_t size = 0;
+        error_code error{};
+    };
+
+    static bool is_value(error_code) noexcept { return true; }
+
+    static type result(connection&, error_code error, std::size_t size) noexcept { return {size, error}; }
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

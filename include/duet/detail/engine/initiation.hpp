@@ -1,0 +1,165 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_INITIATION_HPP
+#define DUET_DETAIL_ENGINE_INITIATION_HPP
+
+#include <boost/asio/buffer.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/engine/connection.hpp>
+#include <duet/detail/engine/write_request.hpp>
+#include <duet/error.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+// How an operation begins. What can end at once does so before its handler is wrapped and stored, which is most of the
+// cost of a small write; only what has to wait pays for that.
+
+/// A read: it ends at once when it is refused, and waits in the connection's own place for a reader.
+class reading
+{
+public:
+    using kind = read_kind;
+    using time_point = connection::time_point;
+
+    reading(kind how, boost::asio::mutable_buffer buffer) noexcept : kind_{how}, buffer_{buffer} {}
+
+    /// With a deadline of its own.
+    reading(kind how, boost::asio::mutable_buffer buffer, time_point by) noexcept : kind_{how}, buffer_{buffer}, by_{by}
+    {
+    }
+
+    std::optional<ending> at_once(connection& target) const { return target.read_at_once(kind_, buffer_); }
+
+    any_completion& place(connection& target) const noexcept { return target.reader(); }
+
+    void wait(connection& target) const { target.start_read(kind_, buffer_, by_ ? *by_ : target.read_deadline()); }
+
+private:
+    kind kind_;
+    boost::asio::mutable_buffer buffer_;
+    std::optional<time_point> by_;
+};
+
+/// A write: it is tried at once, and what the kernel does not take is queued.
+template <class Buffers>
+class writing
+{
+    static constexpr bool is_single = std::is_convertible_v<Buffers const&, boost::asio::const_buffer>;
+
+public:
+    writing(Buffers const& buffers, bool whole) : buffers_{buffers}, whole_{whole} {}
+
+    /// A copy has not begun.
+    writing(writing const& other) : writing{other.buffers_, other.whole_} {}
+
+    writing(writing&&) noexcept(std::is_nothrow_move_constructible_v<Buffers>) = default;
+
+    std::optional<ending> at_once(connection& target)
+    {
+        if constexpr (is_single)
+            request_.emplace(boost::asio::const_buffer{buffers_}, whole_);
+        else
+        {
+            try
+            {
+                list_.assign(boost::asio::buffer_sequence_begin(buffers_), boost::asio::buffer_sequence_end(buffers_));
+            }
+            catch (std::bad_alloc const&)
+            {
+                return ending{boost::asio::error::no_memory, 0};
+            }
+            request_.emplace(list_, whole_);
+        }
+        return target.write_at_once(*request_);
+    }
+
+    void wait(connection& target, any_completion&& done) { target.start_write(std::move(*request_), std::move(done)); }
+
+private:
+    struct none
+    {
+    };
+
+    Buffers buffers_;
+    [[no_unique_address]] std::conditional_t<is_single, none, std::vector<boost::asio::const_buffer>> list_;
+    std::optional<write_request> request_;
+    bool whole_;
+};
+
+/// A write of what is in a pipe.
+class writing_piped
+{
+public:
+    explicit writing_piped(piped_bytes const& bytes) noexcept : request_{bytes} {}
+
+    std::optional<ending> at_once(connection& target) { return target.write_at_once(request_); }
+
+    void wait(connection& target, any_completion&& done) { target.start_write(std::move(request_), std::move(done)); }
+
+private:
+    write_request request_;
+};
+
+/// The end: often nothing has to be waited for.
+class closing
+{
+public:
+    std::optional<ending> at_once(connection& target) const { return target.close_at_once(); }
+
+    void wait(connection& target, any_completion&& done) const { target.start_close(std::move(done)); }
+};
+
+/// Any other operation: one member function of the connection.
+class calling
+{
+public:
+    using function = void (connection::*)(any_completion&&);
+
+    explicit calling(function start) noexcept : start_{start} {}
+
+    std::optional<ending> at_once(connection&) const noexcept { return {}; }
+
+    void wait(connection& target, any_completion&& done) const { (target.*start_)(std::move(done)); }
+
+private:
+    function start_;
+};
+
+/// Begin an operation that does not end at once, or may not tell it at once.
+template <bool IsCoroutine, class Start, class Handler>
+void begin(connection& target, Start& start, std::optional<ending> const& known, Handler&& handler)
+{
+    auto const& executor = target.executor();
+    if (known)
+    {
+        any_completion done{std::forward<Handler>(handler), executor, IsCoroutine};
+        target.complete(std::move(done), known->error, known->size);
+    }
+    else if constexpr (requires { start.place(target); })
+    {
+        start.place(target).assign(std::forward<Handler>(handler), executor, IsCoroutine);
+        start.wait(target);
+    }
+    else
+    {
+        any_completion done{std::forward<Handler>(handler), executor, IsCoroutine};
+        start.wait(target, std::move(done));
+    }
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,201 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_OPERATION_HPP
+#define DUET_DETAIL_ENGINE_OPERATION_HPP
+
+#include <boost/asio/associator.hpp>
+#include <boost/asio/async_result.hpp>
+
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+#include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/completion/awaiting_coroutine.hpp>
+#include <duet/detail/completion/thrown_failure.hpp>
+#include <duet/detail/engine/connection.hpp>
+#include <duet/detail/engine/initiation.hpp>
+#include <duet/error.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// The completion signature of an operation of the coroutine face.
+template <class Result>
+struct completion_of
+{
+    using signature = void(error_code, Result);
+};
+
+template <>
+struct completion_of<void>
+{
+    using signature = void(error_code);
+};
+
+/// What the coroutine face throws: a session_error, or that there is no memory for one.
+[[gnu::cold]] inline std::exception_ptr exception_of(
+    connection& target, char const* name, error_code const& error, std::size_t size) noexcept
+{
+    try
+    {
+        return std::make_exception_ptr(session_error{error, name, target.describe_peer(), size});
+    }
+    catch (...)
+    {
+        return std::current_exception();
+    }
+}
+
+/// Turns (error_code, size) into what the coroutine face promises. `Outcome` says which errors are values (the peer's
+/// FIN is 0) and what the result is.
+template <class Handler, class Outcome>
+class outcome_handler
+{
+    using result_type = typename Outcome::type;
+
+public:
+    outcome_handler(Handler handler, connection* target, char const* name)
+        : handler_{std::move(handler)}, connection_{target}, name_{name}
+    {
+    }
+
+    void operator()(error_code error, std::size_t size)
+    {
+        deliver(std::move(handler_), *connection_, name_, error, size);
+    }
+
+    /// The same to a handler that was not wrapped.
+    static void deliver(Handler&& handler, connection& target, char const* name, error_code error, std::size_t size)
+    {
+        // Asked before the handler is called: it may be what ends the connection's life.
+        auto failure = failure_of(target, name, error, size);
+        if constexpr (std::is_void_v<result_type>)
+            std::move(handler)(tell(std::move(failure)));
+        else
+        {
+            auto result = Outcome::result(target, error, size);
+            std::move(handler)(tell(std::move(failure)), std::move(result));
+        }
+    }
+
+    /// The same in two steps: this one on the session's executor, and what it returns is called on the handler's own.
+    /// By then the connection may be gone.
+    auto settle(error_code error, std::size_t size)
+    {
+        if constexpr (std::is_void_v<result_type>)
+            return [handler = std::move(handler_), failure = failure_of(*connection_, name_, error, size)]() mutable
+            { std::move(handler)(tell(std::move(failure))); };
+        else
+            return [handler = std::move(handler_), failure = failure_of(*connection_, name_, error, size),
+                       result = Outcome::result(*connection_, error, size)]() mutable
+            { std::move(handler)(tell(std::move(failure)), std::move(result)); };
+    }
+
+    Handler const& inner() const noexcept { return handler_; }
+
+private:
+    static constexpr bool is_coroutine =
+        is_awaiting_coroutine<Handler, typename completion_of<result_type>::signature>::value;
+
+    using failure_type = std::conditional_t<is_coroutine, std::exception_ptr, error_code>;
+
+    static failure_type failure_of(connection& target, char const* name, error_code error, std::size_t size)
+    {
+        if (!error || Outcome::is_value(error))
+            return {};
+        if constexpr (is_coroutine)
+            return exception_of(target, name, error, size);
+        else
+            return error;
+    }
+
+    static error_code tell(failure_type failure)
+    {
+        if constexpr (is_coroutine)
+            return failure ? thrown_failure::carry(std::move(failure)) : error_code{};
+        else
+            return failure;
+    }
+
+    Handler handler_;
+    connection* connection_;
+    char const* name_;
+};
+
+/// One operation of a session, not yet begun: `co_await` it, or call it with any completion token.
+///
+/// Awaited in an `asio::awaitable`, it begins without a coroutine frame of its own. `Start` is one of
+/// beginning.hpp.
+template <class Outcome, class Start>
+class [[nodiscard]] operation
+{
+    using result_type = typename Outcome::type;
+    using signature = typename completion_of<result_type>::signature;
+
+public:
+    operation(connection::ref target, char const* name, Start start)
+        : connection_{std::move(target)}, name_{name}, start_{std::move(start)}
+    {
+    }
+
+    /// An operation that has a name stays as it is, and may be begun again.
+    template <boost::asio::completion_token_for<signature> Token>
+    auto operator()(Token&& token) const& requires std::is_copy_constructible_v<Start>
+    {
+        return operation{*this}(std::forward<Token>(token));
+    }
+
+    template <boost::asio::completion_token_for<signature> Token>
+    auto operator()(Token&& token) &&
+    {
+        return boost::asio::async_initiate<Token, signature>(
+            // Not without a capture: g++ 12 takes an empty initiation behind bind_executor for uninitialized memory.
+            [name = name_](auto&& handler, connection::ref target, Start start)
+            {
+                using handler_type = std::decay_t<decltype(handler)>;
+                using wrapped = outcome_handler<handler_type, Outcome>;
+                constexpr bool is_coroutine = is_awaiting_coroutine<handler_type, signature>::value;
+                auto const known = start.at_once(*target);
+                if constexpr (is_coroutine)
+                {
+                    if (known && inline_depth < maximum_inline_depth)
+                    {
+                        inline_level const level;
+                        return wrapped::deliver(
+                            std::forward<decltype(handler)>(handler), *target, name, known->error, known->size);
+                    }
+                }
+                begin<is_coroutine>(
+                    *target, start, known, wrapped{std::forward<decltype(handler)>(handler), target.get(), name});
+            },
+            token, std::move(connection_), std::move(start_));
+    }
+
+private:
+    connection::ref connection_;
+    char const* name_;
+    Start start_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+/// The wrapped handler's executor, allocator and cancellation slot are the handler's own.
+template <template <class, class> class Associator, class Handler, class Outcome, class Default>
+struct boost::asio::associator<Associator, duet::detail::outcome_handler<Handler, Outcome>, Default>
+    : Associator<Handler, Default>
+{
+    using wrapped = duet::detail::outcome_handler<Handler, Outcome>;
+
+    static auto get(wrapped const& handler) noexcept { return Associator<Handler, Default>::get(handler.inner()); }
+
+    static auto get(wrapped const& handler, Default const& fallback) noexcept
+    {
+        return Associator<Handler, Default>::get(handler.inner(), fallback);
+    }
+};
+
+#endif

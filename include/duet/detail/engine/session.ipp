@@ -1,0 +1,228 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_SESSION_IPP
+#define DUET_DETAIL_ENGINE_SESSION_IPP
+
+// The reads that collect into a string: loops over single reads under one deadline.
+
+#include <algorithm>
+
+#include <duet/session.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// For the inside: a second session object on the same connection.
+struct session_access
+{
+    template <class Session>
+    static auto connection(Session const& session)
+    {
+        return session.connection_;
+    }
+
+    template <class Session, class Ref>
+    static Session make(Ref connection)
+    {
+        return Session{std::move(connection)};
+    }
+
+    /// Move what a session can read now into a pipe: 0 where an ordinary read is to tell. Only where it `splices`.
+    template <class Session>
+    static std::size_t splice(Session& session, splice_pipe& pipe) noexcept
+    {
+        return session.connection_->splice_at_once(pipe);
+    }
+
+    template <class Session>
+    static constexpr bool splices = Session::connection::may_splice;
+
+    /// write() of what is in a pipe, which must stay until it has completed.
+    template <class Session>
+    static auto write(Session& session, piped_bytes const& bytes)
+    {
+        return session.template make<bytes_written>("write", writing_piped{bytes});
+    }
+
+    /// See connection::start_when_quiet().
+    template <class Session, class Handler>
+    static void when_quiet(Session& session, Handler&& handler)
+    {
+        auto const connection = session.connection_;
+        connection->start_when_quiet(any_completion{std::forward<Handler>(handler), connection->executor(), false});
+    }
+
+    /// A byte of `other` counts as one of `session`. False: that has ended even so.
+    template <class Session, class Other>
+    static bool join_activity(Session& session, Other& other)
+    {
+        auto const connection = session.connection_;
+        connection->join_activity(other.connection_->last_activity());
+        return !connection->life().released();
+    }
+
+    /// close(), but no matter how.
+    template <class Session>
+    static auto close(Session& session)
+    {
+        return session.template make<no_matter>("close", closing{});
+    }
+
+    /// wait_readable() for a handler of (error_code, size), which is not called within this, unless there is no memory
+    /// to post it.
+    template <class Session, class Handler>
+    static void await_readable(Session& session, Handler&& handler)
+    {
+        reading start{read_kind::wait, {}};
+        auto const connection = session.connection_;
+        detail::begin<false>(*connection, start, start.at_once(*connection), std::forward<Handler>(handler));
+    }
+
+    /// A session that may use the reactor of its context. Throws boost::system::system_error when there is no memory
+    /// for its socket, neither there nor with Asio.
+    template <class Session>
+    static Session begin(typename Session::stream_type&& stream, typename Session::endpoint_type const& local,
+        typename Session::endpoint_type const& remote, session_options const& options)
+    {
+        using made_type = typename Session::connection;
+        typename Session::ref const made{new made_type{std::move(stream), local, remote, options}};
+        if (auto const error = made->begin())
+            throw boost::system::system_error{error};
+        return Session{made};
+    }
+
+    /// The same of a descriptor, connected and non-blocking, which is taken unless this throws.
+    template <class Session>
+    static Session begin(typename Session::executor_type const& executor, int descriptor,
+        typename Session::endpoint_type const& local, typename Session::endpoint_type const& remote,
+        session_options const& options)
+    {
+        using made_type = typename Session::connection;
+        typename Session::ref const made{new made_type{executor, local, remote, options}};
+        if (auto const error = made->begin(descriptor))
+            throw boost::system::system_error{error};
+        return Session{made};
+    }
+
+    /// Let the sessions of a context that one thread runs use a reactor.
+    template <class Session>
+    static void prepare(boost::asio::io_context& context) noexcept
+    {
+        Session::connection::prepare(context);
+    }
+};
+
+// A string zeroes what it grows by: a line needs little room, a stream much.
+inline constexpr std::size_t line_chunk = 4 * 1024;
+inline constexpr std::size_t stream_chunk = 64 * 1024;
+
+}  // namespace detail
+
+template <class Stream>
+auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std::string delimiter, std::size_t limit)
+    -> awaitable<std::size_t>
+{
+    // Found at once and everywhere, it would complete with 0, which means FIN.
+    if (delimiter.empty())
+        throw session_error{boost::asio::error::invalid_argument, "read_until", c->describe_peer(), 0};
+    auto const by = c->read_deadline();
+    std::size_t searched = 0;
+    std::size_t received = 0;
+    error_code error;
+    for (;;)
+    {
+        auto const found = buffer.find(delimiter, searched);
+        if (found != std::string::npos && found + delimiter.size() <= limit)
+        {
+            c->first_message_received();
+            co_return found + delimiter.size();
+        }
+        auto const size = buffer.size();
+        if (found != std::string::npos || size >= limit)
+        {
+            error = errc::limit_exceeded;
+            break;
+        }
+        // The delimiter may straddle two reads.
+        searched = size < delimiter.size() ? 0 : size - delimiter.size() + 1;
+        auto const room = std::min(detail::line_chunk, limit - size);
+        buffer.resize(size + room);
+        detail::reading const start{kind::some, boost::asio::buffer(buffer.data() + size, room), by};
+        using operation = detail::operation<detail::bytes_and_error, detail::reading>;
+        detail::bytes_and_error::type got;
+        try
+        {
+            got = co_await operation{c, "read_until", start};
+        }
+        catch (...)  // a coroutine that was cancelled in the meantime does not even begin to wait
+        {
+            buffer.resize(size);
+            throw;
+        }
+        buffer.resize(size + got.size);
+        received += got.size;
+        if (!got.error)
+            continue;
+        error = got.error;
+        if (error == boost::asio::error::eof)
+        {
+            if (buffer.empty())
+                co_return 0;
+            error = errc::truncated;
+        }
+        break;
+    }
+    throw session_error{error, "read_until", c->describe_peer(), received};
+}
+
+template <class Stream>
+auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t limit) -> awaitable<std::size_t>
+{
+    auto const by = c->read_deadline();
+    std::size_t received = 0;
+    error_code error;
+    for (;;)
+    {
+        auto const size = into.size();
+        // One byte over the limit tells more from the peer's FIN.
+        auto const room = std::min(detail::stream_chunk - 1, limit - received) + 1;
+        into.resize(size + room);
+        detail::reading const start{kind::some, boost::asio::buffer(into.data() + size, room), by};
+        using operation = detail::operation<detail::bytes_and_error, detail::reading>;
+        detail::bytes_and_error::type got;
+        try
+        {
+            got = co_await operation{c, "read_all", start};
+        }
+        catch (...)  // a coroutine that was cancelled in the meantime does not even begin to wait
+        {
+            into.resize(size);
+            throw;
+        }
+        into.resize(size + got.size);
+        received += got.size;
+        if (got.error == boost::asio::error::eof)
+        {
+            c->first_message_received();
+            co_return received;
+        }
+        error = got.error ? got.error : received > limit ? error_code{errc::limit_exceeded} : error_code{};
+        if (error)
+            break;
+    }
+    throw session_error{error, "read_all", c->describe_peer(), received};
+}
+
+template <class Stream>
+auto basic_session<Stream>::collect_all(ref c, std::size_t limit) -> awaitable<std::string>
+{
+    std::string result;
+    co_await append_all(c, result, limit);
+    co_return result;
+}
+
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,116 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_WRITE_REQUEST_HPP
+#define DUET_DETAIL_ENGINE_WRITE_REQUEST_HPP
+
+#include <boost/asio/buffer.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <list>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/socket/splice_pipe.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// What is left to write of one write operation. The bytes are the caller's; so is the list of buffers until `own()`.
+class write_request
+{
+public:
+    using const_buffer = boost::asio::const_buffer;
+
+    write_request(const_buffer one, bool whole) noexcept : front_{one}, whole_{whole} {}
+
+    write_request(std::span<const_buffer const> buffers, bool whole) noexcept : rest_{buffers}, whole_{whole}
+    {
+        if (!rest_.empty())
+        {
+            front_ = rest_.front();
+            rest_ = rest_.subspan(1);
+            consume(0);
+        }
+    }
+
+    /// Copy the list of buffers: the caller's own goes away when its initiating function returns.
+    void own()
+    {
+        owned_.assign(rest_.begin(), rest_.end());
+        rest_ = owned_;
+    }
+
+    /// Bytes of a pipe.
+    explicit write_request(piped_bytes const& bytes) noexcept
+        : front_{nullptr, bytes.size}, pipe_{bytes.pipe}, whole_{true}
+    {
+    }
+
+    bool finished() const noexcept { return front_.size() == 0 || (!whole_ && sent_ > 0); }
+
+    /// Ended here, the peer could not tell where the next message begins.
+    bool part_way() const noexcept { return !finished() && sent_ > 0; }
+
+    std::size_t sent() const noexcept { return sent_; }
+
+    /// Hand to `write` what is left, as one buffer, as a sequence or in a pipe; it returns the bytes that were taken.
+    template <class Write>
+    [[gnu::always_inline]] std::size_t push_to(Write&& write) const
+    {
+        if (pipe_)
+            return write(piped_bytes{pipe_, front_.size()});
+        if (rest_.empty())
+            return write(front_);
+        const_buffer batch[16];
+        std::size_t count = 0;
+        batch[count++] = front_;
+        for (auto const& buffer : rest_.first(std::min(rest_.size(), std::size(batch) - 1)))
+            batch[count++] = buffer;
+        return write(std::span<const_buffer const>{batch, count});
+    }
+
+    void consume(std::size_t size) noexcept
+    {
+        sent_ += size;
+        if (pipe_)
+            front_ = {nullptr, front_.size() - size};
+        else
+            advance(size);
+    }
+
+    any_completion done;
+    std::uint64_t id = 0;
+
+private:
+    void advance(std::size_t size) noexcept
+    {
+        while (!rest_.empty() && size >= front_.size())
+        {
+            size -= front_.size();
+            front_ = rest_.front();
+            rest_ = rest_.subspan(1);
+        }
+        front_ += size;
+    }
+
+    const_buffer front_;           // of a pipe only the size
+    splice_pipe* pipe_ = nullptr;  // in place of all buffers
+    std::span<const_buffer const> rest_;
+    std::vector<const_buffer> owned_;
+    std::size_t sent_ = 0;
+    bool whole_;
+};
+
+using write_queue = std::list<write_request>;
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

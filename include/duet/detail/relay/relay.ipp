@@ -1,0 +1,355 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_RELAY_RELAY_IPP
+#define DUET_DETAIL_RELAY_RELAY_IPP
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include <duet/detail/completion/end_notifier.hpp>
+#include <duet/detail/completion/try_post.hpp>
+#include <duet/detail/socket/splice_pipe.hpp>
+#include <duet/relay.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// A relay under way: a pump for each direction, and a watch on each side, since a pump that waits for the one side
+/// does not see the other die.
+template <class First, class Second>
+class relay_run : public std::enable_shared_from_this<relay_run<First, Second>>
+{
+public:
+    using executor_type = typename First::executor_type;
+    using self = std::shared_ptr<relay_run>;
+
+    template <class T>
+    using awaitable = boost::asio::awaitable<T, executor_type>;
+
+    relay_run(First& first, Second& second, relay_options const& options)
+        : first_{first}, second_{second}, options_{options}, changed_{first.get_executor()}
+    {
+        if constexpr (session_access::splices<First> && session_access::splices<Second>)
+        {
+            auto& context = boost::asio::query(changed_.get_executor(), boost::asio::execution::context);
+            if (options_.splice)
+                pipes_ = &boost::asio::use_service<splice_pipes>(context);
+        }
+        changed_.expires_at(changed_.expiry().max());
+        set_deadlines(first);
+        set_deadlines(second);
+    }
+
+    /// Reset both, which ends everything else.
+    void abort() noexcept
+    {
+        first_.abort();
+        second_.abort();
+    }
+
+    void cancel() noexcept
+    {
+        cancelled_ = true;
+        abort();
+    }
+
+    executor_type get_executor() noexcept { return changed_.get_executor(); }
+
+    static awaitable<relay_report> drive(self run)
+    {
+        boost::asio::use_awaitable_t<executor_type> const token;
+        error_code ignored;
+        run->start(run);
+        while (run->pumps_ > 0)
+            co_await run->changed_.async_wait(boost::asio::redirect_error(token, ignored));
+        run->finish(run);
+        while (run->others_ > 0)
+            co_await run->changed_.async_wait(boost::asio::redirect_error(token, ignored));
+        co_return run->report();
+    }
+
+private:
+    struct direction
+    {
+        relay_direction told{};
+        bool writing = false;      // the receiver is to take what was read
+        bool sender_gone = false;  // noticed by the watch on it
+    };
+
+    template <class Session>
+    void set_deadlines(Session& session)
+    {
+        auto values = session.deadlines();
+        values.idle = options_.idle;
+        values.half_closed = options_.half_closed;
+        session.set_deadlines(values);
+    }
+
+    void start(self const& run) noexcept
+    try
+    {
+        spawn(run, pumps_, pump(run, first_, second_, forward_));
+        spawn(run, pumps_, pump(run, second_, first_, backward_));
+        spawn(run, others_, watch(run, first_, second_, forward_));
+        spawn(run, others_, watch(run, second_, first_, backward_));
+        end_together(run, first_, second_);
+        end_together(run, second_, first_);
+    }
+    catch (std::bad_alloc const&)
+    {
+        no_memory();
+    }
+
+    /// A byte on either side is one of both: while one takes in slowly what the other has said, that is not idle.
+    template <class Side, class Other>
+    static void end_together(self const& run, Side& side, Other& other)
+    {
+        auto const quiet = [run, &side, &other](error_code const& error, std::size_t)
+        {
+            bool const due = error == errc::idle_timed_out || error == errc::half_closed_timed_out;
+            if (due && session_access::join_activity(side, other))
+                end_together(run, side, other);
+        };
+        session_access::when_quiet(side, quiet);
+    }
+
+    void finish(self const& run) noexcept
+    try
+    {
+        spawn(run, others_, end(run, first_, backward_.told.finished));
+        spawn(run, others_, end(run, second_, forward_.told.finished));
+    }
+    catch (std::bad_alloc const&)
+    {
+        no_memory();
+    }
+
+    void no_memory() noexcept
+    {
+        for (auto* const each : {&forward_, &backward_})
+            if (!each->told.finished && !each->told.error)
+                each->told.error = boost::asio::error::no_memory;
+        abort();
+    }
+
+    void spawn(self const& run, int& group, awaitable<void> task)
+    {
+        ++group;
+        at_end ending{[run, &group]
+            {
+                --group;
+                run->changed_.cancel();
+            }};
+        boost::asio::co_spawn(changed_.get_executor(), std::move(task), std::move(ending));
+    }
+
+    /// One direction, to its FIN or its failure. It does not throw.
+    template <class From, class To>
+    static awaitable<void> pump(self run, From& from, To& to, direction& way)
+    {
+        auto const sent_before = to.bytes_sent();
+        try
+        {
+            co_await run->carry(from, to, way);
+            way.told.finished = true;
+        }
+        catch (boost::system::system_error const& error)
+        {
+            way.told.error = error.code();
+        }
+        catch (std::bad_alloc const&)
+        {
+            way.told.error = boost::asio::error::no_memory;
+        }
+        way.writing = false;
+        way.told.bytes = to.bytes_sent() - sent_before;
+        // An abort or a cancellation was ours, for a failure of the other side.
+        for (auto const& cause : {from.report().error, to.report().error})
+            if ((way.told.error == errc::aborted || way.told.error == boost::asio::error::operation_aborted) && cause)
+                way.told.error = cause;
+        if (run->cancelled_ && !way.told.finished)
+            way.told.error = boost::asio::error::operation_aborted;
+        // What the receiver has is not all that there was: it must not look so. The pump that reads from it ends too.
+        if (!way.told.finished)
+            to.abort();
+        else if (way.sender_gone)
+            to.cancel();
+    }
+
+    template <class From, class To>
+    awaitable<void> carry(From& from, To& to, direction& way)
+    {
+        std::vector<char> buffer(std::clamp<std::size_t>(options_.buffer_size, 1, small_buffer));
+        for (;;)
+        {
+            std::size_t const size = co_await from.read_some(boost::asio::buffer(buffer));
+            if (size == 0)
+                break;
+            from.first_message_received();
+            begin_write(to, way);
+            co_await to.write(boost::asio::buffer(buffer.data(), size));
+            way.writing = false;
+            if (size < buffer.size())
+                continue;
+            bool spliced = false;
+            if (size >= bulk)
+                spliced = co_await splice(from, to, way, size);
+            if (!spliced && size < options_.buffer_size)
+                buffer = std::vector<char>(std::min(options_.buffer_size, size * 3));
+        }
+        co_await to.shutdown_send();
+    }
+
+    /// Carry by splice(2) as long as there is much at once; `before` came with what has just been read. What ends that
+    /// is not looked into: an ordinary read tells. False: it did not even begin.
+    template <class From, class To>
+    awaitable<bool> splice(From& from, To& to, direction& way, std::size_t before)
+    {
+        bool begun = false;
+        if constexpr (session_access::splices<From> && session_access::splices<To>)
+        {
+            for (bool more = true; more && pipes_;)
+            {
+                auto at_once = std::exchange(before, 0);
+                {
+                    borrowed_pipe pipe{*pipes_};
+                    for (auto size = session_access::splice(from, *pipe); size > 0;
+                         size = session_access::splice(from, *pipe))
+                    {
+                        at_once += size;
+                        begin_write(to, way);
+                        piped_bytes const bytes{&*pipe, size};
+                        co_await session_access::write(to, bytes);
+                        way.writing = false;
+                    }
+                    if (!pipe->reusable())
+                        pipes_ = nullptr;  // there is none, or the system refuses: no more attempts
+                }
+                begun = begun || pipes_;
+                if (at_once < bulk)
+                    break;
+                more = co_await from.wait_readable();
+            }
+        }
+        co_return begun;
+    }
+
+    /// What the receiver does not take at once is lost if the sender is gone: watch() has nobody to tell any more.
+    template <class To>
+    void begin_write(To& to, direction& way)
+    {
+        way.writing = true;
+        if (!way.sender_gone)
+            return;
+        auto const abort_if_it_waits = [run = this->shared_from_this(), &to, &way]
+        {
+            if (way.writing)
+                to.abort();
+        };
+        if (!try_post(changed_.get_executor(), abort_if_it_waits))
+            to.abort();
+    }
+
+    /// Notice the death of `side` where no pump does. It does not throw.
+    template <class Side, class Other>
+    static awaitable<void> watch([[maybe_unused]] self run, Side& side, Other& other, direction& from_side)
+    {
+        try
+        {
+            close_reason const reason = co_await side.wait_peer_gone();
+            if (reason == close_reason::clean)
+                co_return;
+        }
+        catch (boost::system::system_error const&)
+        {
+            co_return;
+        }
+        from_side.sender_gone = true;
+        if (from_side.told.finished)
+            other.cancel();  // it has all that was meant for it, and what it still says finds nobody
+        else if (from_side.writing)
+            other.abort();  // who takes nothing would hold the pump from seeing the failure
+    }
+
+    /// The end of one side: in good order if everything that was meant for it is there.
+    template <class Session>
+    static awaitable<void> end(self run, Session& session, bool complete)
+    {
+        if (!complete || run->cancelled_)
+            session.abort();
+        else
+            co_await session.close();
+    }
+
+    relay_report report() const
+    {
+        relay_report result;
+        result.forward = forward_.told;
+        result.backward = backward_.told;
+        result.first = first_.report();
+        result.second = second_.report();
+        return result;
+    }
+
+    static constexpr std::size_t small_buffer = std::size_t{16} * 1024;
+    static constexpr std::size_t bulk = std::size_t{48} * 1024;  // at once: from here on splice(2) takes less time
+
+    First& first_;
+    Second& second_;
+    relay_options options_;
+    boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
+        executor_type>
+        changed_;  // never expires: cancelled when a task has ended
+    direction forward_;
+    direction backward_;
+    int pumps_ = 0;
+    int others_ = 0;
+    bool cancelled_ = false;
+    splice_pipes* pipes_ = nullptr;  // where bulk may go through one
+};
+
+}  // namespace detail
+
+template <class First, class Second>
+boost::asio::awaitable<relay_report, typename First::executor_type> relay(
+    First& first, Second& second, relay_options options)
+{
+    using run_type = detail::relay_run<First, Second>;
+    using token_type = boost::asio::use_awaitable_t<typename First::executor_type> const;
+    auto const run = std::make_shared<run_type>(first, second, options);
+    // What is cancelled is not the relay's own coroutine: that one has an end to see to.
+    auto const start = [run](auto handler)
+    {
+        auto slot = boost::asio::get_associated_cancellation_slot(handler);
+        if (slot.is_connected())
+            slot.assign([run](boost::asio::cancellation_type) { run->cancel(); });
+        boost::asio::co_spawn(run->get_executor(), run_type::drive(run),
+            [slot, done = std::move(handler)](std::exception_ptr, relay_report const& report) mutable
+            {
+                slot.clear();
+                std::move(done)(report);
+            });
+    };
+    token_type token;
+    auto const report = co_await boost::asio::async_initiate<token_type, void(relay_report)>(start, token);
+    co_return report;
+}
+
+}  // namespace v0
+}  // namespace duet
+
+#endif

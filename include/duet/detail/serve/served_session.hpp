@@ -1,0 +1,95 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SERVE_SERVED_SESSION_HPP
+#define DUET_DETAIL_SERVE_SERVED_SESSION_HPP
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <exception>
+#include <list>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/serve/server_state.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// One session of a server's, from its handler's first call to its end.
+template <class Protocol>
+struct live_session
+{
+    using state_type = server_state<Protocol>;
+    using session_type = typename state_type::session_type;
+
+    /// Another one begins.
+    void begin(session_type peer, std::shared_ptr<state_type> of) noexcept
+    {
+        session.emplace(std::move(peer));
+        state = std::move(of);
+        aborted = cut = told = served = last_message = false;
+    }
+
+    /// The session as its handler gets it.
+    session_type handle() const { return session_access::make<session_type>(session_access::connection(*session)); }
+
+    boost::asio::awaitable<void> converse() const { return (*state->on_conversation())(handle()); }
+
+    boost::asio::awaitable<bool> answer(session_type& peer) const { return (*state->on_message())(peer); }
+
+    std::optional<session_type> session;  // keeps the connection open until its handler has ended
+    std::shared_ptr<state_type> state;
+    bool aborted = false;
+    bool cut = false;           // aborted before it was served to the end
+    bool told = false;          // to finish
+    bool served = false;        // to the end, whichever it was
+    bool last_message = false;  // the next one: it had been told to finish before it waited for that
+};
+
+template <class Protocol>
+using live_list = std::list<live_session<Protocol>>;
+
+/// A coroutine that serves one session after the other.
+template <class Protocol>
+struct serving_coroutine
+{
+    /// It has this one to serve. `why` there is no message, if there is none.
+    void take(typename live_list<Protocol>::iterator session, error_code why) noexcept
+    {
+        live = session;
+        cause = why;
+        busy = handles = true;
+        swept = false;
+    }
+
+    /// False: the session has been told to finish. Throws what else ended the wait for a message.
+    bool has_message() const
+    {
+        if (cause == errc::draining)
+            return false;
+        auto const error = !cause && live->aborted ? error_code{errc::aborted} : cause;
+        if (error)
+            throw session_error{error, "wait_readable", session_access::connection(*live->session)->describe_peer(), 0};
+        return true;
+    }
+
+    typename live_list<Protocol>::iterator live{};
+    error_code cause;
+    bool busy = false;      // it has a session
+    bool handles = false;   // its handler runs
+    bool swept = false;     // by an abort
+    any_completion resume;  // while it rests
+
+    // Shared with the coroutine: the end of its thread may come when the sessions, and this, are gone.
+    std::shared_ptr<boost::asio::cancellation_signal> signal = std::make_shared<boost::asio::cancellation_signal>();
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

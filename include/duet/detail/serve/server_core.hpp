@@ -1,0 +1,110 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SERVE_SERVER_CORE_HPP
+#define DUET_DETAIL_SERVE_SERVER_CORE_HPP
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <duet/detail/serve/server_shard.hpp>
+#include <duet/detail/serve/server_state.hpp>
+#include <duet/detail/socket/cpu_affinity.hpp>
+#include <duet/server_options.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// The inside of a server: its shards, and the threads of those beyond the first.
+template <class Protocol>
+class server_core
+{
+public:
+    using state_type = server_state<Protocol>;
+    using shard_type = server_shard<Protocol>;
+    using acceptor_type = basic_acceptor<Protocol>;
+
+    server_core(boost::asio::io_context& context, acceptor_type first, server_options const& options,
+        typename state_type::handler_type handler);
+
+    server_core(server_core const&) = delete;
+    server_core& operator=(server_core const&) = delete;
+
+    ~server_core();
+
+    boost::asio::awaitable<drain_report> drain(std::chrono::steady_clock::duration timeout)
+    {
+        return drain_all(state_, timeout);
+    }
+
+    void abort() { abort_all(state_); }
+
+    typename acceptor_type::endpoint_type const& local_endpoint() const noexcept
+    {
+        return state_->shards().front()->acceptor().local_endpoint();
+    }
+
+    server_counters counters() const noexcept;
+
+    std::exception_ptr listener_failure() const { return state_->listener_failure(); }
+
+    void on_listener_failure(std::function<void()> hook) { state_->on_listener_failure(std::move(hook)); }
+
+    server_options const& options() const noexcept { return state_->options(); }
+
+private:
+    using state_ref = std::shared_ptr<state_type>;
+
+    explicit server_core(state_ref state) : state_{std::move(state)} {}
+
+    /// A thread beyond the first, and its context.
+    struct worker
+    {
+        // One thread does all of its I/O, and others do no more than post: the locks for I/O are left out.
+        boost::asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
+        boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{context.get_executor()};
+        std::thread thread;
+
+        worker() = default;
+        worker(worker const&) = delete;
+        worker& operator=(worker const&) = delete;
+
+        /// A server that could not be made whole: its threads so far end here.
+        ~worker();
+
+        /// Reset the shard's sessions, give their handlers a second to end, and join.
+        void end(state_ref const& state, shard_type& shard);
+    };
+
+    /// The listener of a further thread: of its own on the same endpoint, or the same socket where that cannot be.
+    static acceptor_type listen_again(boost::asio::io_context& context, int first,
+        typename Protocol::endpoint const& endpoint, server_options const& options);
+
+    /// See server_options::pin_threads.
+    void pin_threads();
+
+    static void abort_all(state_ref const& state);
+
+    static boost::asio::awaitable<drain_report> drain_all(state_ref state, std::chrono::steady_clock::duration timeout);
+
+    state_ref state_;
+    std::vector<std::unique_ptr<worker>> workers_;
+    std::vector<std::shared_ptr<thread_pin>> pins_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#include <duet/detail/serve/server_core.ipp>
+
+#endif

@@ -1,0 +1,457 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SERVE_SERVER_SESSIONS_HPP
+#define DUET_DETAIL_SERVE_SERVER_SESSIONS_HPP
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <list>
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/completion/end_notifier.hpp>
+#include <duet/detail/completion/try_post.hpp>
+#include <duet/detail/serve/served_session.hpp>
+#include <duet/detail/serve/server_state.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// The sessions that a server serves on one thread, each from its handler's call to its end. All on one executor. Their
+/// shard alone keeps them, and they may call it: what waits in the context only knows of them.
+///
+/// A coroutine that has served one waits for another. Where a handler is called for each message, a session that waits
+/// for one has no coroutine.
+template <class Protocol>
+class server_sessions : public std::enable_shared_from_this<server_sessions<Protocol>>
+{
+public:
+    using state_type = server_state<Protocol>;
+    using session_type = typename state_type::session_type;
+    using state_ref = std::shared_ptr<state_type>;
+
+    /// `when_ended` is called after each session.
+    server_sessions(boost::asio::any_io_executor executor, std::function<void(state_ref const&)> when_ended)
+        : teller_{std::move(executor)}, when_ended_{std::move(when_ended)}
+    {
+    }
+
+    bool empty() const noexcept { return live_.empty(); }
+
+    /// Serve this one. It has its place among max_sessions.
+    void begin(state_ref const& state, session_type peer)
+    {
+        ++state->counts.accepted;
+        try
+        {
+            if (spare_.empty())
+                spare_.emplace_back();
+        }
+        catch (std::bad_alloc const&)
+        {
+            lost(*state, peer);
+            return state->release();
+        }
+        live_.splice(live_.end(), spare_, spare_.begin());
+        auto const live = std::prev(live_.end());
+        live->begin(std::move(peer), state);
+        if (finishing_)
+        {
+            live->told = true;
+            live->session->request_finish();
+        }
+        if (state->on_message())
+            await_message(live);
+        else
+            serve(live, {});
+        if (aborting_)
+            abort(state);
+    }
+
+    /// No session will come any more: what would serve it keeps the context running.
+    void expect_none()
+    {
+        keeps_coroutines_ = false;
+        while (!resting_.empty())
+            wake()->resume({}, 0);
+    }
+
+    /// Ask every session to finish: all at once, or one after the other over drain_spread. Those that begin later are
+    /// asked at once.
+    void finish(state_ref const& state) noexcept
+    {
+        finishing_ = true;
+        if (!live_.empty())
+            tell_every_ = state->options().drain_spread / static_cast<std::int64_t>(live_.size());
+        tell_at_ = std::chrono::steady_clock::now();
+        tell(state);
+    }
+
+    /// Reset every session and cancel its handler, now and later.
+    void abort(state_ref const& state) noexcept
+    {
+        teller_.cancel();
+        aborting_ = true;
+        bool any = false;
+        // Those that were aborted stand in front. Each may end, and leave the list, at once.
+        while (!live_.empty() && !live_.back().aborted)
+        {
+            auto const live = std::prev(live_.end());
+            live_.splice(live_.begin(), live_, live);
+            any = live->aborted = true;
+            live->cut = !live->served;
+            if (live->cut)
+                ++state->counts.drain_aborted;
+            live->session->abort();
+        }
+        if (!any)
+            return;
+        // For handlers that wait for something else than their session; behind what the session's end tells them.
+        auto const cancel = [weak = this->weak_from_this()]
+        {
+            if (auto const self = weak.lock())
+                self->cancel_handlers();
+        };
+        if (!try_post(executor(), cancel))
+            cancel_handlers();
+    }
+
+private:
+    using live_iterator = typename live_list<Protocol>::iterator;
+    using coroutine_list = std::list<serving_coroutine<Protocol>>;
+    using coroutine_iterator = typename coroutine_list::iterator;
+
+    static constexpr std::size_t most_resting = 128;
+
+    /// What waits for a session's next message, without a coroutine. Destroyed instead of called, it tells that there
+    /// is nothing to be waited for any more.
+    class awaits_message
+    {
+    public:
+        awaits_message(std::weak_ptr<server_sessions> target, live_iterator live) noexcept
+            : target_{std::move(target)}, live_{live}
+        {
+        }
+
+        awaits_message(awaits_message&&) noexcept = default;
+
+        ~awaits_message()
+        {
+            if (auto const target = target_.lock())
+                target->ended(live_);
+        }
+
+        void operator()(error_code error, std::size_t)
+        {
+            if (auto const target = std::exchange(target_, {}).lock())
+                target->serve(live_, error);
+        }
+
+    private:
+        std::weak_ptr<server_sessions> target_;
+        live_iterator live_;
+    };
+
+    boost::asio::any_io_executor executor() noexcept { return teller_.get_executor(); }
+
+    /// Have a coroutine call the handler: one that rests, or a new one.
+    void serve(live_iterator live, error_code cause) noexcept
+    try
+    {
+        if (resting_.empty())
+            return spawn(live, cause);
+        auto const coroutine = wake();
+        coroutine->take(live, cause);
+        coroutine->resume({}, 0);
+    }
+    catch (std::bad_alloc const&)
+    {
+        // Its end was told, or will be.
+    }
+    catch (...)  // Asio lets out what an operation throws as it begins: not into this, but out of the context's run()
+    {
+        try_post(executor(), [failure = std::current_exception()] { std::rethrow_exception(failure); });
+    }
+
+    void spawn(live_iterator live, error_code cause)
+    {
+        auto const coroutine = add_coroutine(live, cause);
+        at_end ending{[weak = this->weak_from_this(), coroutine, signal = coroutine->signal]
+            {
+                if (auto const self = weak.lock())  // a thread's sessions are gone before its context
+                    self->left(coroutine);
+            }};
+        boost::asio::co_spawn(executor(), run(this->weak_from_this(), coroutine),
+            boost::asio::bind_cancellation_slot(coroutine->signal->slot(), std::move(ending)));
+    }
+
+    coroutine_iterator add_coroutine(live_iterator live, error_code cause)
+    {
+        try
+        {
+            serving_.emplace_back();
+        }
+        catch (std::bad_alloc const&)
+        {
+            ended(live);
+            throw;
+        }
+        serving_.back().take(live, cause);
+        return std::prev(serving_.end());
+    }
+
+    /// Serve a session, and the next: the handler's last return is followed by close(), its exception by abort().
+    static boost::asio::awaitable<void> run(std::weak_ptr<server_sessions> target, coroutine_iterator self)
+    {
+        while (self->busy)
+        {
+            auto const live = self->live;
+            bool more = false;
+            std::optional<session_type> peer;
+            std::exception_ptr failure;
+            try
+            {
+                if (live->state->on_conversation())
+                    co_await live->converse();
+                else if (self->has_message())
+                {
+                    peer.emplace(live->handle());
+                    more = co_await live->answer(*peer);
+                }
+            }
+            catch (...)
+            {
+                failure = std::current_exception();
+            }
+            // What the handler, or its cancellation, has left. It may have ended on another executor's thread.
+            co_await boost::asio::this_coro::throw_if_cancelled(false);
+            if (!runs_here(*live))
+                co_await boost::asio::dispatch(boost::asio::deferred);
+            peer.reset();
+            self->handles = false;
+            co_await boost::asio::this_coro::reset_cancellation_state();
+            co_await boost::asio::this_coro::throw_if_cancelled(true);
+            more = more && !live->last_message;
+            if (failure)
+                live->session->abort();
+            else if (!more)
+                co_await session_access::close(*live->session);
+            auto home = let_go(target, self, more, std::exchange(failure, nullptr));
+            if (!home)
+                co_return;
+            co_await rest{std::move(home), self};
+        }
+    }
+
+    static bool runs_here(live_session<Protocol>& live) noexcept
+    {
+        using context_executor = boost::asio::io_context::executor_type;
+        boost::asio::any_io_executor const executor{live.session->get_executor()};
+        auto const* const of_context = executor.template target<context_executor>();
+        return of_context && of_context->running_in_this_thread();
+    }
+
+    /// It has served a session to its end, or, if there is `more`, to the end of a message. Where to rest(); null:
+    /// nowhere.
+    static std::shared_ptr<server_sessions> let_go(std::weak_ptr<server_sessions> const& target,
+        coroutine_iterator coroutine, bool more, std::exception_ptr const& failure) noexcept
+    {
+        auto self = target.lock();
+        if (!self)
+            return self;
+        coroutine->busy = false;
+        if (more)
+            self->await_message(coroutine->live);
+        else
+            self->served(coroutine->live, failure);
+        if (!self->keeps_coroutines_ || self->resting_.size() >= most_resting)
+            self.reset();
+        return self;
+    }
+
+    /// Wait for a session or a message: spawning a coroutine costs six allocations and a third of what a short session
+    /// takes. One that is resumed with nothing to do has to end.
+    class rest
+    {
+    public:
+        rest(std::shared_ptr<server_sessions> home, coroutine_iterator self) noexcept
+            : home_{std::move(home)}, self_{self}
+        {
+        }
+
+        template <boost::asio::completion_token_for<void()> Token>
+        auto operator()(Token&& token) &&
+        {
+            return boost::asio::async_initiate<Token, void()>(
+                [self = self_](auto&& handler, std::shared_ptr<server_sessions> home)
+                {
+                    auto resume = [handler = std::forward<decltype(handler)>(handler)](error_code, std::size_t) mutable
+                    { std::move(handler)(); };
+                    self->resume = any_completion{std::move(resume), home->executor(), true};
+                    home->resting_.splice(home->resting_.end(), home->serving_, self);
+                },
+                token, std::move(home_));
+        }
+
+    private:
+        std::shared_ptr<server_sessions> home_;
+        coroutine_iterator self_;
+    };
+
+    /// The last that came to rest: its memory is the warmest.
+    coroutine_iterator wake() noexcept
+    {
+        serving_.splice(serving_.end(), resting_, std::prev(resting_.end()));
+        return std::prev(serving_.end());
+    }
+
+    void await_message(live_iterator live) noexcept
+    {
+        live->last_message = live->session->finish_requested();
+        session_access::await_readable(*live->session, awaits_message{this->weak_from_this(), live});
+    }
+
+    /// It came to its end.
+    void served(live_iterator live, std::exception_ptr const& failure) noexcept
+    {
+        live->served = true;
+        auto& counts = live->state->counts;
+        auto const report = live->session->report();
+        if (failure)
+            ++counts.handler_failures;
+        else
+            ++counts.completed;
+        if (!failure && !report.clean())
+            ++counts.unclean;
+        try
+        {
+            if (auto const& hook = live->state->options().on_session_end)
+                hook({session_type::traits::describe(live->session->remote_endpoint()), report, failure});
+        }
+        catch (...)
+        {
+            // No memory to tell it; the session has ended all the same.
+        }
+        ended(live);
+    }
+
+    void ended(live_iterator live) noexcept
+    {
+        auto const state = std::move(live->state);
+        if (!live->served)
+            lost(*state, *live->session);
+        if (finishing_ && !live->cut)
+            ++state->counts.drain_finished;
+        live->session.reset();
+        if (spare_.size() < most_resting)
+            spare_.splice(spare_.end(), live_, live);
+        else
+            live_.erase(live);
+        state->release();
+        when_ended_(state);
+    }
+
+    /// A coroutine is gone.
+    void left(coroutine_iterator coroutine) noexcept
+    {
+        if (coroutine->busy)
+            ended(coroutine->live);
+        serving_.erase(coroutine);
+    }
+
+    /// There was no memory to serve this one, or to serve it any further: reset, so that it does not look answered.
+    static void lost(state_type& state, session_type& peer) noexcept
+    {
+        ++state.counts.resource_failures;
+        ++state.counts.handler_failures;
+        peer.abort();
+    }
+
+    /// Of the sessions that were aborted.
+    void cancel_handlers() noexcept
+    {
+        for (auto& each : serving_)
+            each.swept = false;
+        // Those that have been cancelled stand in front. Each may end, and leave the list, at once.
+        while (!serving_.empty() && !serving_.back().swept)
+        {
+            auto const coroutine = std::prev(serving_.end());
+            serving_.splice(serving_.begin(), serving_, coroutine);
+            coroutine->swept = true;
+            if (!coroutine->handles || !coroutine->live->aborted)
+                continue;
+            try
+            {
+                coroutine->signal->emit(boost::asio::cancellation_type::terminal);
+            }
+            catch (std::bad_alloc const&)
+            {
+                // Its session is reset all the same.
+            }
+        }
+    }
+
+    /// Ask those whose time has come, or all that are left, to finish.
+    void tell(state_ref const& state) noexcept
+    {
+        auto const now = std::chrono::steady_clock::now();
+        auto const any = [this] { return !live_.empty() && !live_.front().told; };
+        for (; any() && (tell_at_ <= now || tell_every_ == tell_every_.zero()); tell_at_ += tell_every_)
+        {
+            // Those that were told stand behind. Each may end, and leave the list, at once.
+            auto const live = live_.begin();
+            live_.splice(live_.end(), live_, live);
+            live->told = true;
+            live->session->request_finish();
+        }
+        if (!any())
+            return;
+        try
+        {
+            teller_.expires_at(tell_at_);
+            teller_.async_wait(
+                [state, weak = this->weak_from_this()](error_code const& error)
+                {
+                    auto const self = weak.lock();
+                    if (self && !error)
+                        self->tell(state);
+                });
+        }
+        catch (std::exception const&)  // no memory to spread it
+        {
+            tell_every_ = {};
+            tell(state);
+        }
+    }
+
+    boost::asio::steady_timer teller_;
+    std::function<void(state_ref const&)> when_ended_;
+    live_list<Protocol> live_;
+    live_list<Protocol> spare_;  // places of sessions that have ended
+    coroutine_list serving_;
+    coroutine_list resting_;
+    bool keeps_coroutines_ = true;
+    std::chrono::steady_clock::duration tell_every_{};
+    std::chrono::steady_clock::time_point tell_at_{};
+    bool finishing_ = false;
+    bool aborting_ = false;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,237 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SERVE_SERVER_SHARD_HPP
+#define DUET_DETAIL_SERVE_SERVER_SHARD_HPP
+
+#include <boost/asio/co_spawn.hpp>
+
+#include <atomic>
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include <duet/detail/completion/end_notifier.hpp>
+#include <duet/detail/completion/try_post.hpp>
+#include <duet/detail/serve/server_sessions.hpp>
+#include <duet/detail/serve/server_state.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// One thread's part of a server: a listener, the loop that accepts from it, and the sessions it yields. All of it on
+/// one executor, but for unpark().
+template <class Protocol>
+class server_shard : public std::enable_shared_from_this<server_shard<Protocol>>
+{
+public:
+    using state_type = server_state<Protocol>;
+    using acceptor_type = basic_acceptor<Protocol>;
+    using session_type = typename acceptor_type::session_type;
+    using state_ref = std::shared_ptr<state_type>;
+
+    explicit server_shard(acceptor_type acceptor)
+        : acceptor_{std::move(acceptor)}, gate_{acceptor_.get_executor()},
+          sessions_{std::make_shared<server_sessions<Protocol>>(
+              acceptor_.get_executor(), [this](state_ref const& state) { check_drained(state); })}
+    {
+    }
+
+    acceptor_type& acceptor() noexcept { return acceptor_; }
+
+    boost::asio::any_io_executor executor() const noexcept { return acceptor_.get_executor(); }
+
+    void start(state_ref const& state)
+    {
+        parked_ = false;
+        at_end ending{[weak = this->weak_from_this(), state]
+            {
+                if (auto const self = weak.lock())  // a thread's shard is gone before its context
+                    self->loop_ended(state);
+            }};
+        boost::asio::co_spawn(executor(), accept_loop(state, *this), std::move(ending));
+    }
+
+    /// Stop listening, serve what is queued, and ask every session to finish.
+    void begin_drain(state_ref const& state) noexcept
+    {
+        if (std::exchange(draining_, true))
+            return;
+        acceptor_.close();
+        gate_.cancel();
+        sessions_->finish(state);
+        check_drained(state);
+    }
+
+    /// Stop listening, and reset every session.
+    void abort(state_ref const& state) noexcept
+    {
+        begin_drain(state);
+        aborting_ = true;
+        sessions_->abort(state);
+    }
+
+    /// A place may be free again. Any thread.
+    void unpark(state_ref state)
+    {
+        if (parked_.exchange(false))
+            try_post(executor(), [state = std::move(state), this] { gate_.cancel(); });
+    }
+
+    /// Neither accepting nor serving any more.
+    bool idle() const noexcept { return !accepting_ && sessions_->empty(); }
+
+    /// Call `then` when a drain or an abort has come to its end here.
+    void when_idle(std::function<void()> then) { when_idle_ = std::move(then); }
+
+private:
+    /// Until the listener is closed or fails, or memory runs out.
+    static boost::asio::awaitable<void> accept_loop(state_ref state, server_shard& shard)
+    {
+        try
+        {
+            co_await accept_all(state, shard);
+            shard.accepting_ = false;
+        }
+        catch (std::bad_alloc const&)
+        {
+            // It begins again.
+        }
+        catch (...)
+        {
+            shard.accepting_ = false;
+            state->listener_failed(std::current_exception());
+        }
+    }
+
+    static boost::asio::awaitable<void> accept_all(state_ref state, server_shard& shard)
+    {
+        bool const waits = state->options().at_limit == limit_policy::wait;
+        for (;;)
+        {
+            // Waiting before the accept leaves the client in the kernel's queue. The place itself is taken after it:
+            // one held while no client comes would be missing on the other threads.
+            // A drain takes in who is queued all the same.
+            while (waits && !shard.draining_ && !state->has_place())
+                co_await wait_for_place(state, shard);
+            auto peer = acceptor_access::take_queued(shard.acceptor_);
+            if (!peer)
+            {
+                try
+                {
+                    peer.emplace(co_await shard.acceptor_.accept());
+                }
+                catch (session_error const& error)
+                {
+                    if (error.code() != errc::closed)
+                        throw;
+                }
+            }
+            shard.publish(*state);
+            if (!peer)
+                co_return;
+            bool place = state->acquire();
+            while (!place && waits)
+            {
+                co_await wait_for_place(state, shard);
+                place = state->acquire();
+            }
+            if (place)
+                shard.sessions_->begin(state, std::move(*peer));
+            else
+                shard.shed(*state, *peer);
+        }
+    }
+
+    /// Wait until a place may be free, or a drain begins. No longer than a second: where memory runs out, nobody tells.
+    static boost::asio::awaitable<void> wait_for_place(state_ref state, server_shard& shard)
+    {
+        boost::asio::use_awaitable_t<> const token;
+        error_code ignored;
+        // Told first, looked at again then: a place given back in between must not be missed.
+        shard.parked_ = true;
+        if (!state->has_place())
+        {
+            shard.gate_.expires_after(std::chrono::seconds{1});
+            co_await shard.gate_.async_wait(boost::asio::redirect_error(token, ignored));
+        }
+        shard.parked_ = false;
+    }
+
+    /// The loop that accepts is gone. If memory was what it lacked, it begins again in a while.
+    void loop_ended(state_ref const& state) noexcept
+    {
+        if (aborting_)
+            accepting_ = false;
+        if (!accepting_)
+        {
+            sessions_->expect_none();
+            return check_drained(state);
+        }
+        ++state->counts.resource_failures;
+        try
+        {
+            gate_.expires_after(std::chrono::milliseconds{100});
+            gate_.async_wait(
+                [state, this](error_code const&)
+                {
+                    try
+                    {
+                        start(state);
+                    }
+                    catch (std::bad_alloc const&)
+                    {
+                        // Its end was told, and it is tried again.
+                    }
+                });
+        }
+        catch (std::exception const&)
+        {
+            accepting_ = false;
+            sessions_->expect_none();
+            state->listener_failed(std::current_exception());
+            check_drained(state);
+        }
+    }
+
+    void shed(state_type& state, session_type& peer) noexcept
+    {
+        ++state.counts.shed;
+        peer.abort();
+    }
+
+    void check_drained(state_ref const& state) noexcept
+    {
+        if (!draining_ || !idle() || std::exchange(drained_, true))
+            return;
+        state->shard_drained();
+        if (when_idle_)
+            when_idle_();
+    }
+
+    void publish(state_type& state) noexcept
+    {
+        auto const& now = acceptor_.counters();
+        state.counts.connection_failures += now.connection_failures - published_.connection_failures;
+        state.counts.resource_failures += now.resource_failures - published_.resource_failures;
+        published_ = now;
+    }
+
+    acceptor_type acceptor_;
+    boost::asio::steady_timer gate_;
+    std::shared_ptr<server_sessions<Protocol>> sessions_;
+    acceptor_counters published_;
+    std::function<void()> when_idle_;
+    std::atomic<bool> parked_{false};
+    bool accepting_ = true;
+    bool draining_ = false;
+    bool aborting_ = false;
+    bool drained_ = false;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

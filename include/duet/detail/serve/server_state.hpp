@@ -1,0 +1,190 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SERVE_SERVER_STATE_HPP
+#define DUET_DETAIL_SERVE_SERVER_STATE_HPP
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <duet/acceptor.hpp>
+#include <duet/detail/completion/try_post.hpp>
+#include <duet/server_options.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+template <class Protocol>
+class server_shard;
+
+/// What the shards of a server share: the handler, the limit, the counters, and how far a drain has come.
+template <class Protocol>
+class server_state : public std::enable_shared_from_this<server_state<Protocol>>
+{
+public:
+    using shard_type = server_shard<Protocol>;
+    using session_type = typename basic_acceptor<Protocol>::session_type;
+    using conversation_handler = std::function<boost::asio::awaitable<void>(session_type)>;
+    using message_handler = std::function<boost::asio::awaitable<bool>(session_type&)>;
+    using handler_type = std::variant<conversation_handler, message_handler>;
+
+    server_state(boost::asio::any_io_executor executor, server_options options, handler_type handler)
+        : options_{std::move(options)}, handler_{std::move(handler)}, executor_{std::move(executor)}
+    {
+    }
+
+    server_options const& options() const noexcept { return options_; }
+
+    /// One of them; the other is null.
+    conversation_handler const* on_conversation() const noexcept
+    {
+        return std::get_if<conversation_handler>(&handler_);
+    }
+
+    message_handler const* on_message() const noexcept { return std::get_if<message_handler>(&handler_); }
+
+    boost::asio::any_io_executor const& executor() const noexcept { return executor_; }
+
+    std::vector<std::shared_ptr<shard_type>>& shards() noexcept { return shards_; }
+
+    bool has_place() const noexcept { return options_.max_sessions == 0 || active_.load() < options_.max_sessions; }
+
+    /// Take a place among max_sessions. Any thread.
+    bool acquire() noexcept
+    {
+        auto active = active_.load();
+        do
+        {
+            if (options_.max_sessions != 0 && active >= options_.max_sessions)
+                return false;
+        }
+        while (!active_.compare_exchange_weak(active, active + 1));
+        return true;
+    }
+
+    /// Give the place back, and let those try again that found none.
+    void release() noexcept
+    {
+        --active_;
+        if (options_.max_sessions != 0)
+            for (auto const& shard : shards_)
+                shard->unpark(this->shared_from_this());
+    }
+
+    /// One shard has ended its last session of a drain. Any thread.
+    void shard_drained() noexcept
+    {
+        if (++drained_shards_ < shards_.size())
+            return;
+        drained_ = true;
+        try_post(executor_,
+            [self = this->shared_from_this()]
+            {
+                for (auto* const waiting : self->drain_waiters_)
+                    waiting->cancel();
+            });
+    }
+
+    /// Wait until the drain is done or the time has come. On executor(). It looks every second: where memory runs out,
+    /// nobody tells.
+    static boost::asio::awaitable<void> wait_drained(
+        std::shared_ptr<server_state> self, std::chrono::steady_clock::time_point until)
+    {
+        using clock = std::chrono::steady_clock;
+        boost::asio::use_awaitable_t<> const token;
+        boost::asio::steady_timer timer{self->executor_};
+        self->drain_waiters_.push_back(&timer);
+        struct leave
+        {
+            server_state& state;
+            boost::asio::steady_timer* timer;
+            ~leave() { std::erase(state.drain_waiters_, timer); }
+        } const guard{*self, &timer};
+        error_code error;
+        for (auto now = clock::now(); !self->drained_ && now < until; now = clock::now())
+        {
+            timer.expires_at(std::min(until, now + std::chrono::seconds{1}));
+            co_await timer.async_wait(boost::asio::redirect_error(token, error));
+            if (error && !self->drained_)
+                throw session_error{error, "drain", "", 0};
+        }
+    }
+
+    bool drained() const noexcept { return drained_; }
+
+    struct
+    {
+        std::atomic<std::uint64_t> accepted{0};
+        std::atomic<std::uint64_t> completed{0};
+        std::atomic<std::uint64_t> handler_failures{0};
+        std::atomic<std::uint64_t> unclean{0};
+        std::atomic<std::uint64_t> shed{0};
+        std::atomic<std::uint64_t> connection_failures{0};
+        std::atomic<std::uint64_t> resource_failures{0};
+        std::atomic<std::size_t> drain_finished{0};
+        std::atomic<std::size_t> drain_aborted{0};
+    } counts;
+
+    std::uint64_t active() const noexcept { return active_.load(); }
+
+    void listener_failed(std::exception_ptr failure) noexcept
+    {
+        {
+            std::lock_guard const lock{mutex_};
+            if (!listener_failure_)
+                listener_failure_ = std::move(failure);
+        }
+        try_post(executor_, [self = this->shared_from_this()] { self->tell_listener_failure(); });
+    }
+
+    /// On executor().
+    void on_listener_failure(std::function<void()> hook)
+    {
+        failure_hook_ = std::move(hook);
+        if (listener_failure())
+            tell_listener_failure();
+    }
+
+    std::exception_ptr listener_failure() const
+    {
+        std::lock_guard const lock{mutex_};
+        return listener_failure_;
+    }
+
+private:
+    void tell_listener_failure()
+    {
+        if (failure_hook_)
+            failure_hook_();
+    }
+
+    server_options options_;
+    handler_type handler_;
+    boost::asio::any_io_executor executor_;  // of the first shard
+    std::vector<std::shared_ptr<shard_type>> shards_;
+    std::atomic<std::size_t> active_{0};
+    std::atomic<std::size_t> drained_shards_{0};
+    std::atomic<bool> drained_{false};
+    std::vector<boost::asio::steady_timer*> drain_waiters_;  // on executor_
+    std::function<void()> failure_hook_;                     // on executor_
+    mutable std::mutex mutex_;
+    std::exception_ptr listener_failure_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,64 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SOCKET_NEW_DESCRIPTOR_HPP
+#define DUET_DETAIL_SOCKET_NEW_DESCRIPTOR_HPP
+
+// Descriptors that no child process inherits. Where the system takes flags, they have them from birth; elsewhere
+// (macOS) a fork() of another thread between the two calls still inherits the descriptor.
+
+#include <duet/detail/config.hpp>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+// DUET_DETAIL_NO_SOCKET_FLAGS: for the tests, which have no system without the flags.
+#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK) && !defined(DUET_DETAIL_NO_SOCKET_FLAGS)
+#define DUET_DETAIL_SOCKET_FLAGS
+#endif
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// What the flags would have done, and on macOS also what stands there for MSG_NOSIGNAL.
+inline int prepare_new_socket(int descriptor, [[maybe_unused]] bool non_blocking) noexcept
+{
+    if (descriptor < 0)
+        return descriptor;
+#if !defined(DUET_DETAIL_SOCKET_FLAGS)
+    ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+    if (non_blocking)
+        ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) | O_NONBLOCK);
+#endif
+#if defined(SO_NOSIGPIPE)
+    int const on = 1;
+    ::setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));
+#endif
+    return descriptor;
+}
+
+/// As socket(2).
+inline int open_socket(int family, int type, int protocol, bool non_blocking = false) noexcept
+{
+#if defined(DUET_DETAIL_SOCKET_FLAGS)
+    type |= SOCK_CLOEXEC | (non_blocking ? SOCK_NONBLOCK : 0);
+#endif
+    return prepare_new_socket(::socket(family, type, protocol), non_blocking);
+}
+
+/// As accept(2). The new descriptor is non-blocking.
+inline int accept_socket(int listener, ::sockaddr* address, ::socklen_t* size) noexcept
+{
+#if defined(DUET_DETAIL_SOCKET_FLAGS)
+    int const descriptor = ::accept4(listener, address, size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+#else
+    int const descriptor = ::accept(listener, address, size);
+#endif
+    return prepare_new_socket(descriptor, true);
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,102 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SOCKET_SOCKET_CALLS_HPP
+#define DUET_DETAIL_SOCKET_SOCKET_CALLS_HPP
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <iterator>
+#include <span>
+#include <string>
+
+#include <duet/detail/config.hpp>
+#include <duet/session_options.hpp>
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+// The system calls below, on a native descriptor. None blocks, none throws, none reads SO_ERROR.
+DUET_DECL void set_stream_options(int descriptor, bool tcp, session_options const& options) noexcept;
+DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout) noexcept;
+DUET_DECL std::size_t discard_input(int descriptor, std::size_t limit, boost::system::error_code& error) noexcept;
+DUET_DECL std::size_t unacknowledged(int descriptor) noexcept;
+DUET_DECL bool has_input(int descriptor) noexcept;
+DUET_DECL bool has_failed(int descriptor) noexcept;
+DUET_DECL bool has_hung_up(int descriptor) noexcept;
+DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept;
+
+DUET_DECL std::string to_string(boost::asio::ip::tcp::endpoint const& endpoint);
+DUET_DECL std::string to_string(boost::asio::local::stream_protocol::endpoint const& endpoint);
+
+/// Receive from a non-blocking socket. 0 and eof is the peer's FIN.
+inline std::size_t receive_some(
+    int descriptor, boost::asio::mutable_buffer buffer, boost::system::error_code& error) noexcept
+{
+    ::ssize_t size;
+    do
+        size = ::recv(descriptor, buffer.data(), buffer.size(), 0);
+    while (size < 0 && errno == EINTR);
+    if (size > 0)
+        return static_cast<std::size_t>(size);
+    if (size == 0)
+        error = boost::asio::error::eof;
+    else
+        error.assign(errno, boost::system::system_category());
+    return 0;
+}
+
+inline std::size_t size_or_error(::ssize_t size, boost::system::error_code& error) noexcept
+{
+    if (size >= 0)
+        return static_cast<std::size_t>(size);
+    error.assign(errno, boost::system::system_category());
+    return 0;
+}
+
+#if defined(__linux__)
+
+// Send to a non-blocking socket, without SIGPIPE.
+
+inline std::size_t send_some(
+    int descriptor, boost::asio::const_buffer buffer, boost::system::error_code& error) noexcept
+{
+    if (buffer.size() == 0)
+        return 0;
+    return size_or_error(::send(descriptor, buffer.data(), buffer.size(), MSG_NOSIGNAL), error);
+}
+
+inline std::size_t send_some(
+    int descriptor, std::span<boost::asio::const_buffer const> buffers, boost::system::error_code& error) noexcept
+{
+    ::iovec parts[16];
+    std::size_t count = 0;
+    for (auto const& buffer : buffers.first(std::min(buffers.size(), std::size(parts))))
+        parts[count++] = {const_cast<void*>(buffer.data()), buffer.size()};
+    ::msghdr message{};
+    message.msg_iov = parts;
+    message.msg_iovlen = count;
+    return size_or_error(::sendmsg(descriptor, &message, MSG_NOSIGNAL), error);
+}
+
+#endif
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#if !defined(DUET_SEPARATE_COMPILATION)
+#include <duet/detail/socket/socket_calls.ipp>
+#endif
+
+#endif

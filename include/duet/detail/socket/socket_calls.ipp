@@ -1,0 +1,194 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SOCKET_SOCKET_CALLS_IPP
+#define DUET_DETAIL_SOCKET_SOCKET_CALLS_IPP
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+
+#include <duet/detail/socket/socket_calls.hpp>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#if defined(__linux__)
+#include <linux/sockios.h>
+#endif
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+inline void set_int(int descriptor, int level, int name, int value) noexcept
+{
+    ::setsockopt(descriptor, level, name, &value, sizeof(value));
+}
+
+/// A call on a non-blocking descriptor found nothing to do. The two names are one value on most systems.
+inline bool is_would_block(int error) noexcept
+{
+#if EAGAIN != EWOULDBLOCK
+    if (error == EWOULDBLOCK)
+        return true;
+#endif
+    return error == EAGAIN;
+}
+
+DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout) noexcept
+{
+    using std::chrono::milliseconds;
+    using std::chrono::seconds;
+    if (timeout <= timeout.zero())
+    {
+        set_int(descriptor, SOL_SOCKET, SO_KEEPALIVE, 0);
+#if defined(TCP_USER_TIMEOUT)
+        set_int(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
+#endif
+        return;
+    }
+    // Probe after half of the time, then in quarters of the rest. On Linux TCP_USER_TIMEOUT also decides when
+    // unanswered probes are enough; the count matters where there is no such option.
+    auto const whole = std::clamp<std::int64_t>(std::chrono::ceil<seconds>(timeout).count(), 2, 32767);
+    auto const idle = static_cast<int>((whole + 1) / 2);
+    auto const interval = static_cast<int>(std::max<std::int64_t>(1, (whole - idle) / 4));
+#if defined(TCP_KEEPIDLE)
+    set_int(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, idle);
+#elif defined(TCP_KEEPALIVE)
+    set_int(descriptor, IPPROTO_TCP, TCP_KEEPALIVE, idle);
+#endif
+#if defined(TCP_KEEPINTVL)
+    set_int(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, interval);
+#endif
+#if defined(TCP_KEEPCNT)
+    auto const count = static_cast<int>(std::clamp<std::int64_t>((whole - idle) / interval, 1, 127));
+    set_int(descriptor, IPPROTO_TCP, TCP_KEEPCNT, count);
+#endif
+#if defined(TCP_USER_TIMEOUT)
+    auto const limit = std::min<std::int64_t>(std::chrono::ceil<milliseconds>(timeout).count(), 32767 * 1000);
+    set_int(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(limit));
+#endif
+    set_int(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+DUET_DECL void set_stream_options(int descriptor, bool tcp, session_options const& options) noexcept
+{
+    if (options.send_buffer_size > 0)
+        set_int(descriptor, SOL_SOCKET, SO_SNDBUF, options.send_buffer_size);
+    if (options.receive_buffer_size > 0)
+        set_int(descriptor, SOL_SOCKET, SO_RCVBUF, options.receive_buffer_size);
+    if (!tcp)
+        return;
+    if (options.no_delay)
+        set_int(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (options.deadlines.dead_peer > deadlines::duration::zero())
+        set_dead_peer_timeout(descriptor, options.deadlines.dead_peer);
+}
+
+DUET_DECL std::size_t discard_input(int descriptor, std::size_t limit, boost::system::error_code& error) noexcept
+{
+    // Copying into a buffer that is thrown away works for every kind of socket; MSG_TRUNC would spare the copy, for
+    // TCP on Linux alone.
+    char scratch[16 * 1024];
+    std::size_t total = 0;
+    error.clear();
+    while (total < limit)
+    {
+        auto const wanted = std::min(sizeof(scratch), limit - total);
+        ::ssize_t const received = ::recv(descriptor, scratch, wanted, MSG_DONTWAIT);
+        if (received > 0)
+        {
+            total += static_cast<std::size_t>(received);
+            continue;
+        }
+        if (received < 0 && errno == EINTR)
+            continue;
+        // What came before the end or the failure is told first; both will still be there at the next call, except a
+        // reset, which the kernel tells once. So a failure is always told, with the bytes before it.
+        if (received < 0 && !(is_would_block(errno) && total > 0))
+            error.assign(errno, boost::system::system_category());
+        break;
+    }
+    return total;
+}
+
+DUET_DECL std::size_t unacknowledged(int descriptor) noexcept
+{
+#if defined(SIOCOUTQ)
+    int value = 0;
+    if (::ioctl(descriptor, SIOCOUTQ, &value) == 0 && value > 0)
+        return static_cast<std::size_t>(value);
+#else
+    static_cast<void>(descriptor);
+#endif
+    return 0;
+}
+
+inline short poll_now(int descriptor, short events = 0) noexcept
+{
+    ::pollfd entry{descriptor, events, 0};
+    return ::poll(&entry, 1, 0) > 0 ? entry.revents : short{0};
+}
+
+DUET_DECL bool has_input(int descriptor) noexcept
+{
+    return poll_now(descriptor, POLLIN) != 0;
+}
+
+DUET_DECL bool has_failed(int descriptor) noexcept
+{
+    return (poll_now(descriptor) & POLLERR) != 0;
+}
+
+DUET_DECL bool has_hung_up(int descriptor) noexcept
+{
+    auto const events = poll_now(descriptor, POLLPRI);
+    if ((events & POLLPRI) != 0)
+    {
+        char urgent;
+        ::recv(descriptor, &urgent, 1, MSG_OOB | MSG_DONTWAIT);
+    }
+    return (events & (POLLHUP | POLLERR)) != 0;
+}
+
+DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept
+{
+    // A send of no bytes puts no segment on the wire, and fails with the connection's pending error. Unlike a recv it
+    // tells it while unread bytes are still queued before it.
+#if defined(MSG_NOSIGNAL)
+    int const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+#else
+    int const flags = MSG_DONTWAIT;  // macOS: Asio and prepare_new_socket() set SO_NOSIGPIPE
+#endif
+    if (::send(descriptor, "", 0, flags) == 0 || is_would_block(errno))
+        return {};
+    return {errno, boost::system::system_category()};
+}
+
+DUET_DECL std::string to_string(boost::asio::ip::tcp::endpoint const& endpoint)
+{
+    auto address = endpoint.address();
+    if (address.is_v6() && address.to_v6().is_v4_mapped())  // an IPv4 peer of a dual-stack listener
+        address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
+    auto const port = std::to_string(endpoint.port());
+    return address.is_v6() ? '[' + address.to_string() + "]:" + port : address.to_string() + ':' + port;
+}
+
+DUET_DECL std::string to_string(boost::asio::local::stream_protocol::endpoint const& endpoint)
+{
+    auto path = endpoint.path();
+    if (path.empty())
+        return "unix:(unnamed)";
+    if (path.front() == '\0')  // Linux's abstract names
+        path.front() = '@';
+    return "unix:" + path;
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

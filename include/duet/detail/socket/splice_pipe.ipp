@@ -1,0 +1,185 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SOCKET_SPLICE_PIPE_IPP
+#define DUET_DETAIL_SOCKET_SPLICE_PIPE_IPP
+
+#include <boost/asio/error.hpp>
+
+#include <cerrno>
+#include <ctime>
+
+#include <duet/detail/socket/socket_calls.hpp>
+#include <duet/detail/socket/splice_pipe.hpp>
+
+#if defined(__linux__)
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+#endif
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+#if defined(__linux__)
+
+/// splice(2) to a socket whose peer is gone raises SIGPIPE in the thread that calls it, and has no MSG_NOSIGNAL.
+class without_sigpipe
+{
+public:
+    without_sigpipe() noexcept
+    {
+        ::sigemptyset(&sigpipe_);
+        ::sigaddset(&sigpipe_, SIGPIPE);
+        ::pthread_sigmask(SIG_BLOCK, &sigpipe_, &before_);
+        if (was_blocked())
+            ::sigpending(&pending_);
+        else
+            ::sigemptyset(&pending_);
+    }
+
+    without_sigpipe(without_sigpipe const&) = delete;
+    without_sigpipe& operator=(without_sigpipe const&) = delete;
+
+    ~without_sigpipe()
+    {
+        if (!was_blocked())
+            ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+
+    /// It was raised. One that was there before is somebody else's.
+    void take_back() noexcept
+    {
+        ::timespec const now{};
+        if (::sigismember(&pending_, SIGPIPE) == 0)
+            ::sigtimedwait(&sigpipe_, nullptr, &now);
+    }
+
+private:
+    bool was_blocked() const noexcept { return ::sigismember(&before_, SIGPIPE) == 1; }
+
+    ::sigset_t sigpipe_;
+    ::sigset_t before_;
+    ::sigset_t pending_;
+};
+
+/// The system, or a filter of its calls, has splice(2). It is asked with no connection at stake: what splice(2) fails
+/// with on one may be the connection's own, told once (an IPv6 router's ICMP makes EACCES of a timeout).
+inline bool system_splices(int pipe) noexcept
+{
+    return ::splice(-1, nullptr, pipe, nullptr, 1, SPLICE_F_NONBLOCK) < 0 && errno == EBADF;
+}
+
+DUET_DECL splice_pipe::~splice_pipe()
+{
+    if (out_ < 0)
+        return;
+    ::close(out_);
+    ::close(in_);
+}
+
+DUET_DECL bool splice_pipe::open() noexcept
+{
+    int both[2];
+    if (::pipe2(both, O_NONBLOCK | O_CLOEXEC) != 0)
+        return false;
+    out_ = both[0];
+    in_ = both[1];
+    // A user who has 64 MiB of pipes gets no more than two pages for the next: slower than a buffer.
+    return ::fcntl(out_, F_SETPIPE_SZ, capacity) >= capacity && system_splices(in_);
+}
+
+DUET_DECL std::size_t splice_pipe::take(int socket, error_code& error) noexcept
+{
+    if (in_ < 0)
+        return 0;
+    ::ssize_t size;
+    do
+        size = ::splice(socket, nullptr, in_, nullptr, capacity, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    while (size < 0 && errno == EINTR);
+    if (size >= 0)
+        return held_ = static_cast<std::size_t>(size);
+    int const failure = errno;
+    // A connection that has failed has hung up, too.
+    refused_ = (failure == EINVAL || failure == ENOMEM) && !has_hung_up(socket);
+    if (!refused_)
+        error.assign(failure, boost::system::system_category());
+    return 0;
+}
+
+DUET_DECL std::size_t splice_pipe::give(int socket, std::size_t size, error_code& error) noexcept
+{
+    without_sigpipe guard;
+    ::ssize_t given;
+    do
+        given = ::splice(out_, nullptr, socket, nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    while (given < 0 && errno == EINTR);
+    int const failure = given < 0 ? errno : 0;
+    // The peer may have gone between two parts of what was given: that is not told, but raised all the same.
+    if (failure == EPIPE || (failure == 0 && static_cast<std::size_t>(given) < size))
+        guard.take_back();
+    if (failure == 0)
+    {
+        held_ -= static_cast<std::size_t>(given);
+        return static_cast<std::size_t>(given);
+    }
+    error.assign(failure, boost::system::system_category());
+    return 0;
+}
+
+#else
+
+DUET_DECL splice_pipe::~splice_pipe() = default;
+
+DUET_DECL bool splice_pipe::open() noexcept
+{
+    return false;
+}
+
+DUET_DECL std::size_t splice_pipe::take(int, error_code& error) noexcept
+{
+    error = boost::asio::error::operation_not_supported;
+    return 0;
+}
+
+DUET_DECL std::size_t splice_pipe::give(int, std::size_t, error_code& error) noexcept
+{
+    error = boost::asio::error::operation_not_supported;
+    return 0;
+}
+
+#endif
+
+DUET_DECL splice_pipe splice_pipes::borrow() noexcept
+{
+    {
+        std::lock_guard const lock{mutex_};
+        if (!kept_.empty())
+        {
+            splice_pipe last{std::move(kept_.back())};
+            kept_.pop_back();
+            return last;
+        }
+    }
+    splice_pipe made;
+    return made.open() ? std::move(made) : splice_pipe{};
+}
+
+DUET_DECL void splice_pipes::give_back(splice_pipe&& pipe) noexcept
+{
+    std::lock_guard const lock{mutex_};
+    if (pipe.reusable() && kept_.size() < kept_.capacity())
+        kept_.push_back(std::move(pipe));
+}
+
+DUET_DECL void splice_pipes::shutdown() noexcept
+{
+    std::lock_guard const lock{mutex_};
+    std::vector<splice_pipe>{}.swap(kept_);  // and no room for more
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif
