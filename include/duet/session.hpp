@@ -360,10 +360,10 @@ private:
         connection_ = {};
     }
 
-    template <class Outcome, class Start>
+    template <class Result, class Start>
     auto make(char const* name, Start start)
     {
-        return detail::operation<Outcome, Start>{connection_, name, std::move(start)};
+        return detail::operation<Result, Start>{connection_, name, std::move(start)};
     }
 
     template <class ConstBufferSequence>

@@ -14,14 +14,17 @@ namespace detail {
 /// A completion handler that tells the end of what it completes by being destroyed. So no end is missed where memory
 /// runs out: a coroutine is then destroyed in the middle, and its handler never called.
 template <class Function>
-class at_end
+class end_notifier
 {
 public:
-    explicit at_end(Function function) : function_{std::move(function)} {}
+    explicit end_notifier(Function function) : function_{std::move(function)} {}
 
-    at_end(at_end&& other) noexcept : function_{std::move(other.function_)}, last_{std::exchange(other.last_, false)} {}
+    end_notifier(end_notifier&& other) noexcept
+        : function_{std::move(other.function_)}, last_{std::exchange(other.last_, false)}
+    {
+    }
 
-    ~at_end()
+    ~end_notifier()
     {
         if (last_)
             function_();

@@ -17,7 +17,7 @@ namespace detail {
 
 // What the operations of the coroutine face return, and which errors are values there.
 
-struct no_error_is_a_value
+struct every_error_throws
 {
     static bool is_value(error_code) noexcept { return false; }
 };
@@ -43,20 +43,20 @@ struct message_or_end : bytes_or_end
     }
 };
 
-struct bytes_written : no_error_is_a_value
+struct bytes_written : every_error_throws
 {
     using type = std::size_t;
 
     static std::size_t result(connection&, error_code, std::size_t size) noexcept { return size; }
 };
 
-struct nothing : no_error_is_a_value
+struct nothing : every_error_throws
 {
     using type = void;
 };
 
 /// Whatever happened, for the library's own coroutines.
-struct no_matter
+struct ignore_error
 {
     using type = void;
 
@@ -73,14 +73,14 @@ struct readable_or_finish
     static bool result(connection&, error_code error, std::size_t) noexcept { return !error; }
 };
 
-struct report_of_close : no_error_is_a_value
+struct report_of_close : every_error_throws
 {
     using type = close_report;
 
     static close_report result(connection& target, error_code, std::size_t) noexcept { return target.report(); }
 };
 
-struct reason_of_end : no_error_is_a_value
+struct reason_of_end : every_error_throws
 {
     using type = close_reason;
 

@@ -43,7 +43,7 @@ struct remote_control
 };
 
 /// How an operation ended.
-struct ending
+struct io_result
 {
     error_code error{};
     std::size_t size = 0;
@@ -67,7 +67,7 @@ public:
     // ---- Operations: see session.hpp for what each promises. `done` is called exactly once. ------------------------
 
     /// The end of a read that need not wait.
-    DUET_DECL std::optional<ending> read_at_once(read_kind kind, boost::asio::mutable_buffer buffer) noexcept;
+    DUET_DECL std::optional<io_result> read_at_once(read_kind kind, boost::asio::mutable_buffer buffer) noexcept;
 
     /// Where the handler of the read waits; put there before start_read().
     any_completion& reader() noexcept { return receiver_.handler(); }
@@ -75,7 +75,7 @@ public:
     DUET_DECL void start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by);
 
     /// Write what can be written now. Nothing: the rest has to wait.
-    DUET_DECL std::optional<ending> write_at_once(write_request& request) noexcept;
+    DUET_DECL std::optional<io_result> write_at_once(write_request& request) noexcept;
 
     DUET_DECL void start_write(write_request&& request, any_completion&& done);
 
@@ -85,7 +85,7 @@ public:
     DUET_DECL void start_shutdown_send(any_completion&& done);
 
     /// Begin to close, unless that is under way. Nothing: it has to wait.
-    DUET_DECL std::optional<ending> close_at_once();
+    DUET_DECL std::optional<io_result> close_at_once();
 
     /// Wait for the end of what close_at_once() began.
     DUET_DECL void start_close(any_completion&& done);
@@ -190,7 +190,7 @@ private:
 
     // Reading (connection_read.ipp)
     error_code refuse_read(read_kind kind, boost::asio::mutable_buffer buffer) const noexcept;
-    std::optional<ending> try_read(boost::asio::mutable_buffer buffer) noexcept;
+    std::optional<io_result> try_read(boost::asio::mutable_buffer buffer) noexcept;
     error_code end_of_input(error_code error) noexcept;
     [[gnu::cold]] error_code end_of_input_at_once(error_code error) noexcept;
     void issue_read();

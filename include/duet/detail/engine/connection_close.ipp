@@ -33,8 +33,8 @@ inline void connection::execute(lifecycle_action actions)
     {
         // not_connected: the peer is gone, which a read, a write or check_delivery() will tell.
         error_code refused;
-        if (!contains(actions, action::await_delivery))                // which looks itself
-            times_.set_unacknowledged(channel_->unacknowledged());     // without the FIN
+        if (!contains(actions, action::await_delivery))             // which looks itself
+            times_.set_unacknowledged(channel_->unacknowledged());  // without the FIN
         channel_->shutdown_send(refused);
         closer_.fin_refused = refused.failed();
         entered_half_closed();
@@ -92,12 +92,12 @@ DUET_DECL void connection::abort() noexcept
     execute(life_.apply(lifecycle_event::abort_requested));
 }
 
-DUET_DECL std::optional<ending> connection::close_at_once()
+DUET_DECL std::optional<io_result> connection::close_at_once()
 {
     ref const keep{this};
     if (!life_.closing() && !life_.released())
         begin_close();
-    return life_.released() ? std::optional{ending{}} : std::nullopt;
+    return life_.released() ? std::optional{io_result{}} : std::nullopt;
 }
 
 DUET_DECL void connection::start_close(any_completion&& done)
@@ -120,7 +120,8 @@ inline void connection::begin_close()
         arm(times_.earliest(life_));
 }
 
-// ---- Discarding --------------------------------------------------------------------------------------------------------
+// ---- Discarding
+// --------------------------------------------------------------------------------------------------------
 
 /// Read and throw away until the peer's FIN. A close with unread input sends RST, which destroys what we have sent and
 /// the peer has not yet read (RFC 1122 4.2.2.13, RFC 2525 2.17), and a FIN before it does not change that.
@@ -165,7 +166,8 @@ inline void connection::on_discardable(error_code error)
     discard_input();
 }
 
-// ---- Delivery ----------------------------------------------------------------------------------------------------------
+// ---- Delivery
+// ----------------------------------------------------------------------------------------------------------
 
 /// Both FINs are said. The end is clean when the peer's TCP has acknowledged ours.
 inline void connection::check_delivery()
@@ -223,7 +225,8 @@ inline void connection::look_for_delivery()
         look_again_soon();
 }
 
-// ---- The hang-up -------------------------------------------------------------------------------------------------------
+// ---- The hang-up
+// -------------------------------------------------------------------------------------------------------
 
 DUET_DECL void connection::start_wait_peer_gone(any_completion&& done)
 {
@@ -288,13 +291,14 @@ inline void connection::cancel_wait_gone() noexcept
     channel_->cancel_gone();
 }
 
-// ---- The report --------------------------------------------------------------------------------------------------------
+// ---- The report
+// --------------------------------------------------------------------------------------------------------
 
 DUET_DECL close_report connection::report() const noexcept
 {
     close_report result;
     result.reason = life_.reason() == close_reason::clean && closer_.discarded() > 0 ? close_reason::discarded_input
-                                                                                      : life_.reason();
+                                                                                     : life_.reason();
     if (!result.clean())
         result.error = error_;
     result.receive = life_.receive();

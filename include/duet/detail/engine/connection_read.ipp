@@ -31,26 +31,26 @@ inline error_code connection::refuse_read(read_kind kind, boost::asio::mutable_b
     return {};
 }
 
-DUET_DECL std::optional<ending> connection::read_at_once(read_kind kind, boost::asio::mutable_buffer buffer) noexcept
+DUET_DECL std::optional<io_result> connection::read_at_once(read_kind kind, boost::asio::mutable_buffer buffer) noexcept
 {
     if (kind == read_kind::nothing)
-        return ending{};
+        return io_result{};
     if (auto const refused = refuse_read(kind, buffer))
-        return ending{refused, 0};
+        return io_result{refused, 0};
     if (kind == read_kind::some)
         return try_read(buffer);
     if (kind == read_kind::exact)
         return {};
     if (life_.receive() == receive_state::ended)
-        return ending{};
+        return io_result{};
     // Told at once, but a message that has begun to arrive is still read.
     if (receiver_.finish_requested() && !channel_->has_input())
-        return ending{errc::draining, 0};
-    return channel_->may_read() && channel_->readable_now() ? std::optional{ending{}} : std::nullopt;
+        return io_result{errc::draining, 0};
+    return channel_->may_read() && channel_->readable_now() ? std::optional{io_result{}} : std::nullopt;
 }
 
 /// The end of a read that finds something at once.
-inline std::optional<ending> connection::try_read(boost::asio::mutable_buffer buffer) noexcept
+inline std::optional<io_result> connection::try_read(boost::asio::mutable_buffer buffer) noexcept
 {
     if (!channel_->may_read())
         return {};
@@ -60,11 +60,11 @@ inline std::optional<ending> connection::try_read(boost::asio::mutable_buffer bu
     {
         receiver_.count(size);
         note_activity();
-        return ending{{}, size};
+        return io_result{{}, size};
     }
     if (error == boost::asio::error::would_block)
         return {};
-    return ending{end_of_input_at_once(error), 0};
+    return io_result{end_of_input_at_once(error), 0};
 }
 
 /// The handler is called when this has returned, so what is to be done behind it waits for a turn.

@@ -36,19 +36,19 @@ inline error_code connection::push(write_request& request)
     return error;
 }
 
-DUET_DECL std::optional<ending> connection::write_at_once(write_request& request) noexcept
+DUET_DECL std::optional<io_result> connection::write_at_once(write_request& request) noexcept
 {
     if (auto const refused = refuse_write())
-        return ending{refused, 0};
+        return io_result{refused, 0};
     if (!sender_.empty())
         return {};
     // Tried here and now: most writes fit into the socket's buffer, and need neither a wait nor memory.
     auto const error = push(request);
     if (!error)
-        return ending{{}, request.sent()};
+        return io_result{{}, request.sent()};
     if (error == boost::asio::error::would_block)
         return {};
-    return ending{fail_send(error), request.sent()};
+    return io_result{fail_send(error), request.sent()};
 }
 
 DUET_DECL void connection::start_write(write_request&& request, any_completion&& done)

@@ -39,7 +39,7 @@ public:
     {
     }
 
-    std::optional<ending> at_once(connection& target) const { return target.read_at_once(kind_, buffer_); }
+    std::optional<io_result> at_once(connection& target) const { return target.read_at_once(kind_, buffer_); }
 
     any_completion& place(connection& target) const noexcept { return target.reader(); }
 
@@ -65,7 +65,7 @@ public:
 
     writing(writing&&) noexcept(std::is_nothrow_move_constructible_v<Buffers>) = default;
 
-    std::optional<ending> at_once(connection& target)
+    std::optional<io_result> at_once(connection& target)
     {
         if constexpr (is_single)
             request_.emplace(boost::asio::const_buffer{buffers_}, whole_);
@@ -77,7 +77,7 @@ public:
             }
             catch (std::bad_alloc const&)
             {
-                return ending{boost::asio::error::no_memory, 0};
+                return io_result{boost::asio::error::no_memory, 0};
             }
             request_.emplace(list_, whole_);
         }
@@ -103,7 +103,7 @@ class writing_piped
 public:
     explicit writing_piped(piped_bytes const& bytes) noexcept : request_{bytes} {}
 
-    std::optional<ending> at_once(connection& target) { return target.write_at_once(request_); }
+    std::optional<io_result> at_once(connection& target) { return target.write_at_once(request_); }
 
     void wait(connection& target, any_completion&& done) { target.start_write(std::move(request_), std::move(done)); }
 
@@ -115,7 +115,7 @@ private:
 class closing
 {
 public:
-    std::optional<ending> at_once(connection& target) const { return target.close_at_once(); }
+    std::optional<io_result> at_once(connection& target) const { return target.close_at_once(); }
 
     void wait(connection& target, any_completion&& done) const { target.start_close(std::move(done)); }
 };
@@ -128,7 +128,7 @@ public:
 
     explicit calling(function start) noexcept : start_{start} {}
 
-    std::optional<ending> at_once(connection&) const noexcept { return {}; }
+    std::optional<io_result> at_once(connection&) const noexcept { return {}; }
 
     void wait(connection& target, any_completion&& done) const { (target.*start_)(std::move(done)); }
 
@@ -138,7 +138,7 @@ private:
 
 /// Begin an operation that does not end at once, or may not tell it at once.
 template <bool IsCoroutine, class Start, class Handler>
-void begin(connection& target, Start& start, std::optional<ending> const& known, Handler&& handler)
+void begin(connection& target, Start& start, std::optional<io_result> const& known, Handler&& handler)
 {
     auto const& executor = target.executor();
     if (known)

@@ -48,15 +48,15 @@ struct completion_of<void>
     }
 }
 
-/// Turns (error_code, size) into what the coroutine face promises. `Outcome` says which errors are values (the peer's
+/// Turns (error_code, size) into what the coroutine face promises. `Result` says which errors are values (the peer's
 /// FIN is 0) and what the result is.
-template <class Handler, class Outcome>
-class outcome_handler
+template <class Handler, class Result>
+class result_handler
 {
-    using result_type = typename Outcome::type;
+    using result_type = typename Result::type;
 
 public:
-    outcome_handler(Handler handler, connection* target, char const* name)
+    result_handler(Handler handler, connection* target, char const* name)
         : handler_{std::move(handler)}, connection_{target}, name_{name}
     {
     }
@@ -75,7 +75,7 @@ public:
             std::move(handler)(tell(std::move(failure)));
         else
         {
-            auto result = Outcome::result(target, error, size);
+            auto result = Result::result(target, error, size);
             std::move(handler)(tell(std::move(failure)), std::move(result));
         }
     }
@@ -89,7 +89,7 @@ public:
             { std::move(handler)(tell(std::move(failure))); };
         else
             return [handler = std::move(handler_), failure = failure_of(*connection_, name_, error, size),
-                       result = Outcome::result(*connection_, error, size)]() mutable
+                       result = Result::result(*connection_, error, size)]() mutable
             { std::move(handler)(tell(std::move(failure)), std::move(result)); };
     }
 
@@ -103,7 +103,7 @@ private:
 
     static failure_type failure_of(connection& target, char const* name, error_code error, std::size_t size)
     {
-        if (!error || Outcome::is_value(error))
+        if (!error || Result::is_value(error))
             return {};
         if constexpr (is_coroutine)
             return exception_of(target, name, error, size);
@@ -128,10 +128,10 @@ private:
 ///
 /// Awaited in an `asio::awaitable`, it begins without a coroutine frame of its own. `Start` is one of
 /// beginning.hpp.
-template <class Outcome, class Start>
+template <class Result, class Start>
 class [[nodiscard]] operation
 {
-    using result_type = typename Outcome::type;
+    using result_type = typename Result::type;
     using signature = typename completion_of<result_type>::signature;
 
 public:
@@ -155,7 +155,7 @@ public:
             [name = name_](auto&& handler, connection::ref target, Start start)
             {
                 using handler_type = std::decay_t<decltype(handler)>;
-                using wrapped = outcome_handler<handler_type, Outcome>;
+                using wrapped = result_handler<handler_type, Result>;
                 constexpr bool is_coroutine = is_awaiting_coroutine<handler_type, signature>::value;
                 auto const known = start.at_once(*target);
                 if constexpr (is_coroutine)
@@ -184,11 +184,11 @@ private:
 }  // namespace duet
 
 /// The wrapped handler's executor, allocator and cancellation slot are the handler's own.
-template <template <class, class> class Associator, class Handler, class Outcome, class Default>
-struct boost::asio::associator<Associator, duet::detail::outcome_handler<Handler, Outcome>, Default>
+template <template <class, class> class Associator, class Handler, class Result, class Default>
+struct boost::asio::associator<Associator, duet::detail::result_handler<Handler, Result>, Default>
     : Associator<Handler, Default>
 {
-    using wrapped = duet::detail::outcome_handler<Handler, Outcome>;
+    using wrapped = duet::detail::result_handler<Handler, Result>;
 
     static auto get(wrapped const& handler) noexcept { return Associator<Handler, Default>::get(handler.inner()); }
 

@@ -66,7 +66,7 @@ struct session_access
     template <class Session>
     static auto close(Session& session)
     {
-        return session.template make<no_matter>("close", closing{});
+        return session.template make<ignore_error>("close", closing{});
     }
 
     /// wait_readable() for a handler of (error_code, size), which is not called within this, unless there is no memory

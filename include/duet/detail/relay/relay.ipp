@@ -149,12 +149,12 @@ private:
     void spawn(self const& run, int& group, awaitable<void> task)
     {
         ++group;
-        at_end ending{[run, &group]
+        end_notifier notifier{[run, &group]
             {
                 --group;
                 run->changed_.cancel();
             }};
-        boost::asio::co_spawn(changed_.get_executor(), std::move(task), std::move(ending));
+        boost::asio::co_spawn(changed_.get_executor(), std::move(task), std::move(notifier));
     }
 
     /// One direction, to its FIN or its failure. It does not throw.

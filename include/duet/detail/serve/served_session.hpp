@@ -21,7 +21,7 @@ namespace detail {
 
 /// One session of a server's, from its handler's first call to its end.
 template <class Protocol>
-struct live_session
+struct served_session
 {
     using state_type = server_state<Protocol>;
     using session_type = typename state_type::session_type;
@@ -51,14 +51,14 @@ struct live_session
 };
 
 template <class Protocol>
-using live_list = std::list<live_session<Protocol>>;
+using served_list = std::list<served_session<Protocol>>;
 
 /// A coroutine that serves one session after the other.
 template <class Protocol>
 struct serving_coroutine
 {
     /// It has this one to serve. `why` there is no message, if there is none.
-    void take(typename live_list<Protocol>::iterator session, error_code why) noexcept
+    void take(typename served_list<Protocol>::iterator session, error_code why) noexcept
     {
         live = session;
         cause = why;
@@ -77,7 +77,7 @@ struct serving_coroutine
         return true;
     }
 
-    typename live_list<Protocol>::iterator live{};
+    typename served_list<Protocol>::iterator live{};
     error_code cause;
     bool busy = false;      // it has a session
     bool handles = false;   // its handler runs

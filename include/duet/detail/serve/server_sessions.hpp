@@ -45,7 +45,7 @@ public:
 
     /// `when_ended` is called after each session.
     server_sessions(boost::asio::any_io_executor executor, std::function<void(state_ref const&)> when_ended)
-        : teller_{std::move(executor)}, when_ended_{std::move(when_ended)}
+        : drain_timer_{std::move(executor)}, when_ended_{std::move(when_ended)}
     {
     }
 
@@ -96,14 +96,14 @@ public:
         finishing_ = true;
         if (!live_.empty())
             tell_every_ = state->options().drain_spread / static_cast<std::int64_t>(live_.size());
-        tell_at_ = std::chrono::steady_clock::now();
+        drain_at_ = std::chrono::steady_clock::now();
         tell(state);
     }
 
     /// Reset every session and cancel its handler, now and later.
     void abort(state_ref const& state) noexcept
     {
-        teller_.cancel();
+        drain_timer_.cancel();
         aborting_ = true;
         bool any = false;
         // Those that were aborted stand in front. Each may end, and leave the list, at once.
@@ -130,7 +130,7 @@ public:
     }
 
 private:
-    using live_iterator = typename live_list<Protocol>::iterator;
+    using served_iterator = typename served_list<Protocol>::iterator;
     using coroutine_list = std::list<serving_coroutine<Protocol>>;
     using coroutine_iterator = typename coroutine_list::iterator;
 
@@ -141,7 +141,7 @@ private:
     class awaits_message
     {
     public:
-        awaits_message(std::weak_ptr<server_sessions> target, live_iterator live) noexcept
+        awaits_message(std::weak_ptr<server_sessions> target, served_iterator live) noexcept
             : target_{std::move(target)}, live_{live}
         {
         }
@@ -162,13 +162,13 @@ private:
 
     private:
         std::weak_ptr<server_sessions> target_;
-        live_iterator live_;
+        served_iterator live_;
     };
 
-    boost::asio::any_io_executor executor() noexcept { return teller_.get_executor(); }
+    boost::asio::any_io_executor executor() noexcept { return drain_timer_.get_executor(); }
 
     /// Have a coroutine call the handler: one that rests, or a new one.
-    void serve(live_iterator live, error_code cause) noexcept
+    void serve(served_iterator live, error_code cause) noexcept
     try
     {
         if (resting_.empty())
@@ -186,19 +186,19 @@ private:
         try_post(executor(), [failure = std::current_exception()] { std::rethrow_exception(failure); });
     }
 
-    void spawn(live_iterator live, error_code cause)
+    void spawn(served_iterator live, error_code cause)
     {
         auto const coroutine = add_coroutine(live, cause);
-        at_end ending{[weak = this->weak_from_this(), coroutine, signal = coroutine->signal]
+        end_notifier notifier{[weak = this->weak_from_this(), coroutine, signal = coroutine->signal]
             {
                 if (auto const self = weak.lock())  // a thread's sessions are gone before its context
                     self->left(coroutine);
             }};
         boost::asio::co_spawn(executor(), run(this->weak_from_this(), coroutine),
-            boost::asio::bind_cancellation_slot(coroutine->signal->slot(), std::move(ending)));
+            boost::asio::bind_cancellation_slot(coroutine->signal->slot(), std::move(notifier)));
     }
 
-    coroutine_iterator add_coroutine(live_iterator live, error_code cause)
+    coroutine_iterator add_coroutine(served_iterator live, error_code cause)
     {
         try
         {
@@ -256,7 +256,7 @@ private:
         }
     }
 
-    static bool runs_here(live_session<Protocol>& live) noexcept
+    static bool runs_here(served_session<Protocol>& live) noexcept
     {
         using context_executor = boost::asio::io_context::executor_type;
         boost::asio::any_io_executor const executor{live.session->get_executor()};
@@ -318,14 +318,14 @@ private:
         return std::prev(serving_.end());
     }
 
-    void await_message(live_iterator live) noexcept
+    void await_message(served_iterator live) noexcept
     {
         live->last_message = live->session->finish_requested();
         session_access::await_readable(*live->session, awaits_message{this->weak_from_this(), live});
     }
 
     /// It came to its end.
-    void served(live_iterator live, std::exception_ptr const& failure) noexcept
+    void served(served_iterator live, std::exception_ptr const& failure) noexcept
     {
         live->served = true;
         auto& counts = live->state->counts;
@@ -348,7 +348,7 @@ private:
         ended(live);
     }
 
-    void ended(live_iterator live) noexcept
+    void ended(served_iterator live) noexcept
     {
         auto const state = std::move(live->state);
         if (!live->served)
@@ -409,7 +409,7 @@ private:
     {
         auto const now = std::chrono::steady_clock::now();
         auto const any = [this] { return !live_.empty() && !live_.front().told; };
-        for (; any() && (tell_at_ <= now || tell_every_ == tell_every_.zero()); tell_at_ += tell_every_)
+        for (; any() && (drain_at_ <= now || tell_every_ == tell_every_.zero()); drain_at_ += tell_every_)
         {
             // Those that were told stand behind. Each may end, and leave the list, at once.
             auto const live = live_.begin();
@@ -421,8 +421,8 @@ private:
             return;
         try
         {
-            teller_.expires_at(tell_at_);
-            teller_.async_wait(
+            drain_timer_.expires_at(drain_at_);
+            drain_timer_.async_wait(
                 [state, weak = this->weak_from_this()](error_code const& error)
                 {
                     auto const self = weak.lock();
@@ -437,15 +437,15 @@ private:
         }
     }
 
-    boost::asio::steady_timer teller_;
+    boost::asio::steady_timer drain_timer_;
     std::function<void(state_ref const&)> when_ended_;
-    live_list<Protocol> live_;
-    live_list<Protocol> spare_;  // places of sessions that have ended
+    served_list<Protocol> live_;
+    served_list<Protocol> spare_;  // places of sessions that have ended
     coroutine_list serving_;
     coroutine_list resting_;
     bool keeps_coroutines_ = true;
     std::chrono::steady_clock::duration tell_every_{};
-    std::chrono::steady_clock::time_point tell_at_{};
+    std::chrono::steady_clock::time_point drain_at_{};
     bool finishing_ = false;
     bool aborting_ = false;
 };

@@ -45,12 +45,12 @@ public:
     void start(state_ref const& state)
     {
         parked_ = false;
-        at_end ending{[weak = this->weak_from_this(), state]
+        end_notifier notifier{[weak = this->weak_from_this(), state]
             {
                 if (auto const self = weak.lock())  // a thread's shard is gone before its context
                     self->loop_ended(state);
             }};
-        boost::asio::co_spawn(executor(), accept_loop(state, *this), std::move(ending));
+        boost::asio::co_spawn(executor(), accept_loop(state, *this), std::move(notifier));
     }
 
     /// Stop listening, serve what is queued, and ask every session to finish.
