@@ -2,9 +2,9 @@
 
 // When which attempt begins and ends, in virtual time: no socket, no timer, no clock.
 
-#include "duet/detail/connect_schedule.hpp"
+#include "duet/detail/connect/connect_schedule.hpp"
 
-#include "duet/detail/connect_plan.hpp"
+#include "duet/detail/connect/connect_plan.hpp"
 
 #define BOOST_TEST_MODULE connect_schedule
 #include <boost/test/data/test_case.hpp>
