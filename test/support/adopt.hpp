@@ -62,8 +62,7 @@ Session adopt(
             auto const remote = stream.remote_endpoint(ignored);
             Session::traits::apply(stream, options);
             Session::traits::prepare(stream);
-            return duet::detail::session_access::begin<Session>(
-                std::move(stream), local, remote, options);
+            return duet::detail::session_access::begin<Session>(std::move(stream), local, remote, options);
         }
 #endif
     }

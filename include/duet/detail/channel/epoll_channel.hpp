@@ -71,8 +71,8 @@ private:
     enum class reading : std::uint8_t
     {
         nothing,
-        bytes,     ///< read()
-        certain,   ///< wait_readable()
+        bytes,    ///< read()
+        certain,  ///< wait_readable()
         likely,
     };
 
@@ -93,14 +93,14 @@ private:
     int descriptor_ = -1;
     reading reading_ = reading::nothing;
     bool read_cancelled_ = false;
-    bool writing_ = false;  // a wait for writability is under way
-    bool gone_ = false;     // a wait for the hang-up is under way
+    bool writing_ = false;   // a wait for writability is under way
+    bool gone_ = false;      // a wait for the hang-up is under way
     bool gone_due_ = false;  // on_gone() is to be told at the next turn
     bool gone_cancelled_ = false;
-    bool turn_ = false;       // a turn of the reactor is to come
-    bool user_turn_ = false;  // ... which the user has asked for
+    bool turn_ = false;        // a turn of the reactor is to come
+    bool user_turn_ = false;   // ... which the user has asked for
     bool user_waits_ = false;  // ... and which others go before
-    bool uncertain_ = false;  // a read that got less than it had room for may not have emptied the socket
+    bool uncertain_ = false;   // a read that got less than it had room for may not have emptied the socket
 };
 
 }  // namespace detail

@@ -18,11 +18,9 @@ inline namespace v0 {
 namespace detail {
 
 DUET_DECL connection::connection(boost::asio::any_io_executor const& executor, session_options const& options)
-    : executor_{executor}, closer_{options.close_discard_limit},
-      times_{options.deadlines, std::chrono::steady_clock::now()}, wakeup_{executor, *this,
-                                                                       [](operation_owner& owner) {
-                                                                           static_cast<connection&>(owner).on_wakeup();
-                                                                       }}
+    : executor_{executor}, closer_{options.close_discard_limit}, times_{options.deadlines,
+                                                                     std::chrono::steady_clock::now()},
+      wakeup_{executor, *this, [](operation_owner& owner) { static_cast<connection&>(owner).on_wakeup(); }}
 {
 }
 
@@ -102,7 +100,8 @@ DUET_DECL void connection::out_of_memory() noexcept
     abort();
 }
 
-// ---- Calling handlers --------------------------------------------------------------------------------------------------
+// ---- Calling handlers
+// --------------------------------------------------------------------------------------------------
 
 DUET_DECL void connection::complete(any_completion&& done, error_code error, std::size_t size)
 {
@@ -151,7 +150,8 @@ inline void connection::post(any_completion&& done, error_code error, std::size_
     refused(error, size);
 }
 
-// ---- Those who wait ----------------------------------------------------------------------------------------------------
+// ---- Those who wait
+// ----------------------------------------------------------------------------------------------------
 
 inline void connection::complete_all(awaited what, error_code error)
 {
@@ -192,8 +192,7 @@ DUET_DECL void connection::cancel_all() noexcept
 {
     ref const keep{this};
     error_code const cause = boost::asio::error::operation_aborted;
-    bool const poisons =
-        !sender_.empty() && (sender_.front().part_way() || life_.send() == send_state::finishing);
+    bool const poisons = !sender_.empty() && (sender_.front().part_way() || life_.send() == send_state::finishing);
     interrupt_read(cause);
     fail_writes(cause);
     complete_all(awaited::fin, cause);

@@ -113,19 +113,37 @@ public:
         return stream_.lowest_layer().native_handle();
     }
 
-    decltype(auto) get_executor() noexcept { return stream_.get_executor(); }
+    decltype(auto) get_executor() noexcept
+    {
+        return stream_.get_executor();
+    }
 
-    endpoint_type const& local() const noexcept { return local_; }
+    endpoint_type const& local() const noexcept
+    {
+        return local_;
+    }
 
-    endpoint_type const& remote() const noexcept { return remote_; }
+    endpoint_type const& remote() const noexcept
+    {
+        return remote_;
+    }
 
-    std::string describe_peer() const override { return traits::describe(remote_); }
+    std::string describe_peer() const override
+    {
+        return traits::describe(remote_);
+    }
 
 private:
-    ~stream_connection() { on_released(); }
+    ~stream_connection()
+    {
+        on_released();
+    }
 
     /// Out of line: where two references go in one function, g++ 12 warns of a use after free that is none.
-    [[gnu::noinline]] void dispose() noexcept override { delete this; }
+    [[gnu::noinline]] void dispose() noexcept override
+    {
+        delete this;
+    }
 
     void on_released() noexcept override
     {
