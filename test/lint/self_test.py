@@ -185,7 +185,7 @@ class Layers(unittest.TestCase):
 
 class Listed(unittest.TestCase):
     def test_unlisted(self):
-        tests, _, examples, _, headers = listed.RULES
+        tests, *_, examples, _, headers = listed.RULES
         text = "duet_add_test(wire NETNS)\nduet_add_test(run)\nduet_add_example(lifecycle lifecycle_display.cpp)\n"
         self.assertEqual(listed.unlisted(["wire", "run", "session", "wir"], text, tests), ["session", "wir"])
         self.assertEqual(listed.unlisted(["lifecycle", "lifecycle_display", "echo"], text, examples), ["echo"])

@@ -1,0 +1,270 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+// Which deadline is next, which has passed, and what counts as progress: time points in, time points out.
+
+#define BOOST_TEST_MODULE engine.deadline_table
+#include <duet/detail/engine/deadline_table.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <chrono>
+
+using namespace std::chrono_literals;
+using duet::deadlines;
+using duet::errc;
+using duet::error_code;
+using duet::lifecycle;
+using duet::lifecycle_event;
+using duet::detail::coarse_clock;
+using duet::detail::deadline_table;
+using time_point = deadline_table::time_point;
+
+namespace {
+
+constexpr auto tick = coarse_clock::tick();
+constexpr auto never = deadline_table::never;
+constexpr time_point start{1000s};
+
+/// All off, so that a test sees only what it sets.
+deadlines none()
+{
+    deadlines result;
+    result.half_closed = result.close = result.close_total = result.dead_peer = 0s;
+    return result;
+}
+
+lifecycle after(std::initializer_list<lifecycle_event> events)
+{
+    lifecycle life;
+    for (auto const event : events)
+        life.apply(event);
+    return life;
+}
+
+lifecycle const open{};
+
+}  // namespace
+
+namespace boost::test_tools::tt_detail {
+
+template <>
+struct print_log_value<time_point>
+{
+    void operator()(std::ostream& out, time_point value) const
+    {
+        out << std::chrono::duration_cast<std::chrono::milliseconds>(value - start).count() << " ms after the start";
+    }
+};
+
+}  // namespace boost::test_tools::tt_detail
+
+BOOST_AUTO_TEST_CASE(without_limits_nothing_is_ever_due)
+{
+    deadline_table const table{none(), start};
+    BOOST_TEST((table.earliest(open) == never));
+    BOOST_TEST((table.earliest(after({lifecycle_event::peer_finished})) == never));
+    BOOST_TEST((table.earliest(after({lifecycle_event::close_requested})) == never));
+    BOOST_TEST(!table.first_message_expired(start + 1000h));
+    BOOST_TEST(!table.quiet(open, start + 1000h));
+}
+
+BOOST_AUTO_TEST_CASE(a_deadline_is_never_early_by_the_tick_of_a_coarse_clock)
+{
+    auto limits = none();
+    limits.idle = 60s;
+    deadline_table const table{limits, start};
+    BOOST_TEST((table.earliest(open) == start + 60s + tick));
+    BOOST_TEST(!table.quiet(open, start + 60s + tick - 1ns));
+    BOOST_TEST(table.quiet(open, start + 60s + tick) == error_code{errc::idle_timed_out});
+}
+
+BOOST_AUTO_TEST_CASE(a_byte_either_way_restarts_idle)
+{
+    auto limits = none();
+    limits.idle = 60s;
+    deadline_table table{limits, start};
+    table.note_activity(start + 50s);
+    BOOST_TEST((table.earliest(open) == start + 110s + tick));
+    BOOST_TEST(!table.quiet(open, start + 100s));
+    table.note_activity(start + 40s);  // a coarse clock may lag behind
+    BOOST_TEST((table.last_activity() == start + 50s));
+}
+
+BOOST_AUTO_TEST_CASE(the_earliest_of_all_is_next)
+{
+    auto limits = none();
+    limits.idle = 60s;
+    limits.first_message = 20s;
+    deadline_table table{limits, start};
+    BOOST_TEST((table.earliest(open) == start + 20s + tick));
+    table.read_by = start + 10s;
+    BOOST_TEST((table.earliest(open) == start + 10s));
+    table.write_by = start + 5s;
+    BOOST_TEST((table.earliest(open) == start + 5s));
+    BOOST_TEST((table.look_again(start) == start + 1ms));
+    BOOST_TEST((table.earliest(open) == start + 1ms));
+}
+
+BOOST_AUTO_TEST_CASE(the_first_message_is_due_whatever_comes_until_it_is_whole)
+{
+    auto limits = none();
+    limits.first_message = 20s;
+    deadline_table table{limits, start};
+    table.note_activity(start + 19s);
+    BOOST_TEST(table.first_message_expired(start + 20s + tick));
+    table.first_message_received();
+    BOOST_TEST(!table.first_message_expired(start + 1000h));
+    limits.first_message = 30s;
+    table.set(limits, start + 20s);
+    BOOST_TEST(!table.first_message_expired(start + 1000h));  // it has come
+}
+
+BOOST_AUTO_TEST_CASE(new_limits_count_from_now)
+{
+    auto limits = none();
+    limits.idle = limits.first_message = 60s;
+    deadline_table table{limits, start};
+    limits.idle = 10s;
+    limits.first_message = 20s;
+    table.set(limits, start + 30s);
+    BOOST_TEST((table.earliest(open) == start + 40s + tick));
+    BOOST_TEST(!table.first_message_expired(start + 50s));
+    BOOST_TEST(table.first_message_expired(start + 50s + tick));
+}
+
+BOOST_AUTO_TEST_CASE(the_same_limit_for_the_first_message_counts_on)
+{
+    auto limits = none();
+    limits.first_message = 20s;
+    deadline_table table{limits, start};
+    limits.idle = 5s;
+    table.set(limits, start + 10s);
+    BOOST_TEST(table.first_message_expired(start + 20s + tick));
+}
+
+BOOST_AUTO_TEST_CASE(half_closed_counts_from_the_fin_or_the_last_byte)
+{
+    auto limits = none();
+    limits.half_closed = 30s;
+    deadline_table table{limits, start};
+    auto const half = after({lifecycle_event::peer_finished});
+    table.half_closed(start + 5s);
+    BOOST_TEST((table.earliest(half) == start + 35s + tick));
+    BOOST_TEST((table.earliest(open) == never));
+    table.note_activity(start + 20s);
+    BOOST_TEST(!table.quiet(half, start + 49s));
+    BOOST_TEST(table.quiet(half, start + 50s + tick) == error_code{errc::half_closed_timed_out});
+}
+
+BOOST_AUTO_TEST_CASE(half_closed_is_named_where_idle_has_passed_too)
+{
+    auto limits = none();
+    limits.half_closed = limits.idle = 30s;
+    deadline_table table{limits, start};
+    table.half_closed(start);
+    BOOST_TEST(
+        table.quiet(after({lifecycle_event::peer_finished}), start + 60s) == error_code{errc::half_closed_timed_out});
+}
+
+BOOST_AUTO_TEST_CASE(bytes_that_the_peer_acknowledges_are_progress)
+{
+    auto limits = none();
+    limits.idle = 60s;
+    deadline_table table{limits, start};
+    BOOST_TEST(table.acknowledged(1000, start + 1s));    // written since: no figure to compare with
+    BOOST_TEST(!table.acknowledged(1000, start + 61s));  // none left
+    BOOST_TEST(table.acknowledged(900, start + 62s));
+    BOOST_TEST((table.last_activity() == start + 62s));
+    BOOST_TEST(!table.acknowledged(900, start + 63s));
+    BOOST_TEST((table.last_activity() == start + 62s));
+    BOOST_TEST(!table.acknowledged(1800, start + 64s));  // more than before is not less
+}
+
+BOOST_AUTO_TEST_CASE(bytes_written_since_the_last_look_get_their_time)
+{
+    deadline_table table{none(), start};
+    table.acknowledged(100, start + 1s);
+    table.note_activity(start + 2s);
+    BOOST_TEST(table.acknowledged(200, start + 3s));
+    BOOST_TEST(!table.acknowledged(200, start + 4s));
+}
+
+BOOST_AUTO_TEST_CASE(with_nothing_unacknowledged_there_is_no_progress)
+{
+    deadline_table table{none(), start};
+    BOOST_TEST(!table.acknowledged(0, start + 1s));
+    BOOST_TEST((table.last_activity() == start));
+}
+
+BOOST_AUTO_TEST_CASE(close_is_looked_at_in_eighths_and_ends_without_progress)
+{
+    auto limits = none();
+    limits.close = 8s;
+    limits.close_total = 100s;
+    deadline_table table{limits, start};
+    auto const closing = after({lifecycle_event::close_requested});
+    table.closing(start);
+    table.set_unacknowledged(1000);
+    BOOST_TEST((table.earliest(closing) == start + 1s + tick));
+    BOOST_TEST(!table.close_expired(900, start + 2s));  // progress
+    BOOST_TEST((table.earliest(closing) == start + 3s + tick));
+    BOOST_TEST(!table.close_expired(900, start + 9s));
+    BOOST_TEST(!table.close_expired(900, start + 10s));
+    BOOST_TEST(table.close_expired(900, start + 10s + tick));
+}
+
+BOOST_AUTO_TEST_CASE(close_has_a_total_that_progress_does_not_stretch)
+{
+    auto limits = none();
+    limits.close = 8s;
+    limits.close_total = 20s;
+    deadline_table table{limits, start};
+    table.closing(start);
+    table.set_unacknowledged(100);
+    for (int second = 1; second <= 20; ++second)
+        BOOST_TEST(!table.close_expired(static_cast<std::size_t>(100 - second), start + second * 1s));
+    BOOST_TEST(table.close_expired(1, start + 20s + tick));
+}
+
+BOOST_AUTO_TEST_CASE(polling_begins_at_once_and_grows_rarer)
+{
+    deadline_table table{none(), start};
+    auto now = start;
+    for (auto const expected : {1ms, 2ms, 4ms, 8ms, 16ms, 32ms, 50ms, 50ms})
+    {
+        BOOST_TEST((table.look_again(now) == now + expected));
+        BOOST_TEST(!table.take_poll(now + expected - 1ns));
+        now += expected;
+        BOOST_TEST(table.take_poll(now));
+        BOOST_TEST(!table.take_poll(now));  // asked for once
+    }
+    table.restart_polling();
+    BOOST_TEST((table.look_again(now) == now + 1ms));
+}
+
+BOOST_AUTO_TEST_CASE(a_byte_of_another_connection_counts)
+{
+    auto limits = none();
+    limits.idle = 60s;
+    deadline_table table{limits, start};
+    table.join_activity(start + 30s);
+    BOOST_TEST((table.earliest(open) == start + 90s + tick));
+    table.join_activity(start + 10s);
+    BOOST_TEST((table.last_activity() == start + 30s));
+}
+
+BOOST_AUTO_TEST_CASE(a_byte_of_another_connection_is_not_one_that_was_written_here)
+{
+    deadline_table table{none(), start};
+    table.acknowledged(100, start + 1s);
+    table.join_activity(start + 30s);
+    BOOST_TEST(!table.acknowledged(100, start + 31s));  // nothing was written here that would get its time
+}
+
+BOOST_AUTO_TEST_CASE(a_limit_beyond_the_range_of_the_clock_is_none)
+{
+    auto limits = none();
+    limits.idle = deadlines::duration::max();
+    deadline_table const table{limits, start};
+    BOOST_TEST((table.earliest(open) == never));
+}
