@@ -11,7 +11,7 @@ FLOORS = [
     # ground: no I/O
     "config version error lifecycle tcp_info session_options acceptor_options close_report backoff canceller",
     # handlers and how they are called; system calls on descriptors
-    "completion/ socket/",
+    "completion/ socket/ time/",
     # ways to wait, and what a stream has to supply
     "stream_traits channel/",
     # one connection

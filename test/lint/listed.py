@@ -17,7 +17,7 @@ class Rule(NamedTuple):
 RULES = [
     Rule("test", "*.cpp", "test/CMakeLists.txt", r"duet_add_test\({name}\b"),
     *(Rule(f"test/{folder}", "*.cpp", "test/CMakeLists.txt", rf"duet_add_test\({folder}/{{name}}\b")
-        for folder in ("channel", "engine")),
+        for folder in ("channel", "engine", "testing")),
     Rule("test/examples", "*.py", "test/CMakeLists.txt", r"duet_add_example_test\({name}\b"),
     Rule("examples", "*.cpp", "examples/CMakeLists.txt", r"duet_add_example\((?:\w+ (?:[\w.]+ )*)?{name}\b"),
     Rule("include/duet/detail", "*/*.ipp", "src/duet.cpp", r"/{name}\.ipp>", containing="DUET_DECL"),

@@ -23,7 +23,8 @@
 #include <duet/detail/engine/receiver.hpp>
 #include <duet/detail/engine/sender.hpp>
 #include <duet/detail/engine/waiters.hpp>
-#include <duet/detail/engine/wakeup.hpp>
+#include <duet/detail/time/context_clock.hpp>
+#include <duet/detail/time/wakeup.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/session_options.hpp>
@@ -144,7 +145,7 @@ public:
     time_point read_deadline() const noexcept
     {
         auto const limit = times_.limits().read;
-        return limit > limit.zero() ? coarse_clock::after(std::chrono::steady_clock::now(), limit) : time_point::max();
+        return limit > limit.zero() ? coarse_clock::after(clock_.now(), limit) : time_point::max();
     }
 
     virtual std::string describe_peer() const = 0;
@@ -244,6 +245,7 @@ private:
     void post(any_completion&& done, error_code error, std::size_t size);
 
     boost::asio::any_io_executor executor_;
+    context_clock clock_;
     channel* channel_ = nullptr;
     lifecycle life_;
     error_code error_;  // the first terminal error

@@ -18,9 +18,9 @@ inline namespace v0 {
 namespace detail {
 
 DUET_DECL connection::connection(boost::asio::any_io_executor const& executor, session_options const& options)
-    : executor_{executor}, closer_{options.close_discard_limit}, times_{options.deadlines,
-                                                                     std::chrono::steady_clock::now()},
-      wakeup_{executor, *this, [](operation_owner& owner) { static_cast<connection&>(owner).on_wakeup(); }}
+    : executor_{executor}, clock_{executor}, closer_{options.close_discard_limit}, times_{options.deadlines,
+                                                                                       clock_.now()},
+      wakeup_{executor, clock_, *this, [](operation_owner& owner) { static_cast<connection&>(owner).on_wakeup(); }}
 {
 }
 

@@ -108,7 +108,7 @@ DUET_DECL void connection::start_close(any_completion&& done)
 
 inline void connection::begin_close()
 {
-    times_.closing(std::chrono::steady_clock::now());
+    times_.closing(clock_.now());
     if (!sender_.empty() || life_.send() == send_state::finished)  // else the FIN is next
         times_.set_unacknowledged(channel_->unacknowledged());
     execute(life_.apply(lifecycle_event::close_requested));

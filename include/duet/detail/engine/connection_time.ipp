@@ -14,14 +14,14 @@ namespace detail {
 inline void connection::note_activity() noexcept
 {
     if (wakeup_.at() != wakeup::never || times_.limits().idle > deadlines::duration::zero())
-        times_.note_activity(coarse_clock::now());
+        times_.note_activity(clock_.coarse_now());
 }
 
 inline void connection::entered_half_closed() noexcept
 {
     if (!life_.half_closed())
         return;
-    times_.half_closed(std::chrono::steady_clock::now());
+    times_.half_closed(clock_.now());
     arm(times_.earliest(life_));
 }
 
@@ -34,7 +34,7 @@ inline void connection::arm(time_point when) noexcept
 DUET_DECL void connection::set_deadlines(deadlines const& values) noexcept
 {
     bool const other_peer_timeout = values.dead_peer != times_.limits().dead_peer;
-    times_.set(values, std::chrono::steady_clock::now());
+    times_.set(values, clock_.now());
     if (life_.released())
         return;
     if (other_peer_timeout)
@@ -47,7 +47,7 @@ DUET_DECL void connection::on_wakeup()
     ref const keep{this};
     if (life_.released())
         return;
-    auto const now = std::chrono::steady_clock::now();
+    auto const now = clock_.now();
     if (now >= times_.read_by)
     {
         times_.read_by = deadline_table::never;
@@ -86,7 +86,7 @@ inline void connection::poll()
 
 inline void connection::look_again_soon() noexcept
 {
-    arm(times_.look_again(std::chrono::steady_clock::now()));
+    arm(times_.look_again(clock_.now()));
 }
 
 inline void connection::check_session_deadlines(time_point now)
@@ -116,14 +116,14 @@ DUET_DECL void connection::start_when_quiet(any_completion&& done)
 DUET_DECL connection::time_point connection::last_activity() noexcept
 {
     if (!life_.released())
-        times_.acknowledged(channel_->unacknowledged(), std::chrono::steady_clock::now());
+        times_.acknowledged(channel_->unacknowledged(), clock_.now());
     return times_.last_activity();
 }
 
 DUET_DECL void connection::join_activity(time_point other)
 {
     times_.join_activity(other);
-    check_session_deadlines(std::chrono::steady_clock::now());
+    check_session_deadlines(clock_.now());
 }
 
 }  // namespace detail

@@ -73,7 +73,7 @@ DUET_DECL void connection::start_write(write_request&& request, any_completion&&
 
 inline void connection::wait_writable()
 {
-    times_.write_by = coarse_clock::after(std::chrono::steady_clock::now(), times_.limits().write);
+    times_.write_by = coarse_clock::after(clock_.now(), times_.limits().write);
     arm(times_.earliest(life_));
     if (!sender_.waiting && !life_.released())
         issue_wait_writable();

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <utility>
 
-#include <duet/detail/engine/coarse_clock.hpp>
+#include <duet/detail/time/coarse_clock.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/session_options.hpp>

@@ -1,7 +1,7 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-#ifndef DUET_DETAIL_ENGINE_COARSE_CLOCK_HPP
-#define DUET_DETAIL_ENGINE_COARSE_CLOCK_HPP
+#ifndef DUET_DETAIL_TIME_COARSE_CLOCK_HPP
+#define DUET_DETAIL_TIME_COARSE_CLOCK_HPP
 
 #include <chrono>
 

@@ -1,18 +1,15 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-#ifndef DUET_DETAIL_ENGINE_WAKEUP_HPP
-#define DUET_DETAIL_ENGINE_WAKEUP_HPP
+#ifndef DUET_DETAIL_TIME_WAKEUP_HPP
+#define DUET_DETAIL_TIME_WAKEUP_HPP
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/system/system_error.hpp>
-
-#include <chrono>
 
 #include <duet/detail/completion/operation_memory.hpp>
 #include <duet/detail/completion/operation_owner.hpp>
-#include <duet/detail/engine/coarse_clock.hpp>
+#include <duet/detail/time/context_clock.hpp>
+#include <duet/detail/time/timer.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
@@ -31,8 +28,9 @@ public:
     static constexpr time_point never = time_point::max();
 
     /// `told` is called at the time, from the context. The owner contains this.
-    wakeup(boost::asio::any_io_executor const& executor, operation_owner& owner, function told)
-        : timer_{executor}, owner_{owner}, told_{told}
+    wakeup(
+        boost::asio::any_io_executor const& executor, context_clock const& time, operation_owner& owner, function told)
+        : timer_{executor, time}, owner_{owner}, told_{told}
     {
     }
 
@@ -61,14 +59,7 @@ public:
     void cancel() noexcept
     {
         at_ = never;
-        try
-        {
-            timer_.cancel();
-        }
-        catch (boost::system::system_error const&)
-        {
-            // Then it wakes up in vain, once.
-        }
+        timer_.cancel();
     }
 
 private:
@@ -92,9 +83,7 @@ private:
         waiting_ = true;
     }
 
-    boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
-        boost::asio::any_io_executor>
-        timer_;
+    timer timer_;
     operation_owner& owner_;
     function told_;
     time_point at_ = never;

@@ -1,0 +1,142 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_TIME_CONTEXT_CLOCK_HPP
+#define DUET_DETAIL_TIME_CONTEXT_CLOCK_HPP
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/query.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <list>
+#include <utility>
+
+#include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/time/coarse_clock.hpp>
+#include <duet/error.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// The time of an execution context that a test moves: see testing/manual_clock.hpp. It stands still by itself.
+class manual_time : public boost::asio::execution_context::service
+{
+public:
+    using key_type = manual_time;
+    using time_point = coarse_clock::time_point;
+    inline static boost::asio::execution_context::id id;
+
+    static constexpr time_point never = time_point::max();
+
+    /// A timer that may be waited for. Its owner ends the wait before it destroys this.
+    struct waiting
+    {
+        time_point at{};
+        any_completion done;
+        bool waits = false;
+    };
+
+    explicit manual_time(boost::asio::execution_context& context)
+        : service{context}, now_{std::chrono::steady_clock::now()}
+    {
+        ++number();
+    }
+
+    ~manual_time() override { --number(); }
+
+    /// That of an executor's context, if it has one. Where there is none in the program, this costs a load and a
+    /// branch.
+    static manual_time* of(boost::asio::any_io_executor const& executor)
+    {
+        if (number().load(std::memory_order_relaxed) == 0)
+            return nullptr;
+        auto& context = boost::asio::query(executor, boost::asio::execution::context);
+        return boost::asio::has_service<manual_time>(context) ? &boost::asio::use_service<manual_time>(context)
+                                                              : nullptr;
+    }
+
+    time_point now() const noexcept { return now_; }
+
+    /// When the next timer is due.
+    time_point next() const noexcept { return waiting_.empty() ? never : waiting_.front()->at; }
+
+    /// Timers that are due by then are told, the earliest first: what they complete is for the context to run.
+    void move_to(time_point when)
+    {
+        now_ = when;
+        while (next() <= now_)
+            tell(*waiting_.front(), {});
+    }
+
+    /// Behind those that are due at the same time.
+    void wait(waiting& timer)
+    {
+        if (shut_down_)
+            return;
+        auto const later =
+            std::find_if(waiting_.begin(), waiting_.end(), [&](waiting const* each) { return timer.at < each->at; });
+        waiting_.insert(later, &timer);
+        timer.waits = true;
+    }
+
+    /// End a wait.
+    void tell(waiting& timer, error_code error)
+    {
+        waiting_.remove(&timer);
+        timer.waits = false;
+        auto done = std::move(timer.done);
+        done(error, 0);
+    }
+
+private:
+    /// Those who wait are told nothing: their handlers are destroyed, which may destroy the timers.
+    void shutdown() override
+    {
+        shut_down_ = true;
+        std::list<any_completion> abandoned;
+        for (auto* const each : std::exchange(waiting_, {}))
+        {
+            each->waits = false;
+            abandoned.push_back(std::move(each->done));
+        }
+    }
+
+    static std::atomic<int>& number() noexcept
+    {
+        static std::atomic<int> result{0};
+        return result;
+    }
+
+    time_point now_;
+    std::list<waiting*> waiting_;  // by time
+    bool shut_down_ = false;
+};
+
+/// The clock of an executor's context: the system's, or the one that a test moves.
+class context_clock
+{
+public:
+    using time_point = coarse_clock::time_point;
+
+    explicit context_clock(boost::asio::any_io_executor const& executor) : manual_{manual_time::of(executor)} {}
+
+    time_point now() const noexcept { return manual_ ? manual_->now() : std::chrono::steady_clock::now(); }
+
+    /// See coarse_clock.
+    time_point coarse_now() const noexcept { return manual_ ? manual_->now() : coarse_clock::now(); }
+
+    manual_time* manual() const noexcept { return manual_; }
+
+private:
+    manual_time* manual_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif
