@@ -173,8 +173,6 @@ protected:
 
     [[gnu::cold]] DUET_DECL void out_of_memory() noexcept;
 
-    channel const* current_channel() const noexcept { return channel_; }
-
     /// The channel has been closed or reset.
     virtual void on_released() noexcept = 0;
 

@@ -1,0 +1,180 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_CHANNEL_STREAM_CHANNELS_HPP
+#define DUET_DETAIL_CHANNEL_STREAM_CHANNELS_HPP
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <exception>
+#include <utility>
+
+#include <duet/detail/channel/asio_channel.hpp>
+#include <duet/error.hpp>
+#include <duet/stream_traits.hpp>
+
+#if defined(__linux__)
+#include <duet/detail/channel/epoll_channel.hpp>
+#include <duet/detail/channel/reactor.hpp>
+
+#include <unistd.h>
+#endif
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// A stream with the channel of Asio's operations.
+template <class Stream>
+class asio_channels
+{
+    using traits = stream_traits<Stream>;
+
+public:
+    /// Its bytes may be moved by splice(2).
+    static constexpr bool may_splice = has_tcp_descriptor<Stream>;
+
+    asio_channels(Stream&& stream, channel_user& user) noexcept : stream_{std::move(stream)}, asio_{stream_, user} {}
+
+    /// Let the sockets of a context that one thread runs use a reactor.
+    static void prepare(boost::asio::io_context&) noexcept {}
+
+    Stream& stream() noexcept { return stream_; }
+
+    channel& asio() noexcept { return asio_; }
+
+    auto native_handle() noexcept { return stream_.lowest_layer().native_handle(); }
+
+    /// Which channel is to be used. `descriptor`, of a connected and non-blocking socket, becomes the stream's; -1: the
+    /// stream has it. Null: an error, and the descriptor is still the caller's.
+    template <class Endpoint>
+    channel* begin(Endpoint const& local, int descriptor, error_code& error) noexcept
+    {
+        if (descriptor >= 0)
+            assign(local, descriptor, error);
+        return error ? nullptr : &asio_;
+    }
+
+    /// The stream is to be Asio's alone. Null: it is.
+    template <class Endpoint>
+    channel* leave_reactor(Endpoint const&, error_code&) noexcept
+    {
+        return nullptr;
+    }
+
+    /// The connection has ended.
+    void end() noexcept {}
+
+protected:
+    template <class Endpoint>
+    void assign(Endpoint const& local, int descriptor, error_code& error) noexcept
+    {
+        try
+        {
+            stream_.assign(local.protocol(), descriptor, error);
+        }
+        catch (std::exception const&)
+        {
+            error = boost::asio::error::no_memory;
+        }
+        if (!error)
+            traits::prepare(stream_);
+    }
+
+private:
+    Stream stream_;
+    asio_channel<Stream> asio_;
+};
+
+#if defined(__linux__)
+
+/// A TCP socket that may be in the reactor of its context, if that has one and it suits.
+template <class Stream>
+class tcp_channels : public asio_channels<Stream>
+{
+    using base = asio_channels<Stream>;
+
+public:
+    tcp_channels(Stream&& stream, channel_user& user) noexcept : base{std::move(stream), user}, epoll_{user} {}
+
+    ~tcp_channels() { end(); }
+
+    static void prepare(boost::asio::io_context& context) noexcept { reactor::use(context); }
+
+    int native_handle() noexcept
+    {
+        return epoll_.descriptor() >= 0 ? epoll_.descriptor() : this->stream().native_handle();
+    }
+
+    template <class Endpoint>
+    channel* begin(Endpoint const& local, int descriptor, error_code& error) noexcept
+    {
+        reactor_ = reactor::of(reactor::context_of(this->stream().get_executor()));
+        bool const suits = reactor_ && reactor_->suits();
+        if (reactor_)
+            reactor_->count(1);
+        if (!suits)
+            return base::begin(local, descriptor, error);
+        bool const from_stream = descriptor < 0;
+        if (from_stream)
+        {
+            error_code refused;
+            descriptor = this->stream().release(refused);
+            if (refused)
+                return &this->asio();
+        }
+        if (epoll_.enter(*reactor_, descriptor))
+            return &epoll_;
+        auto* const other = base::begin(local, descriptor, error);
+        if (!other && from_stream)
+            ::close(descriptor);
+        return other;
+    }
+
+    template <class Endpoint>
+    channel* leave_reactor(Endpoint const& local, error_code& error) noexcept
+    {
+        if (epoll_.descriptor() < 0)
+            return nullptr;
+        this->assign(local, epoll_.descriptor(), error);
+        if (error)
+            return nullptr;
+        epoll_.leave();
+        return &this->asio();
+    }
+
+    void end() noexcept
+    {
+        if (reactor_)
+            std::exchange(reactor_, nullptr)->count(-1);
+    }
+
+private:
+    epoll_channel epoll_;
+    reactor* reactor_ = nullptr;  // that of the context, if it has one, whether the socket is there or not
+};
+
+#endif
+
+/// A stream and the channels that lead to it. Which of them is used is decided at the beginning, and changes when the
+/// stream is handed out.
+template <class Stream>
+struct stream_channels : asio_channels<Stream>
+{
+    using asio_channels<Stream>::asio_channels;
+};
+
+#if defined(__linux__)
+template <class Executor>
+struct stream_channels<boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>>
+    : tcp_channels<boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>>
+{
+    using tcp_channels<boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>>::tcp_channels;
+};
+#endif
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif
