@@ -9,6 +9,7 @@ import coroutines
 import cxx
 import layers
 import listed
+import picture
 import pitfalls
 import text
 
@@ -181,6 +182,22 @@ class Layers(unittest.TestCase):
 
     def test_not_there(self):
         self.assertTrue(self.found({"duet/backoff.hpp": ["duet/cellar.hpp"]}))
+
+
+class Picture(unittest.TestCase):
+    INCLUDES = {
+        "duet/session.hpp": ["duet/error.hpp", "duet/detail/engine/connection.hpp"],
+        "duet/detail/engine/connection.hpp": ["duet/detail/channel/channel.hpp", "duet/error.hpp"],
+        "duet/detail/channel/channel.hpp": ["duet/error.hpp"],
+        "duet/error.hpp": ["duet/detail/completion/error.ipp"],
+        "duet/detail/completion/error.ipp": ["duet/error.hpp"],
+    }
+
+    def test_rooms_and_arrows(self):
+        drawn = picture.draw({header: list(enumerate(targets, 1)) for header, targets in self.INCLUDES.items()})
+        arrows = [line.strip() for line in drawn.split("\n") if "-->" in line]
+        self.assertEqual(arrows, ["channel --> floor0", "engine --> channel", "floor4 --> engine"])
+        self.assertIn('floor0["error"]', drawn)
 
 
 class Listed(unittest.TestCase):
