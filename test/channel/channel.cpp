@@ -1,10 +1,11 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-// What every channel promises (detail/channel/channel.hpp), asked of each: Asio's on TCP and on a Unix-domain socket,
-// and the one in duet's reactor.
+// What every channel promises (detail/channel/channel.hpp), asked of each: Asio's on TCP, on a Unix-domain socket and
+// on a stream in memory, and the one in duet's reactor.
 
 #define BOOST_TEST_MODULE channel.channel
 #include <duet/detail/channel/asio_channel.hpp>
+#include <duet/testing/memory_stream.hpp>
 
 #if defined(__linux__)
 #include <duet/detail/channel/epoll_channel.hpp>
@@ -16,6 +17,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/mp11/algorithm.hpp>
 #include <boost/mp11/list.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -114,12 +116,51 @@ struct connected
     socket far;
 };
 
+/// An end in memory, with the functions of a socket that the tests call.
+class memory_far : public duet::testing::memory_stream
+{
+public:
+    explicit memory_far(memory_stream&& end) : memory_stream{std::move(end)} {}
+
+    void shutdown(asio::socket_base::shutdown_type)
+    {
+        error_code ignored;
+        shutdown_send(ignored);
+    }
+
+    void set_option(asio::socket_base::linger const&) { resets_ = true; }
+
+    void close() { resets_ ? reset() : memory_stream::close(); }
+
+private:
+    bool resets_ = false;
+};
+
+struct over_memory
+{
+    struct pair
+    {
+        explicit pair(std::pair<duet::testing::memory_stream, duet::testing::memory_stream>&& both)
+            : near{std::move(both.first)}, far{std::move(both.second)}
+        {
+        }
+
+        duet::testing::memory_stream near;
+        memory_far far;
+    };
+
+    over_memory() : ends{duet::testing::memory_stream::pair(context.get_executor())}, channel{ends.near, user} {}
+
+    asio::io_context context;
+    recorder user;
+    pair ends;
+    asio_channel<duet::testing::memory_stream> channel;
+};
+
 /// A channel with a plain socket at the other end.
 template <class Protocol>
 struct over_asio
 {
-    using protocol = Protocol;
-
     over_asio() : ends{context}, channel{ends.near, user} {}
 
     asio::io_context context;
@@ -131,8 +172,6 @@ struct over_asio
 #if defined(__linux__)
 struct over_epoll
 {
-    using protocol = tcp;
-
     over_epoll() : ends{context}, channel{user}
     {
         reactor::use(context, 0);
@@ -241,17 +280,14 @@ struct talk : Base
             total += write(block, error);
         return total;
     }
-
-    static constexpr bool is_tcp = std::is_same_v<typename Base::protocol, tcp>;
 };
 
 #if defined(__linux__)
-using all_channels = boost::mp11::mp_list<talk<over_asio<tcp>>, talk<over_asio<stream_protocol>>, talk<over_epoll>>;
-using tcp_channels = boost::mp11::mp_list<talk<over_asio<tcp>>, talk<over_epoll>>;
+using reset_channels = boost::mp11::mp_list<talk<over_asio<tcp>>, talk<over_memory>, talk<over_epoll>>;
 #else
-using all_channels = boost::mp11::mp_list<talk<over_asio<tcp>>, talk<over_asio<stream_protocol>>>;
-using tcp_channels = boost::mp11::mp_list<talk<over_asio<tcp>>>;
+using reset_channels = boost::mp11::mp_list<talk<over_asio<tcp>>, talk<over_memory>>;
 #endif
+using all_channels = boost::mp11::mp_push_back<reset_channels, talk<over_asio<stream_protocol>>>;
 
 }  // namespace
 
@@ -294,7 +330,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_bytes_come_before_the_fin_and_both_in_their_tu
     BOOST_TEST(t.told() == "read:fin");
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_reset_ends_a_read_with_an_error, Talk, tcp_channels)
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_reset_ends_a_read_with_an_error, Talk, reset_channels)
 {
     Talk t;
     t.read();
@@ -473,7 +509,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_and_reset_end_what_waits, Talk, all_channels
     }
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(reset_is_a_reset_even_when_nothing_is_unread, Talk, tcp_channels)
+BOOST_AUTO_TEST_CASE_TEMPLATE(reset_is_a_reset_even_when_nothing_is_unread, Talk, reset_channels)
 {
     Talk t;
     t.channel.reset();
@@ -505,7 +541,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(discard_throws_away_within_its_limit_and_tells_the
 // ---- The hang-up
 // -------------------------------------------------------------------------------------------------------
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(the_wait_for_the_hang_up_ends_with_a_reset_and_not_with_a_fin, Talk, tcp_channels)
+BOOST_AUTO_TEST_CASE_TEMPLATE(the_wait_for_the_hang_up_ends_with_a_reset_and_not_with_a_fin, Talk, reset_channels)
 {
     Talk t;
     if (!t.channel.able().tells_hang_up)
@@ -532,7 +568,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_cancelled_wait_for_the_hang_up_leaves_the_read, 
     BOOST_TEST(t.told() == "read");
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_hang_up_while_a_read_waits_is_told_to_both, Talk, tcp_channels)
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_hang_up_while_a_read_waits_is_told_to_both, Talk, reset_channels)
 {
     Talk t;
     if (!t.channel.able().tells_hang_up)

@@ -67,18 +67,23 @@ public:
 
 protected:
     template <class Endpoint>
-    void assign(Endpoint const& local, int descriptor, error_code& error) noexcept
+    void assign([[maybe_unused]] Endpoint const& local, [[maybe_unused]] int descriptor, error_code& error) noexcept
     {
-        try
+        if constexpr (requires { stream_.assign(local.protocol(), descriptor, error); })
         {
-            stream_.assign(local.protocol(), descriptor, error);
+            try
+            {
+                stream_.assign(local.protocol(), descriptor, error);
+            }
+            catch (std::exception const&)
+            {
+                error = boost::asio::error::no_memory;
+            }
+            if (!error)
+                traits::prepare(stream_);
         }
-        catch (std::exception const&)
-        {
-            error = boost::asio::error::no_memory;
-        }
-        if (!error)
-            traits::prepare(stream_);
+        else
+            error = boost::asio::error::operation_not_supported;
     }
 
 private:
