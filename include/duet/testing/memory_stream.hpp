@@ -120,6 +120,8 @@ public:
 
     memory_stream const& lowest_layer() const noexcept { return *this; }
 
+    memory_stream* native_handle() noexcept { return this; }
+
     memory_endpoint local_endpoint(error_code& error) const { return named(side_, error); }
 
     memory_endpoint remote_endpoint(error_code& error) const { return named(1 - side_, error); }
@@ -176,7 +178,7 @@ public:
                      ++b)
                     if (first.size() == 0)
                         first = *b;
-                park(waits_for::read, std::forward<decltype(handler)>(handler), first);
+                this->park(waits_for::read, std::forward<decltype(handler)>(handler), first);
             },
             token, buffers);
     }
@@ -192,7 +194,7 @@ public:
                      ++b)
                     if (first.size() == 0)
                         first = *b;
-                park(waits_for::write, std::forward<decltype(handler)>(handler), {}, first);
+                this->park(waits_for::write, std::forward<decltype(handler)>(handler), {}, first);
             },
             token, buffers);
     }
@@ -206,8 +208,8 @@ public:
                 auto const kind = wanted == wait_read    ? waits_for::readable
                                   : wanted == wait_write ? waits_for::writable
                                                          : waits_for::hang_up;
-                park(kind, [inner = std::forward<decltype(handler)>(handler)](error_code error, std::size_t) mutable
-                    { std::move(inner)(error); });
+                this->park(kind, [inner = std::forward<decltype(handler)>(handler)](
+                                     error_code error, std::size_t) mutable { std::move(inner)(error); });
             },
             token, what);
     }
