@@ -112,7 +112,7 @@ BOOST_FIXTURE_TEST_CASE(a_half_close_gets_its_answer_and_both_ends_are_clean, fi
 
 BOOST_FIXTURE_TEST_CASE(short_reads_and_writes_lose_nothing, fixture)
 {
-    for (std::size_t const most : {1, 2, 3, 7})
+    for (std::size_t const most : {1U, 2U, 3U, 7U})
     {
         near.most_per_write = near.most_per_read = far.most_per_read = most;
         far.most_per_write = most + 1;
