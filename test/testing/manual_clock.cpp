@@ -169,7 +169,8 @@ BOOST_FIXTURE_TEST_CASE(close_gives_up_on_a_silent_peer, fixture)
     start(closes());
     clock.advance(5s);
     BOOST_TEST(!report.has_value());
-    clock.advance(1s);  // looked at in eighths of the deadline
+    // The kernel acknowledges the FIN when it likes, which is progress; the total ends even so.
+    clock.advance(26s);
     BOOST_REQUIRE(report.has_value());
     BOOST_TEST((report->reason == duet::close_reason::timed_out));
 }
