@@ -18,6 +18,7 @@
 #include <duet/canceller.hpp>
 #include <duet/close_report.hpp>
 #include <duet/detail/engine/completion_result.hpp>
+#include <duet/detail/engine/initiation.hpp>
 #include <duet/detail/engine/operation.hpp>
 #include <duet/detail/engine/stream_connection.hpp>
 #include <duet/error.hpp>
@@ -321,10 +322,7 @@ public:
     template <class MutableBufferSequence, class Token = boost::asio::default_completion_token_t<executor_type>>
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
     {
-        boost::asio::mutable_buffer first;
-        for (auto b = boost::asio::buffer_sequence_begin(buffers); b != boost::asio::buffer_sequence_end(buffers); ++b)
-            if (first.size() == 0)
-                first = *b;
+        auto const first = detail::first_nonempty<boost::asio::mutable_buffer>(buffers);
         return initiate(reading{first.size() == 0 ? kind::nothing : kind::some, first}, std::forward<Token>(token));
     }
 

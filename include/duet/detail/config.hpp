@@ -18,7 +18,7 @@ static_assert(BOOST_ASIO_VERSION >= 102500, "duet needs Boost.Asio from Boost 1.
 #endif
 
 // Header-only by default. The compiled variant (CMake target duet::compiled) defines DUET_SEPARATE_COMPILATION for its
-// users and puts every definition of impl/*.ipp into one object, src/duet.cpp.
+// users and puts every definition with DUET_DECL into one object, src/duet.cpp.
 #if defined(DUET_SEPARATE_COMPILATION)
 #define DUET_DECL
 #else

@@ -20,7 +20,8 @@ namespace testing {
 /// back to the system's clock for this context. Deadlines pass up to 10 ms late, as on the system's clock, whose coarse
 /// tick they allow for.
 ///
-/// Of the kernel's timers (deadlines::dead_peer) it knows nothing.
+/// The kernel's timers (deadlines::dead_peer) and those of acceptors, connectors, relays and servers stay on the
+/// system's clock.
 ///
 /// Distinct objects: safe. Shared objects: unsafe. It is used on the thread that runs the context.
 class manual_clock

@@ -24,6 +24,7 @@
 #include <utility>
 
 #include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/engine/initiation.hpp>
 #include <duet/error.hpp>
 #include <duet/session.hpp>
 #include <duet/stream_traits.hpp>
@@ -173,11 +174,7 @@ public:
         return boost::asio::async_initiate<Token, void(error_code, std::size_t)>(
             [this](auto&& handler, MutableBufferSequence room)
             {
-                boost::asio::mutable_buffer first;
-                for (auto b = boost::asio::buffer_sequence_begin(room); b != boost::asio::buffer_sequence_end(room);
-                     ++b)
-                    if (first.size() == 0)
-                        first = *b;
+                auto const first = detail::first_nonempty<boost::asio::mutable_buffer>(room);
                 this->park(waits_for::read, std::forward<decltype(handler)>(handler), first);
             },
             token, buffers);
@@ -189,11 +186,7 @@ public:
         return boost::asio::async_initiate<Token, void(error_code, std::size_t)>(
             [this](auto&& handler, ConstBufferSequence bytes)
             {
-                boost::asio::const_buffer first;
-                for (auto b = boost::asio::buffer_sequence_begin(bytes); b != boost::asio::buffer_sequence_end(bytes);
-                     ++b)
-                    if (first.size() == 0)
-                        first = *b;
+                auto const first = detail::first_nonempty<boost::asio::const_buffer>(bytes);
                 this->park(waits_for::write, std::forward<decltype(handler)>(handler), {}, first);
             },
             token, buffers);

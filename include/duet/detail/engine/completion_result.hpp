@@ -97,15 +97,11 @@ struct reason_of_end : every_error_throws
 /// Bytes and code as they are, for the library's own loops.
 struct bytes_and_error
 {
-    struct type
-    {
-        std::size_t size = 0;
-        error_code error{};
-    };
+    using type = io_result;
 
     static bool is_value(error_code) noexcept { return true; }
 
-    static type result(connection&, error_code error, std::size_t size) noexcept { return {size, error}; }
+    static type result(connection&, error_code error, std::size_t size) noexcept { return {error, size}; }
 };
 
 }  // namespace detail

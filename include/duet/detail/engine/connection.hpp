@@ -51,7 +51,8 @@ struct io_result
 };
 
 /// The inside of a session, whatever carries its bytes: it wires the parts (the read under way, the queue of writes,
-/// the deadlines, those who wait) to a channel, and carries out what the lifecycle decides.
+/// the deadlines, those who wait) to a channel, and carries out what the lifecycle decides. Each of its many members is
+/// one of those parts, or wires them.
 ///
 /// It lives as long as a session object or an operation refers to it, and is used on one executor only.
 ///

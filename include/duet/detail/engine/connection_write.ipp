@@ -53,6 +53,7 @@ DUET_DECL std::optional<io_result> connection::write_at_once(write_request& requ
 
 DUET_DECL void connection::start_write(write_request&& request, any_completion&& done)
 {
+    bool const is_first = sender_.empty();
     auto const queue = [&]
     {
         request.own();
@@ -65,7 +66,6 @@ DUET_DECL void connection::start_write(write_request&& request, any_completion&&
         out_of_memory();
         return complete(std::move(done), error_, request.sent());
     }
-    bool const is_first = sender_.is_first(std::prev(sender_.end()));
     sender_.back().done = std::move(done);
     if (is_first)
         wait_writable();

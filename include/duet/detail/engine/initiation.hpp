@@ -25,6 +25,17 @@ namespace detail {
 // How an operation begins. What can end at once does so before its handler is wrapped and stored, which is most of the
 // cost of a small write; only what has to wait pays for that.
 
+/// The first buffer of a sequence that has room or bytes; an empty one: none has.
+template <class Buffer, class Sequence>
+Buffer first_nonempty(Sequence const& buffers)
+{
+    auto each = boost::asio::buffer_sequence_begin(buffers);
+    auto const end = boost::asio::buffer_sequence_end(buffers);
+    while (each != end && Buffer{*each}.size() == 0)
+        ++each;
+    return each == end ? Buffer{} : Buffer{*each};
+}
+
 /// A read: it ends at once when it is refused, and waits in the connection's own place for a reader.
 class reading
 {

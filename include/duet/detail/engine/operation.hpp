@@ -127,7 +127,7 @@ private:
 /// One operation of a session, not yet begun: `co_await` it, or call it with any completion token.
 ///
 /// Awaited in an `asio::awaitable`, it begins without a coroutine frame of its own. `Start` is one of
-/// beginning.hpp.
+/// initiation.hpp.
 template <class Result, class Start>
 class [[nodiscard]] operation
 {

@@ -35,7 +35,11 @@ public:
     timer(timer const&) = delete;
     timer& operator=(timer const&) = delete;
 
-    ~timer() { cancel(); }
+    ~timer()
+    {
+        if (manual_)
+            cancel();  // the other one does so itself
+    }
 
     /// A wait under way ends with operation_aborted.
     void expires_at(time_point when)
