@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -102,7 +103,20 @@ COUNTED(int, epoll_ctl, (int e, int what, int fd, struct epoll_event* event), (e
 COUNTED(int, epoll_wait, (int e, struct epoll_event* events, int n, int time), (e, events, n, time))
 COUNTED(int, epoll_pwait, (int e, struct epoll_event* events, int n, int time, sigset_t const* mask),
     (e, events, n, time, mask))
-COUNTED(int, ioctl, (int fd, unsigned long request, void* argument), (fd, request, argument))
 COUNTED(int, timerfd_settime, (int fd, int flags, struct itimerspec const* next_time, struct itimerspec* old),
     (fd, flags, next_time, old))
 // clang-format on
+
+// Declared with an ellipsis, which cannot be passed on. Every request has one argument, of the size of a pointer.
+int ioctl(int fd, unsigned long request, ...)
+{
+    static int (*next)(int, unsigned long, ...);
+    if (!next)
+        *(void**)&next = dlsym(RTLD_NEXT, "ioctl");
+    count(&counters->calls);
+    va_list arguments;
+    va_start(arguments, request);
+    void* const argument = va_arg(arguments, void*);
+    va_end(arguments);
+    return next(fd, request, argument);
+}

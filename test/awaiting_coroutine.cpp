@@ -10,6 +10,7 @@
 
 #include "session_fixture.hpp"
 
+#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -35,7 +36,8 @@ struct looking_operation
             {
                 using handler_type = std::decay_t<decltype(handler)>;
                 static_assert(duet::detail::is_awaiting_coroutine<handler_type, Signature>::value == Expected);
-                asio::post(
+                auto const executor = asio::get_associated_executor(handler);
+                asio::post(executor,
                     [handler = std::move(handler)]() mutable
                     {
                         if constexpr (std::is_invocable_v<decltype(std::move(handler)), error_code>)

@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(results)
         BOOST_TEST(value.value == 4);
         auto const move_only = co_await make_unique_tracked(5);
         BOOST_TEST(move_only->value == 5);
-        outcome const with_members = co_await make_outcome(6);
+        error_and_value const with_members = co_await make_error_and_value(6);
         BOOST_TEST(!with_members.error);
         BOOST_TEST(with_members.value.value == 6);
         auto task = make_tracked(7);
@@ -329,7 +329,7 @@ asio::awaitable<void> either_operand()
 
 asio::awaitable<void> structured_binding()  // wrong in g++ 15 and 16
 {
-    auto [error, value] = co_await make_outcome(4);
+    auto [error, value] = co_await make_error_and_value(4);
     computed = error ? 0 : value.value;
 }
 

@@ -41,7 +41,7 @@ lifecycle after(std::initializer_list<lifecycle_event> events)
     return life;
 }
 
-lifecycle const open{};
+lifecycle const unended{};
 
 }  // namespace
 
@@ -61,11 +61,11 @@ struct print_log_value<time_point>
 BOOST_AUTO_TEST_CASE(without_limits_nothing_is_ever_due)
 {
     deadline_table const table{none(), start};
-    BOOST_TEST((table.earliest(open) == never));
+    BOOST_TEST((table.earliest(unended) == never));
     BOOST_TEST((table.earliest(after({lifecycle_event::peer_finished})) == never));
     BOOST_TEST((table.earliest(after({lifecycle_event::close_requested})) == never));
     BOOST_TEST(!table.first_message_expired(start + 1000h));
-    BOOST_TEST(!table.quiet(open, start + 1000h));
+    BOOST_TEST(!table.quiet(unended, start + 1000h));
 }
 
 BOOST_AUTO_TEST_CASE(a_deadline_is_never_early_by_the_tick_of_a_coarse_clock)
@@ -73,9 +73,9 @@ BOOST_AUTO_TEST_CASE(a_deadline_is_never_early_by_the_tick_of_a_coarse_clock)
     auto limits = none();
     limits.idle = 60s;
     deadline_table const table{limits, start};
-    BOOST_TEST((table.earliest(open) == start + 60s + tick));
-    BOOST_TEST(!table.quiet(open, start + 60s + tick - 1ns));
-    BOOST_TEST(table.quiet(open, start + 60s + tick) == error_code{errc::idle_timed_out});
+    BOOST_TEST((table.earliest(unended) == start + 60s + tick));
+    BOOST_TEST(!table.quiet(unended, start + 60s + tick - 1ns));
+    BOOST_TEST(table.quiet(unended, start + 60s + tick) == error_code{errc::idle_timed_out});
 }
 
 BOOST_AUTO_TEST_CASE(a_byte_either_way_restarts_idle)
@@ -84,8 +84,8 @@ BOOST_AUTO_TEST_CASE(a_byte_either_way_restarts_idle)
     limits.idle = 60s;
     deadline_table table{limits, start};
     table.note_activity(start + 50s);
-    BOOST_TEST((table.earliest(open) == start + 110s + tick));
-    BOOST_TEST(!table.quiet(open, start + 100s));
+    BOOST_TEST((table.earliest(unended) == start + 110s + tick));
+    BOOST_TEST(!table.quiet(unended, start + 100s));
     table.note_activity(start + 40s);  // a coarse clock may lag behind
     BOOST_TEST((table.last_activity() == start + 50s));
 }
@@ -96,13 +96,13 @@ BOOST_AUTO_TEST_CASE(the_earliest_of_all_is_next)
     limits.idle = 60s;
     limits.first_message = 20s;
     deadline_table table{limits, start};
-    BOOST_TEST((table.earliest(open) == start + 20s + tick));
+    BOOST_TEST((table.earliest(unended) == start + 20s + tick));
     table.read_by = start + 10s;
-    BOOST_TEST((table.earliest(open) == start + 10s));
+    BOOST_TEST((table.earliest(unended) == start + 10s));
     table.write_by = start + 5s;
-    BOOST_TEST((table.earliest(open) == start + 5s));
+    BOOST_TEST((table.earliest(unended) == start + 5s));
     BOOST_TEST((table.look_again(start) == start + 1ms));
-    BOOST_TEST((table.earliest(open) == start + 1ms));
+    BOOST_TEST((table.earliest(unended) == start + 1ms));
 }
 
 BOOST_AUTO_TEST_CASE(the_first_message_is_due_whatever_comes_until_it_is_whole)
@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(new_limits_count_from_now)
     limits.idle = 10s;
     limits.first_message = 20s;
     table.set(limits, start + 30s);
-    BOOST_TEST((table.earliest(open) == start + 40s + tick));
+    BOOST_TEST((table.earliest(unended) == start + 40s + tick));
     BOOST_TEST(!table.first_message_expired(start + 50s));
     BOOST_TEST(table.first_message_expired(start + 50s + tick));
 }
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(half_closed_counts_from_the_fin_or_the_last_byte)
     auto const half = after({lifecycle_event::peer_finished});
     table.half_closed(start + 5s);
     BOOST_TEST((table.earliest(half) == start + 35s + tick));
-    BOOST_TEST((table.earliest(open) == never));
+    BOOST_TEST((table.earliest(unended) == never));
     table.note_activity(start + 20s);
     BOOST_TEST(!table.quiet(half, start + 49s));
     BOOST_TEST(table.quiet(half, start + 50s + tick) == error_code{errc::half_closed_timed_out});
@@ -248,7 +248,7 @@ BOOST_AUTO_TEST_CASE(a_byte_of_another_connection_counts)
     limits.idle = 60s;
     deadline_table table{limits, start};
     table.join_activity(start + 30s);
-    BOOST_TEST((table.earliest(open) == start + 90s + tick));
+    BOOST_TEST((table.earliest(unended) == start + 90s + tick));
     table.join_activity(start + 10s);
     BOOST_TEST((table.last_activity() == start + 30s));
 }
@@ -266,5 +266,5 @@ BOOST_AUTO_TEST_CASE(a_limit_beyond_the_range_of_the_clock_is_none)
     auto limits = none();
     limits.idle = deadlines::duration::max();
     deadline_table const table{limits, start};
-    BOOST_TEST((table.earliest(open) == never));
+    BOOST_TEST((table.earliest(unended) == never));
 }

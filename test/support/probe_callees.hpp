@@ -33,7 +33,7 @@ struct rich_options  // what must not stand in an awaited call
     tracked y{2};
 };
 
-struct outcome
+struct error_and_value
 {
     boost::system::error_code error;
     tracked value{0};
@@ -96,10 +96,10 @@ inline asio::awaitable<std::unique_ptr<tracked>> make_unique_tracked(int const v
     co_return std::make_unique<tracked>(value);
 }
 
-inline asio::awaitable<outcome> make_outcome(int const value)
+inline asio::awaitable<error_and_value> make_error_and_value(int const value)
 {
     co_await settle();
-    outcome result{{}, tracked{value}};
+    error_and_value result{{}, tracked{value}};
     co_return result;
 }
 
