@@ -16,12 +16,13 @@ namespace testing {
 /// A clock for tests of deadlines: it stands still until the test moves it, so that a minute of timeouts takes a
 /// millisecond, and what happens in it happens in the same order every time.
 ///
-/// Every session made on `context` after this counts its deadlines on this clock. Make it before them; there is no way
-/// back to the system's clock for this context. Deadlines pass up to 10 ms late, as on the system's clock, whose coarse
-/// tick they allow for.
+/// All that is made on `context` after this counts its time on this clock: the deadlines of sessions and relays, the
+/// timeouts and pauses of connectors, the back-off of acceptors, the drain of servers. Make it before them; there is no
+/// way back to the system's clock for this context. Deadlines of sessions pass up to 10 ms late, as on the system's
+/// clock, whose coarse tick they allow for.
 ///
-/// The kernel's timers (deadlines::dead_peer) and those of acceptors, connectors, relays and servers stay on the
-/// system's clock.
+/// The kernel's timers (deadlines::dead_peer) stay on the system's clock, and so do the other threads of a server that
+/// has several: each has a context of its own.
 ///
 /// Distinct objects: safe. Shared objects: unsafe. It is used on the thread that runs the context.
 class manual_clock

@@ -4,7 +4,6 @@
 #define DUET_DETAIL_ACCEPT_ACCEPT_QUEUE_HPP
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -18,6 +17,7 @@
 #include <duet/backoff.hpp>
 #include <duet/detail/accept/listener.hpp>
 #include <duet/detail/accept/listening_socket.hpp>
+#include <duet/detail/time/timer.hpp>
 #include <duet/session.hpp>
 
 namespace duet {
@@ -68,7 +68,7 @@ public:
 
 private:
     using listener_type = listening_socket<Protocol, Executor>;
-    using clock = std::chrono::steady_clock;
+    using timer_type = basic_timer<Executor>;
 
     static constexpr std::uint64_t most_broken_in_a_row = 16;
 
@@ -82,17 +82,20 @@ private:
 
     void pause(error_code const& error) noexcept;
 
-    bool pausing() const noexcept { return paused_until_ != clock::time_point{} && clock::now() < paused_until_; }
+    bool pausing() const noexcept
+    {
+        return paused_until_ != typename timer_type::time_point{} && pause_.clock().now() < paused_until_;
+    }
 
     listener_type listener_;
-    boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, Executor> pause_;
+    timer_type pause_;
     acceptor_options options_;
     acceptor_counters counters_;
     std::deque<session_type> taken_;
     error_code failure_;  // of the listener itself
     std::uint64_t broken_in_a_row_ = 0;
     std::uint64_t failures_ = 0;
-    clock::time_point paused_until_{};
+    typename timer_type::time_point paused_until_{};
     backoff backoff_{
         {.initial = std::chrono::milliseconds{5}, .maximum = std::chrono::seconds{1}, .multiplier = 2, .jitter = 0}, 0};
     bool batch_was_full_ = false;

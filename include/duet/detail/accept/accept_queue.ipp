@@ -206,7 +206,7 @@ void accept_queue<Protocol, Executor>::pause(error_code const& error) noexcept
 {
     ++counters_.resource_failures;
     auto const pause = backoff_.next();
-    paused_until_ = clock::now() + pause;
+    paused_until_ = pause_.clock().now() + pause;
     if (options_.on_resource_failure)
         options_.on_resource_failure({error, pause, ++failures_});
 }

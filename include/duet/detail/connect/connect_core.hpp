@@ -4,7 +4,6 @@
 #define DUET_DETAIL_CONNECT_CONNECT_CORE_HPP
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 
 #include <chrono>
 #include <functional>
@@ -16,6 +15,7 @@
 #include <duet/connect_error.hpp>
 #include <duet/connector_options.hpp>
 #include <duet/detail/connect/connect_race.hpp>
+#include <duet/detail/time/timer.hpp>
 #include <duet/resolver.hpp>
 
 namespace duet {
@@ -72,8 +72,7 @@ public:
     std::function<void(connect_retry const&)> on_retry;
 
 private:
-    using timer_type = boost::asio::basic_waitable_timer<std::chrono::steady_clock,
-        boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
+    using timer_type = basic_timer<Executor>;
 
     /// Runs when the coroutine is destroyed in the middle, too: no descriptor outlives it.
     struct leave

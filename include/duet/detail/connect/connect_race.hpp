@@ -3,7 +3,6 @@
 #ifndef DUET_DETAIL_CONNECT_CONNECT_RACE_HPP
 #define DUET_DETAIL_CONNECT_CONNECT_RACE_HPP
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -24,6 +23,7 @@
 #include <duet/detail/connect/connect_plan.hpp>
 #include <duet/detail/connect/connect_racer.hpp>
 #include <duet/detail/connect/connect_schedule.hpp>
+#include <duet/detail/time/timer.hpp>
 
 namespace duet {
 inline namespace v0 {
@@ -43,9 +43,9 @@ public:
     using session_type = typename racer::session_type;
 
     connect_race(Executor const& executor, connector_options const& options)
-        : options_{options}, schedule_{options, clock::now()}, timer_{executor}, ended_event_{
-                                                                                     executor, clock::time_point::max()}
+        : options_{options}, timer_{executor}, ended_event_{executor}, schedule_{options, now()}
     {
+        ended_event_.expires_at(time_point::max());
     }
 
     /// Ask `resolver` first. It must stay until the coroutine that it returns has ended: `owner` is kept for that.
@@ -106,8 +106,10 @@ public:
     }
 
 private:
-    using clock = std::chrono::steady_clock;
-    using timer_type = boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<clock>, Executor>;
+    using timer_type = basic_timer<Executor>;
+    using time_point = typename timer_type::time_point;
+
+    time_point now() const noexcept { return timer_.clock().now(); }
 
     void on_resolved(std::exception_ptr thrown, std::vector<endpoint_type> const& addresses)
     {
@@ -135,8 +137,8 @@ private:
     {
         while (!ended_)
         {
-            auto const now = clock::now();
-            auto const action = schedule_.next(now);
+            auto const time = now();
+            auto const action = schedule_.next(time);
             switch (action.step)
             {
             case connect_step::start:
@@ -152,7 +154,7 @@ private:
             case connect_step::all_failed:
                 return end(most_telling_error(reports()));
             case connect_step::wait:
-                if (!connect_again(now))
+                if (!connect_again(time))
                     return wake_at(action.at);
                 break;
             }
@@ -170,7 +172,7 @@ private:
 
     void connect(std::size_t number)
     {
-        racers_[number].connect(
+        racers_[number].connect(now(),
             [self = this->shared_from_this(), number](std::uint64_t serial, error_code const& error)
             {
                 if (!self->ended_ && self->racers_[number].is_current(serial))
@@ -185,7 +187,7 @@ private:
     }
 
     /// Those whose pause is over. False if there are none.
-    bool connect_again(clock::time_point now)
+    bool connect_again(time_point now)
     {
         bool any = false;
         for (std::size_t number = 0; number < racers_.size() && !ended_; ++number)
@@ -218,7 +220,7 @@ private:
         schedule_.failed(number);
     }
 
-    void wake_at(clock::time_point when)
+    void wake_at(time_point when)
     {
         for (auto const& one : racers_)
             when = std::min(when, one.again_at());
@@ -231,7 +233,7 @@ private:
             {
                 if (interrupted || self->ended_)
                     return;
-                self->wake_at_ = clock::time_point::min();
+                self->wake_at_ = time_point::min();
                 self->safely([&] { self->act(); });
             });
     }
@@ -284,11 +286,11 @@ private:
     }
 
     connector_options options_;
-    connect_schedule schedule_;
-    std::vector<racer> racers_;
     timer_type timer_;
     timer_type ended_event_;  // never expires: cancelled at the end
-    clock::time_point wake_at_ = clock::time_point::min();
+    connect_schedule schedule_;
+    std::vector<racer> racers_;
+    time_point wake_at_ = time_point::min();
     boost::asio::cancellation_signal resolve_signal_;
     std::optional<session_type> winner_;
     std::exception_ptr failure_;

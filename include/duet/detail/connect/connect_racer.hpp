@@ -67,7 +67,7 @@ public:
 
     /// Begin to connect. `done(serial, error)` is called when it has come to an end: by a handler, or at once.
     template <class Done>
-    void connect(Done done)
+    void connect([[maybe_unused]] time_point now, Done done)
     {
         auto const serial = ++serial_;
         again_at_ = time_point::max();
@@ -83,7 +83,7 @@ public:
                 static_cast<::socklen_t>(report_.endpoint.size()), error);
             // The listener's queue is full, and nothing tells when it no longer is.
             if (error == boost::asio::error::would_block)
-                again_at_ = std::chrono::steady_clock::now() + pauses_.next();
+                again_at_ = now + pauses_.next();
             else
                 done(serial, error);
         }

@@ -162,16 +162,17 @@ template <class Protocol>
 boost::asio::awaitable<drain_report> server_core<Protocol>::drain_all(
     state_ref state, std::chrono::steady_clock::duration timeout)
 {
-    using clock = std::chrono::steady_clock;
+    using time_point = context_clock::time_point;
+    context_clock const clock{state->executor()};
     for (auto const& shard : state->shards())
         boost::asio::post(shard->executor(), [state, each = shard.get()] { each->begin_drain(state); });
-    auto const now = clock::now();
-    bool const for_ever = timeout >= clock::time_point::max() - now;
-    co_await state_type::wait_drained(state, for_ever ? clock::time_point::max() : now + timeout);
+    auto const now = clock.now();
+    bool const for_ever = timeout >= time_point::max() - now;
+    co_await state_type::wait_drained(state, for_ever ? time_point::max() : now + timeout);
     if (!state->drained())
     {
         abort_all(state);
-        co_await state_type::wait_drained(state, clock::now() + std::chrono::seconds{1});
+        co_await state_type::wait_drained(state, clock.now() + std::chrono::seconds{1});
     }
     co_return drain_report{state->counts.drain_finished.load(), state->counts.drain_aborted.load()};
 }

@@ -25,6 +25,7 @@
 #include <duet/detail/completion/try_post.hpp>
 #include <duet/detail/serve/served_session.hpp>
 #include <duet/detail/serve/server_state.hpp>
+#include <duet/detail/time/timer.hpp>
 
 namespace duet {
 inline namespace v0 {
@@ -96,7 +97,7 @@ public:
         finishing_ = true;
         if (!live_.empty())
             tell_every_ = state->options().drain_spread / static_cast<std::int64_t>(live_.size());
-        drain_at_ = std::chrono::steady_clock::now();
+        drain_at_ = drain_timer_.clock().now();
         tell(state);
     }
 
@@ -407,7 +408,7 @@ private:
     /// Ask those whose time has come, or all that are left, to finish.
     void tell(state_ref const& state) noexcept
     {
-        auto const now = std::chrono::steady_clock::now();
+        auto const now = drain_timer_.clock().now();
         auto const any = [this] { return !live_.empty() && !live_.front().told; };
         for (; any() && (drain_at_ <= now || tell_every_ == tell_every_.zero()); drain_at_ += tell_every_)
         {
@@ -437,7 +438,7 @@ private:
         }
     }
 
-    boost::asio::steady_timer drain_timer_;
+    timer drain_timer_;
     std::function<void(state_ref const&)> when_ended_;
     served_list<Protocol> live_;
     served_list<Protocol> spare_;  // places of sessions that have ended

@@ -15,6 +15,7 @@
 #include <duet/detail/completion/try_post.hpp>
 #include <duet/detail/serve/server_sessions.hpp>
 #include <duet/detail/serve/server_state.hpp>
+#include <duet/detail/time/timer.hpp>
 
 namespace duet {
 inline namespace v0 {
@@ -219,7 +220,7 @@ private:
     }
 
     acceptor_type acceptor_;
-    boost::asio::steady_timer gate_;
+    timer gate_;
     std::shared_ptr<server_sessions<Protocol>> sessions_;
     acceptor_counters published_;
     std::function<void()> when_idle_;

@@ -6,7 +6,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -20,6 +19,7 @@
 
 #include <duet/acceptor.hpp>
 #include <duet/detail/completion/try_post.hpp>
+#include <duet/detail/time/timer.hpp>
 #include <duet/server_options.hpp>
 
 namespace duet {
@@ -102,21 +102,21 @@ public:
     static boost::asio::awaitable<void> wait_drained(
         std::shared_ptr<server_state> self, std::chrono::steady_clock::time_point until)
     {
-        using clock = std::chrono::steady_clock;
         boost::asio::use_awaitable_t<> const token;
-        boost::asio::steady_timer timer{self->executor_};
-        self->drain_waiters_.push_back(&timer);
+        timer waiting{self->executor_};
+        self->drain_waiters_.push_back(&waiting);
         struct leave
         {
             server_state& state;
-            boost::asio::steady_timer* timer;
-            ~leave() { std::erase(state.drain_waiters_, timer); }
-        } const guard{*self, &timer};
+            timer* waiting;
+            ~leave() { std::erase(state.drain_waiters_, waiting); }
+        } const guard{*self, &waiting};
         error_code error;
-        for (auto now = clock::now(); !self->drained_ && now < until; now = clock::now())
+        auto const& clock = waiting.clock();
+        for (auto now = clock.now(); !self->drained_ && now < until; now = clock.now())
         {
-            timer.expires_at(std::min(until, now + std::chrono::seconds{1}));
-            co_await timer.async_wait(boost::asio::redirect_error(token, error));
+            waiting.expires_at(std::min(until, now + std::chrono::seconds{1}));
+            co_await waiting.async_wait(boost::asio::redirect_error(token, error));
             if (error && !self->drained_)
                 throw session_error{error, "drain", "", 0};
         }
@@ -177,8 +177,8 @@ private:
     std::atomic<std::size_t> active_{0};
     std::atomic<std::size_t> drained_shards_{0};
     std::atomic<bool> drained_{false};
-    std::vector<boost::asio::steady_timer*> drain_waiters_;  // on executor_
-    std::function<void()> failure_hook_;                     // on executor_
+    std::vector<timer*> drain_waiters_;   // on executor_
+    std::function<void()> failure_hook_;  // on executor_
     mutable std::mutex mutex_;
     std::exception_ptr listener_failure_;
 };

@@ -3,7 +3,6 @@
 #ifndef DUET_DETAIL_TIME_CONTEXT_CLOCK_HPP
 #define DUET_DETAIL_TIME_CONTEXT_CLOCK_HPP
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/query.hpp>
@@ -50,7 +49,8 @@ public:
 
     /// That of an executor's context, if it has one. Where there is none in the program, this costs a load and a
     /// branch.
-    static manual_time* of(boost::asio::any_io_executor const& executor)
+    template <class Executor>
+    static manual_time* of(Executor const& executor)
     {
         if (number().load(std::memory_order_relaxed) == 0)
             return nullptr;
@@ -122,7 +122,10 @@ class context_clock
 public:
     using time_point = coarse_clock::time_point;
 
-    explicit context_clock(boost::asio::any_io_executor const& executor) : manual_{manual_time::of(executor)} {}
+    template <class Executor>
+    explicit context_clock(Executor const& executor) : manual_{manual_time::of(executor)}
+    {
+    }
 
     time_point now() const noexcept { return manual_ ? manual_->now() : std::chrono::steady_clock::now(); }
 

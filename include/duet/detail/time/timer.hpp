@@ -4,7 +4,11 @@
 #define DUET_DETAIL_TIME_TIMER_HPP
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
@@ -21,25 +25,34 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A timer on the clock of its context. One wait at a time.
-class timer
+/// A timer on the clock of its context: Asio's, or one that a test moves. One wait at a time.
+template <class Executor>
+class basic_timer
 {
 public:
     using time_point = coarse_clock::time_point;
+    using duration = coarse_clock::duration;
 
-    timer(boost::asio::any_io_executor const& executor, context_clock const& time)
-        : system_{executor}, time_{time.manual()}, manual_{time_ ? std::make_unique<manual_time::waiting>() : nullptr}
+    explicit basic_timer(Executor const& executor) : basic_timer{executor, context_clock{executor}} {}
+
+    basic_timer(Executor const& executor, context_clock const& clock)
+        : system_{executor},
+          clock_{clock}, manual_{clock_.manual() ? std::make_unique<manual_time::waiting>() : nullptr}
     {
     }
 
-    timer(timer const&) = delete;
-    timer& operator=(timer const&) = delete;
+    basic_timer(basic_timer const&) = delete;
+    basic_timer& operator=(basic_timer const&) = delete;
 
-    ~timer()
+    ~basic_timer()
     {
         if (manual_)
             cancel();  // the other one does so itself
     }
+
+    Executor get_executor() noexcept { return system_.get_executor(); }
+
+    context_clock const& clock() const noexcept { return clock_; }
 
     /// A wait under way ends with operation_aborted.
     void expires_at(time_point when)
@@ -53,17 +66,19 @@ public:
         manual_->at = when;
     }
 
-    /// `handler` is called with (error_code), from the context.
-    template <class Handler>
-    void async_wait(Handler&& handler)
+    void expires_after(duration time)
     {
-        if (!manual_)
-            return system_.async_wait(std::forward<Handler>(handler));
-        auto executor = system_.get_executor();
-        auto told = [executor, inner = std::forward<Handler>(handler)](error_code error, std::size_t) mutable
-        { boost::asio::post(executor, [inner = std::move(inner), error]() mutable { inner(error); }); };
-        manual_->done = any_completion{std::move(told), executor, false};
-        time_->wait(*manual_);
+        auto const now = clock_.now();
+        expires_at(time < time_point::max() - now ? now + time : time_point::max());
+    }
+
+    /// Completes with (error_code). Cancellation of any kind ends it with operation_aborted.
+    template <boost::asio::completion_token_for<void(error_code)> Token>
+    auto async_wait(Token&& token)
+    {
+        return boost::asio::async_initiate<Token, void(error_code)>(
+            [](auto&& handler, basic_timer* self) { self->begin_wait(std::forward<decltype(handler)>(handler)); },
+            token, this);
     }
 
     void cancel() noexcept
@@ -73,7 +88,7 @@ public:
             if (!manual_)
                 system_.cancel();
             else if (manual_->waits)
-                time_->tell(*manual_, boost::asio::error::operation_aborted);
+                clock_.manual()->tell(*manual_, boost::asio::error::operation_aborted);
         }
         catch (boost::system::system_error const&)
         {
@@ -82,12 +97,39 @@ public:
     }
 
 private:
+    template <class Handler>
+    void begin_wait(Handler&& handler)
+    {
+        if (!manual_)
+            return system_.async_wait(std::forward<Handler>(handler));
+        auto const executor = boost::asio::get_associated_executor(handler, system_.get_executor());
+        auto slot = boost::asio::get_associated_cancellation_slot(handler);
+        auto told = [executor, slot, inner = std::forward<Handler>(handler)](error_code error, std::size_t) mutable
+        {
+            if (slot.is_connected())
+                slot.clear();
+            boost::asio::post(executor, [inner = std::move(inner), error]() mutable { std::move(inner)(error); });
+        };
+        manual_->done = any_completion{std::move(told), boost::asio::any_io_executor{system_.get_executor()}, false};
+        if (slot.is_connected())
+            slot.assign([this](boost::asio::cancellation_type type) { cancel_if(type); });
+        clock_.manual()->wait(*manual_);
+    }
+
+    void cancel_if(boost::asio::cancellation_type type) noexcept
+    {
+        if (type != boost::asio::cancellation_type::none)
+            cancel();
+    }
+
     boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
-        boost::asio::any_io_executor>
+        Executor>
         system_;
-    manual_time* time_;
+    context_clock clock_;
     std::unique_ptr<manual_time::waiting> manual_;
 };
+
+using timer = basic_timer<boost::asio::any_io_executor>;
 
 }  // namespace detail
 }  // namespace v0
