@@ -89,15 +89,7 @@ public:
 
     /// Adopt a connected stream. The endpoints are asked of it; one that was reset in the meantime has none to tell,
     /// which is no error here.
-    explicit basic_session(Stream stream, session_options const& options = {})
-    {
-        error_code ignored;
-        auto const local = stream.lowest_layer().local_endpoint(ignored);
-        auto const remote = stream.lowest_layer().remote_endpoint(ignored);
-        traits::apply(stream, options);
-        traits::prepare(stream);
-        adopt(ref{new connection{std::move(stream), local, remote, options}});
-    }
+    explicit basic_session(Stream stream, session_options const& options = {});
 
     /// Adopt a connected stream whose endpoints are known, as accept and connect do.
     basic_session(
@@ -371,19 +363,7 @@ private:
     }
 
     template <class Start, class Token>
-    auto initiate(Start start, Token&& token)
-    {
-        using signature = void(error_code, std::size_t);
-        return boost::asio::async_initiate<Token, signature>(
-            [begun = std::move(start)](auto&& handler, detail::connection::ref c) mutable
-            {
-                using handler_type = std::decay_t<decltype(handler)>;
-                constexpr bool is_coroutine = detail::is_awaiting_coroutine<handler_type, signature>::value;
-                auto const known = begun.at_once(*c);
-                detail::begin<is_coroutine>(*c, begun, known, std::forward<decltype(handler)>(handler));
-            },
-            token, detail::connection::ref{connection_});
-    }
+    auto initiate(Start start, Token&& token);
 
     static awaitable<std::size_t> read_until_delimiter(
         ref c, std::string& buffer, std::string delimiter, std::size_t limit);

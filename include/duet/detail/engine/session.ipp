@@ -3,7 +3,8 @@
 #ifndef DUET_DETAIL_ENGINE_SESSION_IPP
 #define DUET_DETAIL_ENGINE_SESSION_IPP
 
-// The reads that collect into a string: loops over single reads under one deadline.
+// How a session adopts a stream and initiates an operation; the reads that collect into a string, which are loops over
+// single reads under one deadline.
 
 #include <algorithm>
 
@@ -118,6 +119,33 @@ inline constexpr std::size_t line_chunk = 4 * 1024;
 inline constexpr std::size_t stream_chunk = 64 * 1024;
 
 }  // namespace detail
+
+template <class Stream>
+basic_session<Stream>::basic_session(Stream stream, session_options const& options)
+{
+    error_code ignored;
+    auto const local = stream.lowest_layer().local_endpoint(ignored);
+    auto const remote = stream.lowest_layer().remote_endpoint(ignored);
+    traits::apply(stream, options);
+    traits::prepare(stream);
+    adopt(ref{new connection{std::move(stream), local, remote, options}});
+}
+
+template <class Stream>
+template <class Start, class Token>
+auto basic_session<Stream>::initiate(Start start, Token&& token)
+{
+    using signature = void(error_code, std::size_t);
+    return boost::asio::async_initiate<Token, signature>(
+        [begun = std::move(start)](auto&& handler, detail::connection::ref c) mutable
+        {
+            using handler_type = std::decay_t<decltype(handler)>;
+            constexpr bool is_coroutine = detail::is_awaiting_coroutine<handler_type, signature>::value;
+            auto const known = begun.at_once(*c);
+            detail::begin<is_coroutine>(*c, begun, known, std::forward<decltype(handler)>(handler));
+        },
+        token, detail::connection::ref{connection_});
+}
 
 template <class Stream>
 auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std::string delimiter, std::size_t limit)

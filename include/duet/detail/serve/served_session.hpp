@@ -4,15 +4,12 @@
 #define DUET_DETAIL_SERVE_SERVED_SESSION_HPP
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 
-#include <exception>
 #include <list>
 #include <memory>
 #include <optional>
 #include <utility>
 
-#include <duet/detail/completion/any_completion.hpp>
 #include <duet/detail/serve/server_state.hpp>
 
 namespace duet {
@@ -52,41 +49,6 @@ struct served_session
 
 template <class Protocol>
 using served_list = std::list<served_session<Protocol>>;
-
-/// A coroutine that serves one session after the other.
-template <class Protocol>
-struct serving_coroutine
-{
-    /// It has this one to serve. `why` there is no message, if there is none.
-    void take(typename served_list<Protocol>::iterator session, error_code why) noexcept
-    {
-        live = session;
-        cause = why;
-        busy = handles = true;
-        swept = false;
-    }
-
-    /// False: the session has been told to finish. Throws what else ended the wait for a message.
-    bool has_message() const
-    {
-        if (cause == errc::draining)
-            return false;
-        auto const error = !cause && live->aborted ? error_code{errc::aborted} : cause;
-        if (error)
-            throw session_error{error, "wait_readable", session_access::connection(*live->session)->describe_peer(), 0};
-        return true;
-    }
-
-    typename served_list<Protocol>::iterator live{};
-    error_code cause;
-    bool busy = false;      // it has a session
-    bool handles = false;   // its handler runs
-    bool swept = false;     // by an abort
-    any_completion resume;  // while it rests
-
-    // Shared with the coroutine: the end of its thread may come when the sessions, and this, are gone.
-    std::shared_ptr<boost::asio::cancellation_signal> signal = std::make_shared<boost::asio::cancellation_signal>();
-};
 
 }  // namespace detail
 }  // namespace v0

@@ -3,13 +3,7 @@
 #ifndef DUET_DETAIL_SERVE_SERVER_SESSIONS_HPP
 #define DUET_DETAIL_SERVE_SERVER_SESSIONS_HPP
 
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/deferred.hpp>
-#include <boost/asio/dispatch.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/this_coro.hpp>
+#include <boost/asio/any_io_executor.hpp>
 
 #include <chrono>
 #include <exception>
@@ -20,11 +14,10 @@
 #include <optional>
 #include <utility>
 
-#include <duet/detail/completion/any_completion.hpp>
-#include <duet/detail/completion/end_notifier.hpp>
 #include <duet/detail/completion/try_post.hpp>
 #include <duet/detail/serve/served_session.hpp>
 #include <duet/detail/serve/server_state.hpp>
+#include <duet/detail/serve/serving_pool.hpp>
 #include <duet/detail/time/timer.hpp>
 
 namespace duet {
@@ -37,7 +30,8 @@ namespace detail {
 /// A coroutine that has served one waits for another. Where a handler is called for each message, a session that waits
 /// for one has no coroutine.
 template <class Protocol>
-class server_sessions : public std::enable_shared_from_this<server_sessions<Protocol>>
+class server_sessions final : public std::enable_shared_from_this<server_sessions<Protocol>>,
+                              private serving_pool_user<Protocol>
 {
 public:
     using state_type = server_state<Protocol>;
@@ -45,9 +39,17 @@ public:
     using state_ref = std::shared_ptr<state_type>;
 
     /// `when_ended` is called after each session.
-    server_sessions(boost::asio::any_io_executor executor, std::function<void(state_ref const&)> when_ended)
-        : drain_timer_{std::move(executor)}, when_ended_{std::move(when_ended)}
+    server_sessions(boost::asio::any_io_executor const& executor, std::function<void(state_ref const&)> when_ended)
+        : drain_timer_{executor}, when_ended_{std::move(when_ended)}, pool_{executor, *this}
     {
+    }
+
+    static std::shared_ptr<server_sessions> make(
+        boost::asio::any_io_executor const& executor, std::function<void(state_ref const&)> when_ended)
+    {
+        auto result = std::make_shared<server_sessions>(executor, std::move(when_ended));
+        result->pool_.owned_by(result);
+        return result;
     }
 
     bool empty() const noexcept { return live_.empty(); }
@@ -77,18 +79,13 @@ public:
         if (state->on_message())
             await_message(live);
         else
-            serve(live, {});
+            pool_.serve(live, {});
         if (aborting_)
             abort(state);
     }
 
-    /// No session will come any more: what would serve it keeps the context running.
-    void expect_none()
-    {
-        keeps_coroutines_ = false;
-        while (!resting_.empty())
-            wake()->resume({}, 0);
-    }
+    /// No session will come any more.
+    void expect_none() { pool_.expect_none(); }
 
     /// Ask every session to finish: all at once, or one after the other over drain_spread. Those that begin later are
     /// asked at once.
@@ -124,19 +121,14 @@ public:
         auto const cancel = [weak = this->weak_from_this()]
         {
             if (auto const self = weak.lock())
-                self->cancel_handlers();
+                self->pool_.cancel_aborted();
         };
-        if (!try_post(executor(), cancel))
-            cancel_handlers();
+        if (!try_post(drain_timer_.get_executor(), cancel))
+            pool_.cancel_aborted();
     }
 
 private:
     using served_iterator = typename served_list<Protocol>::iterator;
-    using coroutine_list = std::list<serving_coroutine<Protocol>>;
-    using coroutine_iterator = typename coroutine_list::iterator;
-
-    static constexpr std::size_t most_resting = 128;
-
     /// What waits for a session's next message, without a coroutine. Destroyed instead of called, it tells that there
     /// is nothing to be waited for any more.
     class awaits_message
@@ -158,7 +150,7 @@ private:
         void operator()(error_code error, std::size_t)
         {
             if (auto const target = std::exchange(target_, {}).lock())
-                target->serve(live_, error);
+                target->pool_.serve(live_, error);
         }
 
     private:
@@ -166,167 +158,17 @@ private:
         served_iterator live_;
     };
 
-    boost::asio::any_io_executor executor() noexcept { return drain_timer_.get_executor(); }
-
-    /// Have a coroutine call the handler: one that rests, or a new one.
-    void serve(served_iterator live, error_code cause) noexcept
-    try
-    {
-        if (resting_.empty())
-            return spawn(live, cause);
-        auto const coroutine = wake();
-        coroutine->take(live, cause);
-        coroutine->resume({}, 0);
-    }
-    catch (std::bad_alloc const&)
-    {
-        // Its end was told, or will be.
-    }
-    catch (...)  // Asio lets out what an operation throws as it begins: not into this, but out of the context's run()
-    {
-        try_post(executor(), [failure = std::current_exception()] { std::rethrow_exception(failure); });
-    }
-
-    void spawn(served_iterator live, error_code cause)
-    {
-        auto const coroutine = add_coroutine(live, cause);
-        end_notifier notifier{[weak = this->weak_from_this(), coroutine, signal = coroutine->signal]
-            {
-                if (auto const self = weak.lock())  // a thread's sessions are gone before its context
-                    self->left(coroutine);
-            }};
-        boost::asio::co_spawn(executor(), run(this->weak_from_this(), coroutine),
-            boost::asio::bind_cancellation_slot(coroutine->signal->slot(), std::move(notifier)));
-    }
-
-    coroutine_iterator add_coroutine(served_iterator live, error_code cause)
-    {
-        try
-        {
-            serving_.emplace_back();
-        }
-        catch (std::bad_alloc const&)
-        {
-            ended(live);
-            throw;
-        }
-        serving_.back().take(live, cause);
-        return std::prev(serving_.end());
-    }
-
-    /// Serve a session, and the next: the handler's last return is followed by close(), its exception by abort().
-    static boost::asio::awaitable<void> run(std::weak_ptr<server_sessions> target, coroutine_iterator self)
-    {
-        while (self->busy)
-        {
-            auto const live = self->live;
-            bool more = false;
-            std::optional<session_type> peer;
-            std::exception_ptr failure;
-            try
-            {
-                if (live->state->on_conversation())
-                    co_await live->converse();
-                else if (self->has_message())
-                {
-                    peer.emplace(live->handle());
-                    more = co_await live->answer(*peer);
-                }
-            }
-            catch (...)
-            {
-                failure = std::current_exception();
-            }
-            // What the handler, or its cancellation, has left. It may have ended on another executor's thread.
-            co_await boost::asio::this_coro::throw_if_cancelled(false);
-            if (!runs_here(*live))
-                co_await boost::asio::dispatch(boost::asio::deferred);
-            peer.reset();
-            self->handles = false;
-            co_await boost::asio::this_coro::reset_cancellation_state();
-            co_await boost::asio::this_coro::throw_if_cancelled(true);
-            more = more && !live->last_message;
-            if (failure)
-                live->session->abort();
-            else if (!more)
-                co_await session_access::close(*live->session);
-            auto home = let_go(target, self, more, std::exchange(failure, nullptr));
-            if (!home)
-                co_return;
-            co_await rest{std::move(home), self};
-        }
-    }
-
-    static bool runs_here(served_session<Protocol>& live) noexcept
-    {
-        using context_executor = boost::asio::io_context::executor_type;
-        boost::asio::any_io_executor const executor{live.session->get_executor()};
-        auto const* const of_context = executor.template target<context_executor>();
-        return of_context && of_context->running_in_this_thread();
-    }
-
-    /// It has served a session to its end, or, if there is `more`, to the end of a message. Where to rest(); null:
-    /// nowhere.
-    static std::shared_ptr<server_sessions> let_go(std::weak_ptr<server_sessions> const& target,
-        coroutine_iterator coroutine, bool more, std::exception_ptr const& failure) noexcept
-    {
-        auto self = target.lock();
-        if (!self)
-            return self;
-        coroutine->busy = false;
-        if (more)
-            self->await_message(coroutine->live);
-        else
-            self->served(coroutine->live, failure);
-        if (!self->keeps_coroutines_ || self->resting_.size() >= most_resting)
-            self.reset();
-        return self;
-    }
-
-    /// Wait for a session or a message: spawning a coroutine costs six allocations and a third of what a short session
-    /// takes. One that is resumed with nothing to do has to end.
-    class rest
-    {
-    public:
-        rest(std::shared_ptr<server_sessions> home, coroutine_iterator self) noexcept
-            : home_{std::move(home)}, self_{self}
-        {
-        }
-
-        template <boost::asio::completion_token_for<void()> Token>
-        auto operator()(Token&& token) &&
-        {
-            return boost::asio::async_initiate<Token, void()>(
-                [self = self_](auto&& handler, std::shared_ptr<server_sessions> home)
-                {
-                    auto resume = [handler = std::forward<decltype(handler)>(handler)](error_code, std::size_t) mutable
-                    { std::move(handler)(); };
-                    self->resume = any_completion{std::move(resume), home->executor(), true};
-                    home->resting_.splice(home->resting_.end(), home->serving_, self);
-                },
-                token, std::move(home_));
-        }
-
-    private:
-        std::shared_ptr<server_sessions> home_;
-        coroutine_iterator self_;
-    };
-
-    /// The last that came to rest: its memory is the warmest.
-    coroutine_iterator wake() noexcept
-    {
-        serving_.splice(serving_.end(), resting_, std::prev(resting_.end()));
-        return std::prev(serving_.end());
-    }
-
     void await_message(served_iterator live) noexcept
     {
         live->last_message = live->session->finish_requested();
         session_access::await_readable(*live->session, awaits_message{this->weak_from_this(), live});
     }
 
-    /// It came to its end.
-    void served(served_iterator live, std::exception_ptr const& failure) noexcept
+    void on_answered(served_iterator live) noexcept override { await_message(live); }
+
+    void on_lost(served_iterator live) noexcept override { ended(live); }
+
+    void on_served(served_iterator live, std::exception_ptr const& failure) noexcept override
     {
         live->served = true;
         auto& counts = live->state->counts;
@@ -357,20 +199,12 @@ private:
         if (finishing_ && !live->cut)
             ++state->counts.drain_finished;
         live->session.reset();
-        if (spare_.size() < most_resting)
+        if (spare_.size() < serving_pool<Protocol>::most_resting)
             spare_.splice(spare_.end(), live_, live);
         else
             live_.erase(live);
         state->release();
         when_ended_(state);
-    }
-
-    /// A coroutine is gone.
-    void left(coroutine_iterator coroutine) noexcept
-    {
-        if (coroutine->busy)
-            ended(coroutine->live);
-        serving_.erase(coroutine);
     }
 
     /// There was no memory to serve this one, or to serve it any further: reset, so that it does not look answered.
@@ -379,30 +213,6 @@ private:
         ++state.counts.resource_failures;
         ++state.counts.handler_failures;
         peer.abort();
-    }
-
-    /// Of the sessions that were aborted.
-    void cancel_handlers() noexcept
-    {
-        for (auto& each : serving_)
-            each.swept = false;
-        // Those that have been cancelled stand in front. Each may end, and leave the list, at once.
-        while (!serving_.empty() && !serving_.back().swept)
-        {
-            auto const coroutine = std::prev(serving_.end());
-            serving_.splice(serving_.begin(), serving_, coroutine);
-            coroutine->swept = true;
-            if (!coroutine->handles || !coroutine->live->aborted)
-                continue;
-            try
-            {
-                coroutine->signal->emit(boost::asio::cancellation_type::terminal);
-            }
-            catch (std::bad_alloc const&)
-            {
-                // Its session is reset all the same.
-            }
-        }
     }
 
     /// Ask those whose time has come, or all that are left, to finish.
@@ -442,9 +252,7 @@ private:
     std::function<void(state_ref const&)> when_ended_;
     served_list<Protocol> live_;
     served_list<Protocol> spare_;  // places of sessions that have ended
-    coroutine_list serving_;
-    coroutine_list resting_;
-    bool keeps_coroutines_ = true;
+    serving_pool<Protocol> pool_;
     std::chrono::steady_clock::duration tell_every_{};
     std::chrono::steady_clock::time_point drain_at_{};
     bool finishing_ = false;

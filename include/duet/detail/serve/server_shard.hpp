@@ -33,9 +33,10 @@ public:
     using state_ref = std::shared_ptr<state_type>;
 
     explicit server_shard(acceptor_type acceptor)
-        : acceptor_{std::move(acceptor)}, gate_{acceptor_.get_executor()},
-          sessions_{std::make_shared<server_sessions<Protocol>>(
-              acceptor_.get_executor(), [this](state_ref const& state) { check_drained(state); })}
+        : acceptor_{std::move(acceptor)}, gate_{acceptor_.get_executor()}, sessions_{server_sessions<Protocol>::make(
+                                                                               acceptor_.get_executor(),
+                                                                               [this](state_ref const& state)
+                                                                               { check_drained(state); })}
     {
     }
 

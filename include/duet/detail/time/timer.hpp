@@ -36,8 +36,8 @@ public:
     explicit basic_timer(Executor const& executor) : basic_timer{executor, context_clock{executor}} {}
 
     basic_timer(Executor const& executor, context_clock const& clock)
-        : system_{executor},
-          clock_{clock}, manual_{clock_.manual() ? std::make_unique<manual_time::waiting>() : nullptr}
+        : system_{executor}, clock_{clock}, manual_{
+                                                clock_.manual() ? std::make_unique<manual_time::waiting>() : nullptr}
     {
     }
 
@@ -76,8 +76,8 @@ public:
     template <boost::asio::completion_token_for<void(error_code)> Token>
     auto async_wait(Token&& token)
     {
-        return boost::asio::async_initiate<Token, void(error_code)>(
-            [](auto&& handler, basic_timer* self) { self->begin_wait(std::forward<decltype(handler)>(handler)); },
+        return boost::asio::async_initiate<Token, void(error_code)>([](auto&& handler, basic_timer* self)
+            { self->begin_wait(std::forward<decltype(handler)>(handler)); },
             token, this);
     }
 

@@ -1,0 +1,313 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SERVE_SERVING_POOL_HPP
+#define DUET_DETAIL_SERVE_SERVING_POOL_HPP
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <exception>
+#include <list>
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/completion/end_notifier.hpp>
+#include <duet/detail/completion/try_post.hpp>
+#include <duet/detail/serve/served_session.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// A coroutine that serves one session after the other.
+template <class Protocol>
+struct serving_coroutine
+{
+    /// It has this one to serve. `why` there is no message, if there is none.
+    void take(typename served_list<Protocol>::iterator session, error_code why) noexcept
+    {
+        live = session;
+        cause = why;
+        busy = handles = true;
+        swept = false;
+    }
+
+    /// False: the session has been told to finish. Throws what else ended the wait for a message.
+    bool has_message() const
+    {
+        if (cause == errc::draining)
+            return false;
+        auto const error = !cause && live->aborted ? error_code{errc::aborted} : cause;
+        if (error)
+            throw session_error{error, "wait_readable", session_access::connection(*live->session)->describe_peer(), 0};
+        return true;
+    }
+
+    typename served_list<Protocol>::iterator live{};
+    error_code cause;
+    bool busy = false;      // it has a session
+    bool handles = false;   // its handler runs
+    bool swept = false;     // by an abort
+    any_completion resume;  // while it rests
+
+    // Shared with the coroutine: the end of its thread may come when the sessions, and this, are gone.
+    std::shared_ptr<boost::asio::cancellation_signal> signal = std::make_shared<boost::asio::cancellation_signal>();
+};
+
+/// What a serving_pool tells its user of a session that it was given to serve. It has let go of the session by then.
+template <class Protocol>
+class serving_pool_user
+{
+public:
+    using served_iterator = typename served_list<Protocol>::iterator;
+
+    /// The handler wants the next message.
+    virtual void on_answered(served_iterator live) noexcept = 0;
+
+    /// The session was served to its end. `failure` is what its handler threw.
+    virtual void on_served(served_iterator live, std::exception_ptr const& failure) noexcept = 0;
+
+    /// The session is not served any further: memory ran out, or the context is destroyed.
+    virtual void on_lost(served_iterator live) noexcept = 0;
+
+protected:
+    ~serving_pool_user() = default;
+};
+
+/// The coroutines that call the handlers of one thread's sessions. One that has served a session, or a message, rests
+/// until it is given another: spawning a coroutine costs six allocations and a third of what a short session takes.
+///
+/// All on one executor. What waits in the context refers to the pool weakly, since the pool may go first.
+template <class Protocol>
+class serving_pool
+{
+public:
+    using user = serving_pool_user<Protocol>;
+    using served_iterator = typename served_list<Protocol>::iterator;
+    using session_type = typename served_session<Protocol>::session_type;
+    using self_ref = std::shared_ptr<serving_pool>;
+
+    static constexpr std::size_t most_resting = 128;
+
+    serving_pool(boost::asio::any_io_executor executor, user& told) : executor_{std::move(executor)}, user_{told} {}
+
+    serving_pool(serving_pool const&) = delete;
+    serving_pool& operator=(serving_pool const&) = delete;
+
+    /// `owner` contains this, and is kept alive as long as something runs in here. Before the first session.
+    void owned_by(std::shared_ptr<void> const& owner) noexcept { self_ = std::shared_ptr<serving_pool>{owner, this}; }
+
+    /// Have a coroutine call the handler: one that rests, or a new one.
+    void serve(served_iterator live, error_code cause) noexcept
+    try
+    {
+        if (resting_.empty())
+            return spawn(live, cause);
+        auto const coroutine = wake();
+        coroutine->take(live, cause);
+        coroutine->resume({}, 0);
+    }
+    catch (std::bad_alloc const&)
+    {
+        // Its end was told, or will be.
+    }
+    catch (...)  // Asio lets out what an operation throws as it begins: not into this, but out of the context's run()
+    {
+        try_post(executor_, [failure = std::current_exception()] { std::rethrow_exception(failure); });
+    }
+
+    /// No session will come any more. Coroutines that rest would keep the context running.
+    void expect_none()
+    {
+        keeps_coroutines_ = false;
+        while (!resting_.empty())
+            wake()->resume({}, 0);
+    }
+
+    /// Cancel the handlers of the sessions that were aborted.
+    void cancel_aborted() noexcept
+    {
+        for (auto& each : serving_)
+            each.swept = false;
+        // Those that have been cancelled stand in front. Each may end, and leave the list, at once.
+        while (!serving_.empty() && !serving_.back().swept)
+        {
+            auto const coroutine = std::prev(serving_.end());
+            serving_.splice(serving_.begin(), serving_, coroutine);
+            coroutine->swept = true;
+            if (!coroutine->handles || !coroutine->live->aborted)
+                continue;
+            try
+            {
+                coroutine->signal->emit(boost::asio::cancellation_type::terminal);
+            }
+            catch (std::bad_alloc const&)
+            {
+                // Its session is reset all the same.
+            }
+        }
+    }
+
+private:
+    using coroutine_list = std::list<serving_coroutine<Protocol>>;
+    using coroutine_iterator = typename coroutine_list::iterator;
+
+    void spawn(served_iterator live, error_code cause)
+    {
+        auto const coroutine = add_coroutine(live, cause);
+        end_notifier notifier{[weak = self_, coroutine, signal = coroutine->signal]
+            {
+                if (auto const pool = weak.lock())
+                    pool->left(coroutine);
+            }};
+        boost::asio::co_spawn(executor_, run(self_, coroutine),
+            boost::asio::bind_cancellation_slot(coroutine->signal->slot(), std::move(notifier)));
+    }
+
+    coroutine_iterator add_coroutine(served_iterator live, error_code cause)
+    {
+        try
+        {
+            serving_.emplace_back();
+        }
+        catch (std::bad_alloc const&)
+        {
+            user_.on_lost(live);
+            throw;
+        }
+        serving_.back().take(live, cause);
+        return std::prev(serving_.end());
+    }
+
+    /// Serve a session, and the next: the handler's last return is followed by close(), its exception by abort().
+    static boost::asio::awaitable<void> run(std::weak_ptr<serving_pool> target, coroutine_iterator self)
+    {
+        while (self->busy)
+        {
+            auto const live = self->live;
+            bool more = false;
+            std::optional<session_type> peer;
+            std::exception_ptr failure;
+            try
+            {
+                if (live->state->on_conversation())
+                    co_await live->converse();
+                else if (self->has_message())
+                {
+                    peer.emplace(live->handle());
+                    more = co_await live->answer(*peer);
+                }
+            }
+            catch (...)
+            {
+                failure = std::current_exception();
+            }
+            // What the handler, or its cancellation, has left. It may have ended on another executor's thread.
+            co_await boost::asio::this_coro::throw_if_cancelled(false);
+            if (!runs_here(*live))
+                co_await boost::asio::dispatch(boost::asio::deferred);
+            peer.reset();
+            self->handles = false;
+            co_await boost::asio::this_coro::reset_cancellation_state();
+            co_await boost::asio::this_coro::throw_if_cancelled(true);
+            more = more && !live->last_message;
+            if (failure)
+                live->session->abort();
+            else if (!more)
+                co_await session_access::close(*live->session);
+            auto home = let_go(target, self, more, std::exchange(failure, nullptr));
+            if (!home)
+                co_return;
+            co_await rest{std::move(home), self};
+        }
+    }
+
+    static bool runs_here(served_session<Protocol>& live) noexcept
+    {
+        using context_executor = boost::asio::io_context::executor_type;
+        boost::asio::any_io_executor const executor{live.session->get_executor()};
+        auto const* const of_context = executor.template target<context_executor>();
+        return of_context && of_context->running_in_this_thread();
+    }
+
+    /// It has served a session to its end, or, if there is `more`, to the end of a message. Where to rest(); null:
+    /// nowhere.
+    static self_ref let_go(std::weak_ptr<serving_pool> const& target, coroutine_iterator coroutine, bool more,
+        std::exception_ptr const& failure) noexcept
+    {
+        auto self = target.lock();
+        if (!self)
+            return self;
+        coroutine->busy = false;
+        if (more)
+            self->user_.on_answered(coroutine->live);
+        else
+            self->user_.on_served(coroutine->live, failure);
+        if (!self->keeps_coroutines_ || self->resting_.size() >= most_resting)
+            self.reset();
+        return self;
+    }
+
+    /// Wait for a session or a message. A coroutine that is resumed with nothing to do has to end.
+    class rest
+    {
+    public:
+        rest(self_ref home, coroutine_iterator self) noexcept : home_{std::move(home)}, self_{self} {}
+
+        template <boost::asio::completion_token_for<void()> Token>
+        auto operator()(Token&& token) &&
+        {
+            return boost::asio::async_initiate<Token, void()>(
+                [self = self_](auto&& handler, self_ref home)
+                {
+                    auto resume = [handler = std::forward<decltype(handler)>(handler)](error_code, std::size_t) mutable
+                    { std::move(handler)(); };
+                    self->resume = any_completion{std::move(resume), home->executor_, true};
+                    home->resting_.splice(home->resting_.end(), home->serving_, self);
+                },
+                token, std::move(home_));
+        }
+
+    private:
+        self_ref home_;
+        coroutine_iterator self_;
+    };
+
+    /// The last that came to rest: its memory is the warmest.
+    coroutine_iterator wake() noexcept
+    {
+        serving_.splice(serving_.end(), resting_, std::prev(resting_.end()));
+        return std::prev(serving_.end());
+    }
+
+    /// A coroutine is gone.
+    void left(coroutine_iterator coroutine) noexcept
+    {
+        if (coroutine->busy)
+            user_.on_lost(coroutine->live);
+        serving_.erase(coroutine);
+    }
+
+    boost::asio::any_io_executor executor_;
+    user& user_;
+    std::weak_ptr<serving_pool> self_;
+    coroutine_list serving_;
+    coroutine_list resting_;
+    bool keeps_coroutines_ = true;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif
