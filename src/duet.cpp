@@ -12,12 +12,12 @@
 #include <duet/detail/completion/error.ipp>
 #include <duet/detail/connect/connect_schedule.ipp>
 #include <duet/detail/connect/connect_socket.ipp>
-#include <duet/detail/connect/resolve_lookup.ipp>
 #include <duet/detail/engine/connection.ipp>
 #include <duet/detail/engine/connection_close.ipp>
 #include <duet/detail/engine/connection_read.ipp>
 #include <duet/detail/engine/connection_time.ipp>
 #include <duet/detail/engine/connection_write.ipp>
+#include <duet/detail/resolve/resolve_lookup.ipp>
 #include <duet/detail/serve/server_setup.ipp>
 #include <duet/detail/socket/cpu_affinity.ipp>
 #include <duet/detail/socket/socket_calls.ipp>

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include <duet/detail/connect/resolve_lookup.hpp>
+#include <duet/detail/resolve/resolve_lookup.hpp>
 
 namespace duet {
 inline namespace v0 {

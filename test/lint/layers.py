@@ -19,7 +19,8 @@ FLOORS = [
     "engine/",
     "session",
     # they yield sessions
-    "accept/ connect/ inherited acceptor resolver connector",
+    "accept/ resolve/ inherited acceptor resolver",
+    "connect/ connector",
     # they live on sessions
     "serve/ relay/ server run relay",
     # the roof

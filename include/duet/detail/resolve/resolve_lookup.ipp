@@ -1,7 +1,7 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-#ifndef DUET_DETAIL_CONNECT_RESOLVE_LOOKUP_IPP
-#define DUET_DETAIL_CONNECT_RESOLVE_LOOKUP_IPP
+#ifndef DUET_DETAIL_RESOLVE_RESOLVE_LOOKUP_IPP
+#define DUET_DETAIL_RESOLVE_RESOLVE_LOOKUP_IPP
 
 #include <boost/asio/error.hpp>
 
@@ -15,7 +15,7 @@
 #include <system_error>
 #include <thread>
 
-#include <duet/detail/connect/resolve_lookup.hpp>
+#include <duet/detail/resolve/resolve_lookup.hpp>
 
 #include <netdb.h>
 #include <netinet/in.h>

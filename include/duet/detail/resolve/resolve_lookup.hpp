@@ -1,7 +1,7 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-#ifndef DUET_DETAIL_CONNECT_RESOLVE_LOOKUP_HPP
-#define DUET_DETAIL_CONNECT_RESOLVE_LOOKUP_HPP
+#ifndef DUET_DETAIL_RESOLVE_RESOLVE_LOOKUP_HPP
+#define DUET_DETAIL_RESOLVE_RESOLVE_LOOKUP_HPP
 
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -166,7 +166,7 @@ private:
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)
-#include <duet/detail/connect/resolve_lookup.ipp>
+#include <duet/detail/resolve/resolve_lookup.ipp>
 #endif
 
 #endif
