@@ -23,6 +23,7 @@
 #include <duet/detail/socket/socket_calls.ipp>
 #include <duet/detail/socket/splice_pipe.ipp>
 #include <duet/detail/socket/tcp_info.ipp>
+#include <duet/detail/time/backoff.ipp>
 
 #if defined(__linux__)
 #include <duet/detail/channel/epoll_channel.ipp>

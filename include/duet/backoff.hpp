@@ -3,10 +3,8 @@
 #ifndef DUET_BACKOFF_HPP
 #define DUET_BACKOFF_HPP
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <random>
 
 #include <duet/detail/config.hpp>
 
@@ -31,34 +29,32 @@ struct backoff_options
 class backoff
 {
 public:
-    explicit backoff(backoff_options const& options = {}, std::uint64_t seed = std::random_device{}())
-        // The generator's seed type has at least 32 bits; how many more depends on the system.
-        : options_{options}, random_(seed & 0xffffffffU), current_{options.initial}
+    /// Delays that differ from every other object's.
+    DUET_DECL explicit backoff(backoff_options const& options = {});
+
+    /// The same seed makes the same delays.
+    backoff(backoff_options const& options, std::uint64_t seed) noexcept
+        : options_{options}, random_{static_cast<std::uint32_t>(seed)}, current_{options.initial}
     {
     }
 
     /// The next delay.
-    std::chrono::steady_clock::duration next() noexcept
-    {
-        using duration = std::chrono::steady_clock::duration;
-        auto const whole = static_cast<double>(current_.count());
-        double const drawn = std::uniform_real_distribution<double>{0.0, options_.jitter}(random_);
-        // Grown as floating point and then capped, so that it cannot overflow.
-        double const grown = std::min(whole * options_.multiplier, static_cast<double>(options_.maximum.count()));
-        current_ = duration{static_cast<duration::rep>(grown)};
-        return duration{static_cast<duration::rep>(whole * (1.0 - drawn))};
-    }
+    DUET_DECL std::chrono::steady_clock::duration next() noexcept;
 
     /// Begin again from `initial`: call it after a success.
     void reset() noexcept { current_ = options_.initial; }
 
 private:
     backoff_options options_;
-    std::minstd_rand random_;
+    std::uint32_t random_;  // the generator's state
     std::chrono::steady_clock::duration current_;
 };
 
 }  // namespace v0
 }  // namespace duet
+
+#if !defined(DUET_SEPARATE_COMPILATION)
+#include <duet/detail/time/backoff.ipp>
+#endif
 
 #endif

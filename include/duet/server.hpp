@@ -161,11 +161,10 @@ private:
     {
         auto shared = std::make_shared<Handler>(std::move(handler));
         if constexpr (conversation_handler<Handler, session_type>)
-            return typename state_type::conversation_handler{
-                [shared = std::move(shared)](session_type peer) { return (*shared)(std::move(peer)); }};
+            return {
+                .conversation = [shared = std::move(shared)](session_type peer) { return (*shared)(std::move(peer)); }};
         else
-            return typename state_type::message_handler{
-                [shared = std::move(shared)](session_type& peer) { return (*shared)(peer); }};
+            return {.message = [shared = std::move(shared)](session_type& peer) { return (*shared)(peer); }};
     }
 
     detail::server_core<Protocol> core_;

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <forward_list>
 #include <iterator>
+#include <list>
 #include <optional>
 #include <utility>
 
@@ -37,7 +37,7 @@ public:
         any_completion done;
     };
 
-    using list = std::forward_list<waiter>;
+    using list = std::list<waiter>;
 
     bool empty() const noexcept { return list_.empty(); }
 
@@ -56,10 +56,8 @@ public:
     /// Takes `done`, unless there is no memory (std::bad_alloc).
     void park(awaited what, std::uint64_t id, any_completion& done)
     {
-        auto last = list_.before_begin();
-        while (std::next(last) != list_.end())
-            ++last;
-        *list_.emplace_after(last) = {what, id, std::move(done)};
+        list_.emplace_back();
+        list_.back() = {what, id, std::move(done)};
     }
 
     /// Take out the first that waits for this; empty: there is none.
@@ -78,16 +76,12 @@ public:
     list take_all(awaited what) noexcept
     {
         list taken;
-        auto last = taken.before_begin();
-        for (auto before = list_.before_begin(); std::next(before) != list_.end();)
+        for (auto each = list_.begin(); each != list_.end();)
         {
-            if (std::next(before)->what != what)
-                ++before;
-            else
-            {
-                taken.splice_after(last, list_, before);
-                ++last;
-            }
+            auto const next = std::next(each);
+            if (each->what == what)
+                taken.splice(taken.end(), list_, each);
+            each = next;
         }
         return taken;
     }
@@ -99,16 +93,12 @@ private:
     template <class Meant>
     any_completion take_first(Meant meant) noexcept
     {
-        auto before = list_.before_begin();
-        for (auto each = list_.begin(); each != list_.end(); before = each++)
-        {
-            if (!meant(*each))
-                continue;
-            auto done = std::move(each->done);
-            list_.erase_after(before);
-            return done;
-        }
-        return {};
+        auto const found = std::find_if(list_.begin(), list_.end(), meant);
+        if (found == list_.end())
+            return {};
+        auto done = std::move(found->done);
+        list_.erase(found);
+        return done;
     }
 
     list list_;

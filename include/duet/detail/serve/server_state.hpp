@@ -14,7 +14,6 @@
 #include <memory>
 #include <mutex>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include <duet/acceptor.hpp>
@@ -38,7 +37,13 @@ public:
     using session_type = typename basic_acceptor<Protocol>::session_type;
     using conversation_handler = std::function<boost::asio::awaitable<void>(session_type)>;
     using message_handler = std::function<boost::asio::awaitable<bool>(session_type&)>;
-    using handler_type = std::variant<conversation_handler, message_handler>;
+
+    /// One of them; the other is empty.
+    struct handler_type
+    {
+        conversation_handler conversation{};
+        message_handler message{};
+    };
 
     server_state(boost::asio::any_io_executor executor, server_options options, handler_type handler)
         : options_{std::move(options)}, handler_{std::move(handler)}, executor_{std::move(executor)}
@@ -50,10 +55,10 @@ public:
     /// One of them; the other is null.
     conversation_handler const* on_conversation() const noexcept
     {
-        return std::get_if<conversation_handler>(&handler_);
+        return handler_.conversation ? &handler_.conversation : nullptr;
     }
 
-    message_handler const* on_message() const noexcept { return std::get_if<message_handler>(&handler_); }
+    message_handler const* on_message() const noexcept { return handler_.message ? &handler_.message : nullptr; }
 
     boost::asio::any_io_executor const& executor() const noexcept { return executor_; }
 
