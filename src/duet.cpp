@@ -17,6 +17,7 @@
 #include <duet/detail/engine/connection_read.ipp>
 #include <duet/detail/engine/connection_time.ipp>
 #include <duet/detail/engine/connection_write.ipp>
+#include <duet/detail/engine/observed_channel.ipp>
 #include <duet/detail/resolve/resolve_lookup.ipp>
 #include <duet/detail/serve/server_setup.ipp>
 #include <duet/detail/socket/cpu_affinity.ipp>

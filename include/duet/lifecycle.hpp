@@ -100,6 +100,8 @@ constexpr bool contains(lifecycle_action set, lifecycle_action one) noexcept
 class lifecycle
 {
 public:
+    friend constexpr bool operator==(lifecycle const&, lifecycle const&) noexcept = default;
+
     constexpr receive_state receive() const noexcept { return receive_; }
 
     constexpr send_state send() const noexcept { return send_; }

@@ -47,7 +47,7 @@ public:
 
     /// Both live as long as this.
     asio_channel(Stream& stream, channel_user& user) noexcept
-        : channel{{traits::half_close, is_descriptor, tells_hang_up()}}, stream_{stream}, user_{user}
+        : channel{{traits::half_close, is_descriptor, tells_hang_up()}, &user}, stream_{stream}
     {
     }
 
@@ -128,7 +128,7 @@ public:
     {
         auto const tell = [](channel_user& user, error_code error, std::size_t size) { user.on_read(error, size); };
         auto& memory = read_memory();
-        stream_.async_read_some(buffer, placed_handler{user_, tell, memory});
+        stream_.async_read_some(buffer, placed_handler{*user_, tell, memory});
     }
 
     // Asio tells what is true at the time.
@@ -136,26 +136,26 @@ public:
     {
         auto const tell = [](channel_user& user, error_code error) { user.on_read(error, 0); };
         auto& memory = read_memory();
-        stream_.async_wait(Stream::wait_read, placed_handler{user_, tell, memory});
+        stream_.async_wait(Stream::wait_read, placed_handler{*user_, tell, memory});
     }
 
     void wait_writable() override
     {
         auto const tell = [](channel_user& user, error_code error) { user.on_writable(error); };
-        stream_.async_wait(Stream::wait_write, owned_handler{user_, tell});
+        stream_.async_wait(Stream::wait_write, owned_handler{*user_, tell});
     }
 
     void wait_gone() override
     {
         auto const tell = [](channel_user& user, error_code error) { user.on_gone(error); };
-        stream_.async_wait(Stream::wait_error, owned_handler{user_, tell});
+        stream_.async_wait(Stream::wait_error, owned_handler{*user_, tell});
     }
 
     void turn() override
     {
         if (turn_)
             return;
-        boost::asio::post(stream_.get_executor(), owned_handler{user_, [this](channel_user& user)
+        boost::asio::post(stream_.get_executor(), owned_handler{*user_, [this](channel_user& user)
                                                       {
                                                           turn_ = false;
                                                           user.on_turn();
@@ -179,7 +179,6 @@ private:
     }
 
     Stream& stream_;
-    channel_user& user_;
     std::unique_ptr<memory_type> read_memory_;
     bool turn_ = false;
 };

@@ -68,6 +68,12 @@ public:
 
     features const& able() const noexcept { return able_; }
 
+    /// From now on another user is told. What is under way may still tell the one before.
+    virtual void set_user(channel_user& next) noexcept { user_ = &next; }
+
+    /// What a user of this channel uses when it goes on to `next`.
+    virtual channel& followed_by(channel& next) noexcept { return next; }
+
     /// A read may find something at once, as far as the channel knows: ask before read_some() and readable_now().
     bool may_read() const noexcept { return may_read_; }
 
@@ -147,10 +153,13 @@ public:
     virtual void cancel_gone() noexcept = 0;
 
 protected:
-    explicit channel(features const& able) noexcept : able_{able} {}
+    explicit channel(features const& able, channel_user* user = nullptr) noexcept : user_{user}, able_{able} {}
 
     ~channel() = default;
 
+    void able_as(channel const& other) noexcept { able_ = other.able_; }
+
+    channel_user* user_;
     bool may_read_ = false;
 
 private:

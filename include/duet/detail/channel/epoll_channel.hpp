@@ -22,7 +22,7 @@ namespace detail {
 class epoll_channel final : public channel, private watched
 {
 public:
-    explicit epoll_channel(channel_user& user) noexcept : channel{{true, true, true}}, user_{user} {}
+    explicit epoll_channel(channel_user& user) noexcept : channel{{true, true, true}, &user} {}
 
     DUET_DECL ~epoll_channel();
 
@@ -64,6 +64,8 @@ public:
     void cancel_read() noexcept override;
     void cancel_gone() noexcept override;
 
+    void set_user(channel_user& next) noexcept override;
+
 private:
     struct leave_event;
 
@@ -87,7 +89,6 @@ private:
     void take_turn() noexcept;
     void settle() noexcept;
 
-    channel_user& user_;
     reactor* reactor_ = nullptr;
     boost::asio::mutable_buffer buffer_;  // of the read under way
     int descriptor_ = -1;

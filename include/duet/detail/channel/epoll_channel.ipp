@@ -233,6 +233,16 @@ inline void epoll_channel::take_turn() noexcept
     settle();
 }
 
+/// What waits is the next user's, and so is the reference that it holds.
+DUET_DECL void epoll_channel::set_user(channel_user& next) noexcept
+{
+    auto* const last = std::exchange(user_, &next);
+    if (!waits())
+        return;
+    next.add_reference();
+    last->remove_reference();
+}
+
 /// While something waits for an event or a turn, the context has work and the user lives.
 inline void epoll_channel::settle() noexcept
 {
@@ -241,13 +251,13 @@ inline void epoll_channel::settle() noexcept
         return;
     if (busy)
     {
-        user_.add_reference();
+        user_->add_reference();
         reactor_->begin(*this);
     }
     else
     {
         reactor_->end(*this);
-        user_.remove_reference();  // it may be the last one, and end this
+        user_->remove_reference();  // it may be the last one, and end this
     }
 }
 
@@ -270,7 +280,7 @@ struct epoll_channel::leave_event
 
 DUET_DECL void epoll_channel::on_events(std::uint32_t events)
 {
-    leave_event const leave{*this, owner_ref{&user_}};
+    leave_event const leave{*this, owner_ref{user_}};
     // Events tell of a change. A read that found less than it wanted tells that there are no more bytes, but neither
     // that the end has not come with them, nor that it did not stop before an urgent byte.
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
@@ -280,7 +290,7 @@ DUET_DECL void epoll_channel::on_events(std::uint32_t events)
     if (writing_ && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
     {
         writing_ = false;
-        user_.on_writable({});
+        user_->on_writable({});
     }
     bool const gone = gone_ && (events & (EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0;
     if (reading_ == reading::nothing || !may_read_)
@@ -301,7 +311,7 @@ DUET_DECL void epoll_channel::on_events(std::uint32_t events)
 
 DUET_DECL void epoll_channel::on_turn()
 {
-    leave_event const leave{*this, owner_ref{&user_}};
+    leave_event const leave{*this, owner_ref{user_}};
     turn_ = false;
     // One handler at a time: whoever is left gets the next turn, and neither keeps the other from it.
     bool const reads = reading_ != reading::nothing;
@@ -312,7 +322,7 @@ DUET_DECL void epoll_channel::on_turn()
         user_waits_ = reads || waits_end;
         if (user_waits_)
             take_turn();
-        return user_.on_turn();
+        return user_->on_turn();
     }
     user_waits_ = false;
     if (std::exchange(gone_due_, false) && gone_)
@@ -348,22 +358,22 @@ inline void epoll_channel::read_now()
 inline void epoll_channel::tell_read(error_code const& error, std::size_t size)
 {
     reading_ = reading::nothing;
-    user_.on_read(error, size);
+    user_->on_read(error, size);
 }
 
 inline void epoll_channel::tell_gone(error_code error)
 {
     gone_ = false;
-    user_.on_gone(error);
+    user_->on_gone(error);
 }
 
 DUET_DECL void epoll_channel::on_shutdown() noexcept
 {
-    owner_ref<channel_user> const keep{&user_};
-    user_.remove_reference();  // that of the wait
+    owner_ref<channel_user> const keep{user_};
+    user_->remove_reference();  // that of the wait
     turn_ = user_turn_ = writing_ = gone_ = gone_due_ = false;
     reading_ = reading::nothing;
-    user_.abandon();
+    user_->abandon();
 }
 
 }  // namespace detail

@@ -62,6 +62,8 @@ protected:
     operation_owner() = default;
     ~operation_owner() = default;
 
+    bool referenced() const noexcept { return references_ != 0; }
+
 private:
     virtual void dispose() noexcept = 0;
 

@@ -20,6 +20,7 @@
 #include <duet/detail/completion/operation_owner.hpp>
 #include <duet/detail/engine/closer.hpp>
 #include <duet/detail/engine/deadline_table.hpp>
+#include <duet/detail/engine/observed_channel.hpp>
 #include <duet/detail/engine/receiver.hpp>
 #include <duet/detail/engine/sender.hpp>
 #include <duet/detail/engine/waiters.hpp>
@@ -120,6 +121,10 @@ public:
 
     /// Count a byte of another connection as one of this, and end it if it is quiet for too long even so.
     DUET_DECL void join_activity(time_point other);
+
+    /// Tell `observer` what passes between this and its channel from now on; null: nobody any more. What waits already
+    /// may end unseen. Throws std::bad_alloc. On the connection's executor, and not after its end.
+    DUET_DECL void observe(connection_observer* observer);
 
     // ---- State. ----------------------------------------------------------------------------------------------------
 
@@ -255,7 +260,8 @@ private:
     wakeup wakeup_;
     waiters waiters_;
     std::shared_ptr<remote_control> control_;
-    std::uint64_t last_id_ = 0;  // of a write, or of one who waits
+    std::unique_ptr<observed_channel> observed_;  // since it has been observed
+    std::uint64_t last_id_ = 0;                   // of a write, or of one who waits
     int handles_ = 0;
     bool gone_cancelled_ = false;      // the wait for the hang-up
     bool hang_up_due_ = false;         // it is looked for at the next turn
@@ -272,6 +278,7 @@ private:
 #include <duet/detail/engine/connection_read.ipp>
 #include <duet/detail/engine/connection_time.ipp>
 #include <duet/detail/engine/connection_write.ipp>
+#include <duet/detail/engine/observed_channel.ipp>
 #endif
 
 #endif

@@ -69,7 +69,7 @@ DUET_DECL void connection::abandon() noexcept
 DUET_DECL void connection::change_channel(channel& next) noexcept
 {
     ref const keep{this};
-    channel_ = &next;
+    channel_ = &channel_->followed_by(next);
     hang_up_due_ = false;  // the wait that begins again tells it
     if (receiver_.busy())
         issue_read();
@@ -83,6 +83,16 @@ DUET_DECL void connection::change_channel(channel& next) noexcept
         channel_->cancel_read();
     if (gone_cancelled_ && waiters_.has(awaited::peer_gone))
         channel_->cancel_gone();
+}
+
+DUET_DECL void connection::observe(connection_observer* observer)
+{
+    if (observed_)
+        return observed_->observe(observer);
+    if (!observer)
+        return;
+    observed_ = std::make_unique<observed_channel>(*this, *channel_, observer);
+    channel_ = observed_.get();
 }
 
 DUET_DECL void connection::on_turn()

@@ -1,0 +1,105 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_OBSERVED_CHANNEL_HPP
+#define DUET_DETAIL_ENGINE_OBSERVED_CHANNEL_HPP
+
+#include <boost/asio/buffer.hpp>
+
+#include <cstddef>
+#include <span>
+
+#include <duet/detail/channel/channel.hpp>
+#include <duet/detail/completion/operation_owner.hpp>
+#include <duet/detail/engine/connection_observer.hpp>
+#include <duet/detail/socket/splice_pipe.hpp>
+#include <duet/error.hpp>
+#include <duet/lifecycle.hpp>
+#include <duet/session_options.hpp>
+#include <duet/tcp_info.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+class connection;
+
+/// Stands between a connection and its channel and tells an observer what passes. To the connection it is the channel,
+/// and to the channel it is the user. A connection that nobody observes has none, and so pays nothing.
+///
+/// The connection owns it. The waits that are under way refer to this and not to the connection, so this keeps the
+/// connection alive until the channel is closed and the last of them has ended.
+class observed_channel final : public channel, private channel_user
+{
+public:
+    DUET_DECL observed_channel(connection& user, channel& inner, connection_observer* observer) noexcept;
+
+    /// Null: nobody is told any more.
+    void observe(connection_observer* observer) noexcept { observer_ = observer; }
+
+    /// The connection goes on to another channel.
+    DUET_DECL channel& followed_by(channel& next) noexcept override;
+
+private:
+    // What the connection tries
+    std::size_t read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept override;
+    bool readable_now() noexcept override;
+    std::size_t write_some(boost::asio::const_buffer buffer, error_code& error) noexcept override;
+    std::size_t write_some(std::span<boost::asio::const_buffer const> buffers, error_code& error) noexcept override;
+    std::size_t write_some(piped_bytes const& bytes, error_code& error) noexcept override;
+    std::size_t take_into(splice_pipe& pipe, error_code& error) noexcept override;
+    std::size_t discard(std::size_t limit, error_code& error) noexcept override;
+    void shutdown_send(error_code& error) noexcept override;
+    void reset() noexcept override;
+    void close() noexcept override;
+
+    // What it asks
+    bool has_input() noexcept override { return inner_->has_input(); }
+    bool has_failed() noexcept override { return inner_->has_failed(); }
+    bool has_hung_up() noexcept override { return inner_->has_hung_up(); }
+    error_code take_failure() noexcept override { return inner_->take_failure(); }
+    std::size_t unacknowledged() noexcept override { return inner_->unacknowledged(); }
+    void set_dead_peer_timeout(deadlines::duration timeout) noexcept override
+    {
+        inner_->set_dead_peer_timeout(timeout);
+    }
+    duet::tcp_info info(error_code& error) noexcept override { return inner_->info(error); }
+
+    // What it waits for
+    void read(boost::asio::mutable_buffer buffer) override;
+    void wait_readable(wake how) override;
+    void wait_writable() override;
+    void wait_gone() override;
+    void turn() override;
+    void cancel_read() noexcept override;
+    void cancel_gone() noexcept override;
+
+    // What the channel tells
+    void on_read(error_code const& error, std::size_t size) override;
+    void on_writable(error_code error) override;
+    void on_gone(error_code error) override;
+    void on_turn() override;
+    void abandon() noexcept override;
+    void dispose() noexcept override;
+
+    template <class Begin>
+    void begin(channel_wait what, Begin wait);
+    template <class Tell>
+    void pass_on(channel_wait what, error_code const& error, std::size_t size, Tell tell);
+    void tell_call(channel_call what, error_code const& error, std::size_t size) noexcept;
+    void tell_state() noexcept;
+    void end() noexcept;
+
+    connection& connection_;
+    channel* inner_;
+    connection_observer* observer_;
+    owner_ref<channel_user> keep_;  // the connection
+    lifecycle seen_;
+    channel_wait reading_ = channel_wait::read;  // what on_read() will end
+    bool ended_ = false;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif
