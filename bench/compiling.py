@@ -1,5 +1,6 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
-"""What it costs to compile the README's echo server, next to the same program in plain Asio."""
+"""What it costs to compile the README's echo server, next to the same program in plain Asio, and what a Unix-domain
+server beside it adds."""
 
 import os
 import pathlib
@@ -13,16 +14,31 @@ ASIO_SEPARATE = ["-DBOOST_ASIO_SEPARATE_COMPILATION"]
 DUET_SEPARATE = [*ASIO_SEPARATE, "-DDUET_SEPARATE_COMPILATION"]
 
 
+def with_unix_server(program):
+    """The same program with a second kind of stream."""
+    for old, new in (("asio::awaitable<void> echo(duet::session peer)", "template <class Session>\nasio::awaitable<void> echo(Session peer)"),
+                     ("echo};", "echo<duet::session>};\n    duet::unix_acceptor listener{context, asio::local::stream_protocol::endpoint{\"echo.socket\"}};\n"
+                      "    duet::unix_server other{context, std::move(listener), {}, echo<duet::unix_session>};")):
+        if program.count(old) != 1:
+            raise RuntimeError(f"README's echo server has no {old!r}")
+        program = program.replace(old, new)
+    return program
+
+
 def variants(directory):
     readme = (ROOT / "README.md").read_text()
     program = re.search(r"<!-- echo_server:begin -->\n```cpp\n(.*?)```", readme, re.S).group(1)
     ours = directory / "readme.cpp"
     ours.write_text(program)
+    both = directory / "both.cpp"
+    both.write_text(with_unix_server(program))
     asio = ROOT / "bench" / "peers" / "asio_awaitable.cpp"
     return {
         "duet, header-only": (ours, []),
         "Asio, header-only": (asio, []),
+        "duet, header-only, TCP and Unix-domain": (both, []),
         "duet, compiled": (ours, DUET_SEPARATE),
+        "duet, compiled, TCP and Unix-domain": (both, DUET_SEPARATE),
         "Asio, separate compilation": (asio, ASIO_SEPARATE),
         "once: duet::compiled itself": (ROOT / "src" / "duet.cpp", DUET_SEPARATE),
     }
