@@ -16,6 +16,15 @@ FORBIDDEN = [
     (re.compile(r"\r"), "a carriage return"),
 ]
 
+# Lines that a reader can keep in mind.
+LONGEST = {"include": 400, "test": 500}
+
+
+def check_length(folder, text):
+    longest = LONGEST.get(folder)
+    if longest and text.count("\n") > longest:
+        yield longest + 1, f"has more than {longest} lines: split it along its concepts"
+
 
 def check_lines(text):
     for number, line in enumerate(text.split("\n"), 1):
@@ -46,6 +55,7 @@ def check(tree):
         found = list(check_lines(text))
         if path.suffix in CXX:
             found += check_licence(text, "//")
+            found += check_length(path.relative_to(tree.root).parts[0], text)
         elif path.suffix == ".py":
             found += check_licence(text, "#")
         if path.suffix in (".hpp", ".ipp") and (tree.root / "include") in path.parents:

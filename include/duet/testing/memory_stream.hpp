@@ -8,48 +8,25 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/execution/context.hpp>
-#include <boost/asio/execution_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/socket_base.hpp>
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
-#include <deque>
-#include <limits>
-#include <list>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include <duet/detail/completion/any_completion.hpp>
 #include <duet/detail/engine/initiation.hpp>
+#include <duet/detail/testing/memory_end.hpp>
 #include <duet/error.hpp>
 #include <duet/session.hpp>
 #include <duet/stream_traits.hpp>
+#include <duet/testing/memory_behaviour.hpp>
 
 namespace duet {
 inline namespace v0 {
 namespace testing {
-
-/// How one end of a memory stream behaves. It may be changed at any time: memory_stream::behaviour().
-struct memory_behaviour
-{
-    /// Bytes that are on their way to the peer at most; a write takes no more.
-    std::size_t capacity = 64 * 1024;
-
-    /// Bytes that one read or one write moves at most, for tests of short ones.
-    std::size_t most_per_read = std::numeric_limits<std::size_t>::max();
-    std::size_t most_per_write = std::numeric_limits<std::size_t>::max();
-};
-
-struct memory_endpoint
-{
-    std::string name;
-
-    friend bool operator==(memory_endpoint const&, memory_endpoint const&) = default;
-};
 
 class memory_stream;
 using memory_session = basic_session<memory_stream>;
@@ -79,7 +56,7 @@ public:
     static constexpr wait_type wait_error = boost::asio::socket_base::wait_error;
 
     /// Not connected.
-    explicit memory_stream(executor_type executor) : executor_{std::move(executor)} {}
+    explicit memory_stream(executor_type executor) : end_{std::move(executor)} {}
 
     memory_stream(memory_stream&&) noexcept = default;
 
@@ -87,35 +64,27 @@ public:
     {
         if (this != &other)
         {
-            close();
-            executor_ = other.executor_;
-            link_ = std::move(other.link_);
-            side_ = other.side_;
+            end_.close();
+            end_ = std::move(other.end_);
         }
         return *this;
     }
 
     /// The plain close, as a socket's.
-    ~memory_stream() { close(); }
+    ~memory_stream() { end_.close(); }
 
     /// Two ends of one connection, named as given.
     static std::pair<memory_stream, memory_stream> pair(
         executor_type const& executor, std::string first = "memory:a", std::string second = "memory:b")
     {
-        std::pair<memory_stream, memory_stream> ends{memory_stream{executor}, memory_stream{executor}};
-        auto const shared = std::make_shared<link>();
-        auto& context = boost::asio::query(executor, boost::asio::execution::context);
-        auto const& all = boost::asio::use_service<service>(context).all;
-        all->add(shared.get());
-        shared->home = all;
-        ends.first.link_ = ends.second.link_ = shared;
-        ends.second.side_ = 1;
-        ends.first.own().name = std::move(first);
-        ends.second.own().name = std::move(second);
-        return ends;
+        auto const link =
+            std::make_shared<detail::memory_link>(boost::asio::query(executor, boost::asio::execution::context));
+        link->sides[0].name = std::move(first);
+        link->sides[1].name = std::move(second);
+        return {memory_stream{end{executor, link, 0}}, memory_stream{end{executor, link, 1}}};
     }
 
-    executor_type get_executor() const noexcept { return executor_; }
+    executor_type get_executor() const noexcept { return end_.executor(); }
 
     memory_stream& lowest_layer() noexcept { return *this; }
 
@@ -123,49 +92,36 @@ public:
 
     memory_stream* native_handle() noexcept { return this; }
 
-    memory_endpoint local_endpoint(error_code& error) const { return named(side_, error); }
+    memory_endpoint local_endpoint(error_code& error) const
+    {
+        return is_connected(error) ? memory_endpoint{end_.own().name} : memory_endpoint{};
+    }
 
-    memory_endpoint remote_endpoint(error_code& error) const { return named(1 - side_, error); }
+    memory_endpoint remote_endpoint(error_code& error) const
+    {
+        return is_connected(error) ? memory_endpoint{end_.peer().name} : memory_endpoint{};
+    }
 
-    bool is_open() const noexcept { return link_ && !own().closed; }
+    bool is_open() const noexcept { return end_.is_open(); }
 
-    memory_behaviour& behaviour() noexcept { return own().behaviour; }
+    memory_behaviour& behaviour() noexcept { return end_.own().behaviour; }
 
     /// From now on the peer neither hears nor says anything, as behind a cable that was cut: what is written stays
     /// unacknowledged.
-    void vanish() noexcept { peer().vanished = own().vanished = true; }
+    void vanish() noexcept { end_.peer().vanished = end_.own().vanished = true; }
 
     // ---- What a stream does ----------------------------------------------------------------------------------------
 
     template <class MutableBufferSequence>
     std::size_t read_some(MutableBufferSequence const& buffers, error_code& error)
     {
-        error = is_open() ? error_code{} : error_code{boost::asio::error::bad_descriptor};
-        if (error)
-            return 0;
-        std::size_t total = 0;
-        for (auto b = boost::asio::buffer_sequence_begin(buffers); b != boost::asio::buffer_sequence_end(buffers); ++b)
-            total += take(boost::asio::mutable_buffer{*b}, own().behaviour.most_per_read - total);
-        if (total == 0 && boost::asio::buffer_size(buffers) > 0)
-            error = why_nothing_to_read();
-        if (total > 0)
-            wake(peer());
-        return total;
+        return end_.read_some(buffers, error);
     }
 
     template <class ConstBufferSequence>
     std::size_t write_some(ConstBufferSequence const& buffers, error_code& error)
     {
-        error = why_no_write();
-        if (error)
-            return 0;
-        std::size_t total = 0;
-        for (auto b = boost::asio::buffer_sequence_begin(buffers); b != boost::asio::buffer_sequence_end(buffers); ++b)
-            total += put(boost::asio::const_buffer{*b}, own().behaviour.most_per_write - total);
-        if (total == 0 && boost::asio::buffer_size(buffers) > 0)
-            error = boost::asio::error::would_block;
-        wake(peer());
-        return total;
+        return end_.write_some(buffers, error);
     }
 
     template <class MutableBufferSequence, class Token>
@@ -208,322 +164,53 @@ public:
     }
 
     /// FIN.
-    void shutdown_send(error_code& error) noexcept
-    {
-        error = !is_open() || own().reset ? error_code{boost::asio::error::not_connected} : error_code{};
-        if (error)
-            return;
-        own().fin = true;
-        wake(peer());
-        wake(own());
-    }
+    void shutdown_send(error_code& error) noexcept { end_.shutdown_send(error); }
 
     /// RST, and the end of this end.
-    void reset() noexcept
-    {
-        if (!is_open())
-            return;
-        break_off(peer());
-        end();
-    }
+    void reset() noexcept { end_.reset(); }
 
     /// The plain close: FIN, or RST where input is unread.
-    void close() noexcept
-    {
-        if (!is_open())
-            return;
-        if (!peer().bytes.empty() && !peer().closed)
-            break_off(peer());
-        own().fin = true;
-        wake(peer());
-        end();
-    }
+    void close() noexcept { end_.close(); }
 
     /// What waits ends with operation_aborted.
-    void cancel() noexcept
-    {
-        if (!link_)
-            return;
-        for (auto waiting = std::exchange(own().waiting, {}); auto& each : waiting)
-            tell(std::move(each.done), boost::asio::error::operation_aborted, 0);
-    }
+    void cancel() noexcept { end_.cancel(); }
 
     // ---- What can be asked -----------------------------------------------------------------------------------------
 
     /// Throw away up to `limit` bytes. 0 without an error is the peer's FIN.
-    std::size_t discard(std::size_t limit, error_code& error)
-    {
-        error.clear();
-        auto const size = std::min(limit, readable_bytes());
-        peer().bytes.erase(peer().bytes.begin(), peer().bytes.begin() + static_cast<std::ptrdiff_t>(size));
-        if (size > 0)
-            wake(peer());
-        else if (auto const why = why_nothing_to_read(); why != boost::asio::error::eof)
-            error = why;
-        return size;
-    }
+    std::size_t discard(std::size_t limit, error_code& error) { return end_.discard(limit, error); }
 
     /// Bytes that the peer has not read; a FIN behind them is one.
-    std::size_t unacknowledged() const noexcept
-    {
-        if (!link_ || own().reset)
-            return 0;
-        return own().bytes.size() + (own().fin && (own().vanished || !own().bytes.empty()) ? 1 : 0);
-    }
+    std::size_t unacknowledged() const noexcept { return end_.unacknowledged(); }
 
-    bool has_input() const noexcept
-    {
-        return link_ && (readable_bytes() > 0 || own().reset || (peer().fin && !own().vanished));
-    }
+    bool has_input() const noexcept { return end_.has_input(); }
 
-    bool has_failed() const noexcept { return link_ && own().reset; }
+    bool has_failed() const noexcept { return end_.has_failed(); }
 
-    bool has_hung_up() const noexcept { return link_ && (own().reset || (own().fin && peer().fin && !own().vanished)); }
+    bool has_hung_up() const noexcept { return end_.has_hung_up(); }
 
 private:
-    enum class waits_for : unsigned char
+    using end = detail::memory_end;
+    using waits_for = end::waits_for;
+
+    explicit memory_stream(end&& one) noexcept : end_{std::move(one)} {}
+
+    bool is_connected(error_code& error) const noexcept
     {
-        read,
-        write,
-        readable,
-        writable,
-        hang_up,
-    };
-
-    struct waiter
-    {
-        waits_for what;
-        boost::asio::mutable_buffer room;
-        boost::asio::const_buffer bytes;
-        detail::any_completion done;
-    };
-
-    /// One direction: what this end has said, and what it waits for.
-    struct end_state
-    {
-        std::string name;
-        memory_behaviour behaviour;
-        std::deque<char> bytes;  // said, and not yet read by the peer
-        bool fin = false;        // said
-        bool reset = false;      // the connection has failed for this end
-        bool closed = false;
-        bool vanished = false;
-        std::list<waiter> waiting;
-    };
-
-    class links;
-
-    struct link
-    {
-        std::array<end_state, 2> ends;
-        std::weak_ptr<links> home;
-
-        inline ~link();
-    };
-
-    /// The connections of an execution context. When that is destroyed, those who wait go with it: their handlers own
-    /// the sessions that own the streams.
-    class links
-    {
-    public:
-        void add(link* one) { all_.push_back(one); }
-
-        void remove(link* one) { all_.remove(one); }
-
-        void abandon()
-        {
-            std::list<waiter> abandoned;
-            for (auto* const each : all_)
-                for (auto& end : each->ends)
-                    abandoned.splice(abandoned.end(), end.waiting);
-        }
-
-    private:
-        std::list<link*> all_;
-    };
-
-    class service : public boost::asio::execution_context::service
-    {
-    public:
-        using key_type = service;
-        inline static boost::asio::execution_context::id id;
-
-        explicit service(boost::asio::execution_context& context) : boost::asio::execution_context::service{context} {}
-
-        std::shared_ptr<links> const all = std::make_shared<links>();
-
-    private:
-        void shutdown() override { all->abandon(); }
-    };
-
-    end_state& own() noexcept { return link_->ends[side_]; }
-
-    end_state const& own() const noexcept { return link_->ends[side_]; }
-
-    end_state& peer() noexcept { return link_->ends[1 - side_]; }
-
-    end_state const& peer() const noexcept { return link_->ends[1 - side_]; }
-
-    memory_endpoint named(std::size_t side, error_code& error) const
-    {
-        error = link_ ? error_code{} : error_code{boost::asio::error::not_connected};
-        return link_ ? memory_endpoint{link_->ends[side].name} : memory_endpoint{};
-    }
-
-    std::size_t readable_bytes() const noexcept { return link_ && !own().vanished ? peer().bytes.size() : 0; }
-
-    error_code why_nothing_to_read() const
-    {
-        if (!is_open())
-            return boost::asio::error::bad_descriptor;
-        if (own().reset)
-            return boost::asio::error::connection_reset;
-        if (!peer().fin || own().vanished)
-            return boost::asio::error::would_block;
-        return boost::asio::error::eof;
-    }
-
-    error_code why_no_write() const
-    {
-        if (!is_open())
-            return boost::asio::error::bad_descriptor;
-        if (own().reset)
-            return boost::asio::error::connection_reset;
-        return own().fin ? error_code{boost::asio::error::broken_pipe} : error_code{};
-    }
-
-    std::size_t take(boost::asio::mutable_buffer room, std::size_t most)
-    {
-        auto& bytes = peer().bytes;
-        auto const size = std::min({room.size(), readable_bytes(), most});
-        auto const last = bytes.begin() + static_cast<std::ptrdiff_t>(size);
-        std::copy(bytes.begin(), last, static_cast<char*>(room.data()));
-        bytes.erase(bytes.begin(), last);
-        return size;
-    }
-
-    std::size_t put(boost::asio::const_buffer from, std::size_t most)
-    {
-        auto& bytes = own().bytes;
-        auto const room = own().behaviour.capacity - std::min(own().behaviour.capacity, bytes.size());
-        auto const size = std::min({from.size(), room, most});
-        if (peer().closed && !own().vanished)
-        {
-            // It is taken, and answered with RST.
-            if (size > 0)
-                break_off(own());
-            return size;
-        }
-        auto const* const first = static_cast<char const*>(from.data());
-        bytes.insert(bytes.end(), first, first + size);
-        return size;
-    }
-
-    /// The connection fails for this end; what it had said is lost.
-    void break_off(end_state& which) noexcept
-    {
-        if (which.closed || which.vanished)
-            return;
-        which.reset = true;
-        which.bytes.clear();
-        wake(which);
-    }
-
-    void end() noexcept
-    {
-        own().closed = true;
-        cancel();
+        error = end_.connected() ? error_code{} : error_code{boost::asio::error::not_connected};
+        return end_.connected();
     }
 
     template <class Handler>
     void park(
         waits_for what, Handler&& handler, boost::asio::mutable_buffer room = {}, boost::asio::const_buffer bytes = {})
     {
-        detail::any_completion done{std::forward<Handler>(handler), executor_, false};
-        if (!is_open())
-            return tell(std::move(done), boost::asio::error::bad_descriptor, 0);
-        auto& list = own().waiting;
-        list.push_back({what, room, bytes, {}});
-        list.back().done = std::move(done);
-        wake(own());
+        detail::any_completion done{std::forward<Handler>(handler), end_.executor(), false};
+        end_.park(what, std::move(done), room, bytes);
     }
 
-    /// Something has changed for this end: look, from the executor, whose wait is over.
-    void wake(end_state& which) noexcept
-    {
-        if (which.waiting.empty())
-            return;
-        auto const side = static_cast<std::size_t>(&which - link_->ends.data());
-        boost::asio::post(executor_, [link = link_, side, executor = executor_] { look(link, side, executor); });
-    }
-
-    static void look(std::shared_ptr<link> const& of, std::size_t side, executor_type const& executor)
-    {
-        // As the end itself would, wherever it has been moved to.
-        memory_stream self{executor};
-        self.link_ = of;
-        self.side_ = side;
-        for (bool again = true; again;)
-        {
-            again = false;
-            auto& list = self.own().waiting;
-            for (auto each = list.begin(); each != list.end(); ++each)
-            {
-                error_code error;
-                std::size_t size = 0;
-                if (!self.is_over(*each, error, size))
-                    continue;
-                auto done = std::move(each->done);
-                list.erase(each);
-                tell_from(executor, std::move(done), error, size);
-                again = true;
-                break;
-            }
-        }
-        self.link_.reset();  // it is not closed with this
-    }
-
-    bool is_over(waiter const& waiting, error_code& error, std::size_t& size)
-    {
-        switch (waiting.what)
-        {
-        case waits_for::read:
-            size = read_some(waiting.room, error);
-            return error != boost::asio::error::would_block;
-        case waits_for::write:
-            size = write_some(waiting.bytes, error);
-            return error != boost::asio::error::would_block;
-        case waits_for::readable:
-            return has_input();
-        case waits_for::writable:
-            return own().reset || own().bytes.size() < own().behaviour.capacity;
-        case waits_for::hang_up:
-            return has_hung_up();
-        }
-        return false;
-    }
-
-    void tell(detail::any_completion&& done, error_code error, std::size_t size)
-    {
-        tell_from(executor_, std::move(done), error, size);
-    }
-
-    static void tell_from(
-        executor_type const& executor, detail::any_completion&& done, error_code error, std::size_t size)
-    {
-        boost::asio::post(executor, [done = std::move(done), error, size]() mutable { done(error, size); });
-    }
-
-    executor_type executor_;
-    std::shared_ptr<link> link_;
-    std::size_t side_ = 0;
+    end end_;
 };
-
-inline memory_stream::link::~link()
-{
-    if (auto const of = home.lock())
-        of->remove(this);
-}
 
 }  // namespace testing
 
