@@ -19,14 +19,14 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// One session of a server's, from its handler's first call to its end.
+/// One session of a server, from the first call of its handler to its end.
 template <class Protocol>
 struct served_session
 {
     using state_type = server_state<Protocol>;
     using session_type = typename state_type::session_type;
 
-    /// Another one begins.
+    /// Reuse this object for a new session.
     void begin(session_type peer, std::shared_ptr<state_type> of) noexcept
     {
         session.emplace(std::move(peer));
@@ -34,30 +34,30 @@ struct served_session
         aborted = cut = told = served = last_message = false;
     }
 
-    /// The session as its handler gets it.
+    /// A further session object on the same connection, for the handler.
     session_type handle() const { return session_access::make<session_type>(session_access::connection(*session)); }
 
     boost::asio::awaitable<void> converse() const { return (*state->on_conversation())(handle()); }
 
     boost::asio::awaitable<bool> answer(session_type& peer) const { return (*state->on_message())(peer); }
 
-    std::optional<session_type> session;  // keeps the connection open until its handler has ended
+    std::optional<session_type> session;  // keeps the connection open until the handler has ended
     std::shared_ptr<state_type> state;
     bool aborted = false;
-    bool cut = false;           // aborted before it was served to the end
-    bool told = false;          // to finish
-    bool served = false;        // to the end, whichever it was
-    bool last_message = false;  // the next one: it had been told to finish before it waited for that
+    bool cut = false;           // aborted before it was served to its end
+    bool told = false;          // it was asked to finish
+    bool served = false;        // it was served to its end, with or without an exception
+    bool last_message = false;  // the next message is the last: the session was asked to finish before it waited for it
 };
 
 template <class Protocol>
 using served_list = std::list<served_session<Protocol>>;
 
-/// A coroutine that serves one session after the other.
+/// A coroutine that serves sessions one after another.
 template <class Protocol>
 struct serving_coroutine
 {
-    /// It has this one to serve. `why` there is no message, if there is none.
+    /// Serve this session next. `why` is the error that ended the wait for its message, if there was one.
     void take(typename served_list<Protocol>::iterator session, error_code why) noexcept
     {
         live = session;
@@ -66,7 +66,8 @@ struct serving_coroutine
         swept = false;
     }
 
-    /// False: the session has been told to finish. Throws what else ended the wait for a message.
+    /// True: there is a message to serve. False: the session was asked to finish. Throws any other error that ended the
+    /// wait for a message.
     bool has_message() const
     {
         if (cause == errc::draining)
@@ -79,12 +80,13 @@ struct serving_coroutine
 
     typename served_list<Protocol>::iterator live{};
     error_code cause;
-    bool busy = false;      // it has a session
-    bool handles = false;   // its handler runs
-    bool swept = false;     // by an abort
-    any_completion resume;  // while it rests
+    bool busy = false;      // it has a session to serve
+    bool handles = false;   // the session's handler runs
+    bool swept = false;     // cancel_handlers() has visited it
+    any_completion resume;  // resumes the coroutine; set while it rests
 
-    // Shared with the coroutine: the end of its thread may come when the sessions, and this, are gone.
+    // Shared with the coroutine, because the coroutine may end after the sessions and this object are gone: its
+    // thread's context is destroyed later.
     std::shared_ptr<boost::asio::cancellation_signal> signal = std::make_shared<boost::asio::cancellation_signal>();
 };
 

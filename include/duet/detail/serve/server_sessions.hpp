@@ -31,11 +31,11 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The sessions that a server serves on one thread, each from its handler's call to its end. All on one executor. Their
-/// shard alone keeps them, and they may call it: what waits in the context only knows of them.
+/// The sessions that a server serves on one thread. All functions run on one executor. Only the shard owns this object,
+/// and this object may call the shard; handlers that wait in the context hold only weak references.
 ///
-/// A coroutine that has served one waits for another. Where a handler is called for each message, a session that waits
-/// for one has no coroutine.
+/// A coroutine that has served a session waits for another one. If the handler is called for each message, a session
+/// that waits for a message has no coroutine.
 template <class Protocol>
 class server_sessions : public std::enable_shared_from_this<server_sessions<Protocol>>
 {
@@ -44,7 +44,7 @@ public:
     using session_type = typename state_type::session_type;
     using state_ref = std::shared_ptr<state_type>;
 
-    /// `when_ended` is called after each session.
+    /// Calls `when_ended` after each session.
     server_sessions(boost::asio::any_io_executor executor, std::function<void(state_ref const&)> when_ended)
         : drain_timer_{std::move(executor)}, when_ended_{std::move(when_ended)}
     {
@@ -52,7 +52,7 @@ public:
 
     bool empty() const noexcept { return live_.empty(); }
 
-    /// Serve this one. It has its place among max_sessions.
+    /// Serve this session. It must already have its place among max_sessions.
     void begin(state_ref const& state, session_type peer)
     {
         ++state->counts.accepted;
@@ -82,7 +82,7 @@ public:
             abort(state);
     }
 
-    /// No session will come any more: what would serve it keeps the context running.
+    /// No more sessions will begin: end the resting coroutines, because they keep the context running.
     void expect_none()
     {
         keeps_coroutines_ = false;
@@ -90,8 +90,8 @@ public:
             wake()->resume({}, 0);
     }
 
-    /// Ask every session to finish: all at once, or one after the other over drain_spread. Those that begin later are
-    /// asked at once.
+    /// Ask every session to finish: all at once, or spread over drain_spread. Sessions that begin later are asked at
+    /// once.
     void finish(state_ref const& state) noexcept
     {
         finishing_ = true;
@@ -101,13 +101,13 @@ public:
         tell(state);
     }
 
-    /// Reset every session and cancel its handler, now and later.
+    /// Reset every session and cancel its handler. This also applies to sessions that begin later.
     void abort(state_ref const& state) noexcept
     {
         drain_timer_.cancel();
         aborting_ = true;
         bool any = false;
-        // Those that were aborted stand in front. Each may end, and leave the list, at once.
+        // Move each session to the front before aborting it: it may end, and leave the list, during the call.
         while (!live_.empty() && !live_.back().aborted)
         {
             auto const live = std::prev(live_.end());
@@ -120,7 +120,7 @@ public:
         }
         if (!any)
             return;
-        // For handlers that wait for something else than their session; behind what the session's end tells them.
+        // Cancel handlers that wait for something else, after the completions that the sessions' end has queued.
         auto const cancel = [weak = this->weak_from_this()]
         {
             if (auto const self = weak.lock())
@@ -137,8 +137,8 @@ private:
 
     static constexpr std::size_t most_resting = 128;
 
-    /// What waits for a session's next message, without a coroutine. Destroyed instead of called, it tells that there
-    /// is nothing to be waited for any more.
+    /// The handler that waits for a session's next message, in place of a coroutine. If it is destroyed without a call,
+    /// the session ends, because nothing waits for it any more.
     class awaits_message
     {
     public:
@@ -168,7 +168,7 @@ private:
 
     boost::asio::any_io_executor executor() noexcept { return drain_timer_.get_executor(); }
 
-    /// Have a coroutine call the handler: one that rests, or a new one.
+    /// Serve the session with a resting coroutine or, if there is none, a new one.
     void serve(served_iterator live, error_code cause) noexcept
     try
     {
@@ -180,9 +180,9 @@ private:
     }
     catch (std::bad_alloc const&)
     {
-        // Its end was told, or will be.
+        // The session's end is counted elsewhere: by add_coroutine() or by the notifier in spawn().
     }
-    catch (...)  // Asio lets out what an operation throws as it begins: not into this, but out of the context's run()
+    catch (...)  // Asio rethrows what an operation throws as it begins: let it leave the context's run() instead
     {
         try_post(executor(), [failure = std::current_exception()] { std::rethrow_exception(failure); });
     }
@@ -192,7 +192,7 @@ private:
         auto const coroutine = add_coroutine(live, cause);
         end_notifier notifier{[weak = this->weak_from_this(), coroutine, signal = coroutine->signal]
             {
-                if (auto const self = weak.lock())  // a thread's sessions are gone before its context
+                if (auto const self = weak.lock())  // the sessions of a thread end before its context
                     self->left(coroutine);
             }};
         boost::asio::co_spawn(executor(), run(this->weak_from_this(), coroutine),
@@ -214,7 +214,7 @@ private:
         return std::prev(serving_.end());
     }
 
-    /// Serve a session, and the next: the handler's last return is followed by close(), its exception by abort().
+    /// Serve sessions one after another. After the handler's last return comes close(), after an exception abort().
     static boost::asio::awaitable<void> run(std::weak_ptr<server_sessions> target, coroutine_iterator self)
     {
         while (self->busy)
@@ -237,7 +237,7 @@ private:
             {
                 failure = std::current_exception();
             }
-            // What the handler, or its cancellation, has left. It may have ended on another executor's thread.
+            // The handler may have changed the coroutine's cancellation state, or ended on another executor's thread.
             co_await boost::asio::this_coro::throw_if_cancelled(false);
             if (!runs_here(*live))
                 co_await boost::asio::dispatch(boost::asio::deferred);
@@ -265,8 +265,8 @@ private:
         return of_context && of_context->running_in_this_thread();
     }
 
-    /// It has served a session to its end, or, if there is `more`, to the end of a message. Where to rest(); null:
-    /// nowhere.
+    /// The coroutine has served a session to its end or, if there is `more`, a message to its end. Returns where it can
+    /// rest; null: it has to end.
     static std::shared_ptr<server_sessions> let_go(std::weak_ptr<server_sessions> const& target,
         coroutine_iterator coroutine, bool more, std::exception_ptr const& failure) noexcept
     {
@@ -283,8 +283,8 @@ private:
         return self;
     }
 
-    /// Wait for a session or a message: spawning a coroutine costs six allocations and a third of what a short session
-    /// takes. One that is resumed with nothing to do has to end.
+    /// Wait for a session or a message: spawning a coroutine costs six allocations and a third of the time of a short
+    /// session. A coroutine that is resumed without a session must end.
     class rest
     {
     public:
@@ -312,7 +312,7 @@ private:
         coroutine_iterator self_;
     };
 
-    /// The last that came to rest: its memory is the warmest.
+    /// Wake the coroutine that rested last, because its memory is most likely still in the cache.
     coroutine_iterator wake() noexcept
     {
         serving_.splice(serving_.end(), resting_, std::prev(resting_.end()));
@@ -325,7 +325,7 @@ private:
         session_access::await_readable(*live->session, awaits_message{this->weak_from_this(), live});
     }
 
-    /// It came to its end.
+    /// The session was served to its end: count it and report it.
     void served(served_iterator live, std::exception_ptr const& failure) noexcept
     {
         live->served = true;
@@ -344,7 +344,7 @@ private:
         }
         catch (...)
         {
-            // No memory to tell it; the session has ended all the same.
+            // There was no memory to report the end. The session has ended nevertheless.
         }
         ended(live);
     }
@@ -365,7 +365,7 @@ private:
         when_ended_(state);
     }
 
-    /// A coroutine is gone.
+    /// A coroutine has ended or was destroyed.
     void left(coroutine_iterator coroutine) noexcept
     {
         if (coroutine->busy)
@@ -373,7 +373,7 @@ private:
         serving_.erase(coroutine);
     }
 
-    /// There was no memory to serve this one, or to serve it any further: reset, so that it does not look answered.
+    /// There is no memory to serve this session, or to go on serving it. Reset it, so that it does not look answered.
     static void lost(state_type& state, session_type& peer) noexcept
     {
         ++state.counts.resource_failures;
@@ -381,12 +381,12 @@ private:
         peer.abort();
     }
 
-    /// Of the sessions that were aborted.
+    /// Cancel the handlers of the aborted sessions.
     void cancel_handlers() noexcept
     {
         for (auto& each : serving_)
             each.swept = false;
-        // Those that have been cancelled stand in front. Each may end, and leave the list, at once.
+        // Move each coroutine to the front before cancelling it: it may end, and leave the list, during the call.
         while (!serving_.empty() && !serving_.back().swept)
         {
             auto const coroutine = std::prev(serving_.end());
@@ -400,19 +400,19 @@ private:
             }
             catch (std::bad_alloc const&)
             {
-                // Its session is reset all the same.
+                // There was no memory to cancel the handler. Its session was reset nevertheless.
             }
         }
     }
 
-    /// Ask those whose time has come, or all that are left, to finish.
+    /// Ask the sessions whose time has come to finish; without a spread, all that are left.
     void tell(state_ref const& state) noexcept
     {
         auto const now = drain_timer_.clock().now();
         auto const any = [this] { return !live_.empty() && !live_.front().told; };
         for (; any() && (drain_at_ <= now || tell_every_ == tell_every_.zero()); drain_at_ += tell_every_)
         {
-            // Those that were told stand behind. Each may end, and leave the list, at once.
+            // Move each session to the back before asking it: it may end, and leave the list, during the call.
             auto const live = live_.begin();
             live_.splice(live_.end(), live_, live);
             live->told = true;
@@ -431,7 +431,7 @@ private:
                         self->tell(state);
                 });
         }
-        catch (std::exception const&)  // no memory to spread it
+        catch (std::exception const&)  // no memory for the timer: ask the rest at once
         {
             tell_every_ = {};
             tell(state);
@@ -441,7 +441,7 @@ private:
     timer drain_timer_;
     std::function<void(state_ref const&)> when_ended_;
     served_list<Protocol> live_;
-    served_list<Protocol> spare_;  // places of sessions that have ended
+    served_list<Protocol> spare_;  // list nodes of ended sessions, for reuse
     coroutine_list serving_;
     coroutine_list resting_;
     bool keeps_coroutines_ = true;
