@@ -33,13 +33,13 @@ namespace duet {
 inline namespace v0 {
 namespace testing {
 
-/// How one end of a memory stream behaves. It may be changed at any time: memory_stream::behaviour().
+/// The behaviour of one end of a memory stream. It may be changed at any time, by memory_stream::behaviour().
 struct memory_behaviour
 {
-    /// Bytes that are on their way to the peer at most; a write takes no more.
+    /// The maximum number of bytes that the peer has not read yet; a write accepts no more.
     std::size_t capacity = 64 * 1024;
 
-    /// Bytes that one read or one write moves at most, for tests of short ones.
+    /// The maximum number of bytes that one read or one write transfers, for tests of short reads and writes.
     std::size_t most_per_read = std::numeric_limits<std::size_t>::max();
     std::size_t most_per_write = std::numeric_limits<std::size_t>::max();
 };
@@ -54,17 +54,17 @@ struct memory_endpoint
 class memory_stream;
 using memory_session = basic_session<memory_stream>;
 
-/// One end of a connection in memory, with the manners of TCP: FIN per direction, RST, bounded buffers. A session on it
-/// needs no kernel, so a test sees the same order of events every time; with manual_clock it needs no time either.
+/// One end of a connection in memory that behaves like TCP: a FIN for each direction, RST, bounded buffers. It needs no
+/// kernel, so a test sees the same order of events every time; with manual_clock it never has to wait.
 ///
-/// It behaves as a socket of Linux does:
+/// It behaves like a socket on Linux:
 /// - bytes that arrived before a FIN or a RST are read first;
 /// - an end that is closed while it has unread input sends RST; so does a closed one that is written to, and the first
 ///   write to it still succeeds;
 /// - what the peer has not read is unacknowledged, and so is a FIN behind such bytes.
 ///
-/// It is an AsyncReadStream and a SyncWriteStream that never waits (would_block). Both ends are used on one executor's
-/// thread; nothing is called within a function of it, but from the executor.
+/// It is an AsyncReadStream and a SyncWriteStream that never blocks (would_block). Use both ends on the thread of one
+/// executor. Its functions call no handlers; handlers are posted to the executor.
 ///
 /// Distinct objects: unsafe for the two ends of one connection, else safe. Shared objects: unsafe.
 class memory_stream
@@ -95,10 +95,10 @@ public:
         return *this;
     }
 
-    /// The plain close, as a socket's.
+    /// Closes the stream, as a socket's destructor does.
     ~memory_stream() { close(); }
 
-    /// Two ends of one connection, named as given.
+    /// Create the two ends of one connection, with these names.
     static std::pair<memory_stream, memory_stream> pair(
         executor_type const& executor, std::string first = "memory:a", std::string second = "memory:b")
     {
@@ -131,7 +131,7 @@ public:
 
     memory_behaviour& behaviour() noexcept { return own().behaviour; }
 
-    /// From now on the peer neither hears nor says anything, as behind a cable that was cut: what is written stays
+    /// From now on nothing reaches the peer or comes from it, as if a cable were cut. Bytes that are written stay
     /// unacknowledged.
     void vanish() noexcept { peer().vanished = own().vanished = true; }
 
@@ -207,7 +207,7 @@ public:
             token, what);
     }
 
-    /// FIN.
+    /// Send FIN.
     void shutdown_send(error_code& error) noexcept
     {
         error = !is_open() || own().reset ? error_code{boost::asio::error::not_connected} : error_code{};
@@ -218,7 +218,7 @@ public:
         wake(own());
     }
 
-    /// RST, and the end of this end.
+    /// Send RST and close this end.
     void reset() noexcept
     {
         if (!is_open())
@@ -227,7 +227,7 @@ public:
         end();
     }
 
-    /// The plain close: FIN, or RST where input is unread.
+    /// Close this end: send FIN, or RST if input is unread.
     void close() noexcept
     {
         if (!is_open())
@@ -239,7 +239,7 @@ public:
         end();
     }
 
-    /// What waits ends with operation_aborted.
+    /// End the pending operations with operation_aborted.
     void cancel() noexcept
     {
         if (!link_)
@@ -250,7 +250,7 @@ public:
 
     // ---- What can be asked -----------------------------------------------------------------------------------------
 
-    /// Throw away up to `limit` bytes. 0 without an error is the peer's FIN.
+    /// Discard up to `limit` bytes. 0 without an error is the peer's FIN.
     std::size_t discard(std::size_t limit, error_code& error)
     {
         error.clear();
@@ -263,7 +263,7 @@ public:
         return size;
     }
 
-    /// Bytes that the peer has not read; a FIN behind them is one.
+    /// The number of bytes that the peer has not read; a FIN behind them counts as one.
     std::size_t unacknowledged() const noexcept
     {
         if (!link_ || own().reset)
@@ -298,13 +298,13 @@ private:
         detail::any_completion done;
     };
 
-    /// One direction: what this end has said, and what it waits for.
+    /// The state of one end: the bytes that it has sent, and its pending operations.
     struct end_state
     {
         std::string name;
         memory_behaviour behaviour;
-        std::deque<char> bytes;  // said, and not yet read by the peer
-        bool fin = false;        // said
+        std::deque<char> bytes;  // sent, and not yet read by the peer
+        bool fin = false;        // FIN was sent
         bool reset = false;      // the connection has failed for this end
         bool closed = false;
         bool vanished = false;
@@ -321,8 +321,8 @@ private:
         inline ~link();
     };
 
-    /// The connections of an execution context. When that is destroyed, those who wait go with it: their handlers own
-    /// the sessions that own the streams.
+    /// The connections of an execution context. When the context is destroyed, the pending handlers are destroyed, too,
+    /// because they own the sessions that own the streams.
     class links
     {
     public:
@@ -409,7 +409,7 @@ private:
         auto const size = std::min({from.size(), room, most});
         if (peer().closed && !own().vanished)
         {
-            // It is taken, and answered with RST.
+            // The bytes are accepted, and answered with RST.
             if (size > 0)
                 break_off(own());
             return size;
@@ -419,7 +419,7 @@ private:
         return size;
     }
 
-    /// The connection fails for this end; what it had said is lost.
+    /// Make the connection fail for this end. Bytes that it sent and the peer has not read are lost.
     void break_off(end_state& which) noexcept
     {
         if (which.closed || which.vanished)
@@ -448,7 +448,7 @@ private:
         wake(own());
     }
 
-    /// Something has changed for this end: look, from the executor, whose wait is over.
+    /// The state of this end has changed: post a check for operations that can complete now.
     void wake(end_state& which) noexcept
     {
         if (which.waiting.empty())
@@ -459,7 +459,7 @@ private:
 
     static void look(std::shared_ptr<link> const& of, std::size_t side, executor_type const& executor)
     {
-        // As the end itself would, wherever it has been moved to.
+        // A temporary stream for this end, because the original may have been moved.
         memory_stream self{executor};
         self.link_ = of;
         self.side_ = side;
@@ -480,7 +480,7 @@ private:
                 break;
             }
         }
-        self.link_.reset();  // it is not closed with this
+        self.link_.reset();  // keep the temporary stream from closing the connection
     }
 
     bool is_over(waiter const& waiting, error_code& error, std::size_t& size)
