@@ -13,26 +13,27 @@
 namespace duet {
 inline namespace v0 {
 
-/// How long to wait between attempts: from `initial`, times `multiplier`, up to `maximum`.
+/// The delays between attempts: they begin with `initial`, are multiplied by `multiplier` each time, and do not exceed
+/// `maximum`.
 struct backoff_options
 {
     std::chrono::steady_clock::duration initial = std::chrono::milliseconds{100};
     std::chrono::steady_clock::duration maximum = std::chrono::seconds{30};
     double multiplier = 2.0;
 
-    /// The part of each delay that is drawn at random: 0 is none, 1 draws from nothing to the whole delay. A herd of
-    /// clients that lost the same server must not come back in step.
+    /// The random part of each delay: 0 means none; with 1 a delay is between zero and its full length. It keeps
+    /// clients that lost the same server from reconnecting at the same time.
     double jitter = 0.5;
 };
 
-/// An exponential, capped, jittered series of delays. No clock and no timer: it only counts.
+/// An exponential, capped, jittered series of delays. It has no clock and no timer and only computes.
 ///
 /// Distinct objects: safe. Shared objects: unsafe.
 class backoff
 {
 public:
     explicit backoff(backoff_options const& options = {}, std::uint64_t seed = std::random_device{}())
-        // The generator's seed type has at least 32 bits; how many more depends on the system.
+        // The seed type of the generator has at least 32 bits, and more on some systems: use 32 everywhere.
         : options_{options}, random_(seed & 0xffffffffU), current_{options.initial}
     {
     }
@@ -43,13 +44,13 @@ public:
         using duration = std::chrono::steady_clock::duration;
         auto const whole = static_cast<double>(current_.count());
         double const drawn = std::uniform_real_distribution<double>{0.0, options_.jitter}(random_);
-        // Grown as floating point and then capped, so that it cannot overflow.
+        // Multiply as floating point and then limit it, so that it cannot overflow.
         double const grown = std::min(whole * options_.multiplier, static_cast<double>(options_.maximum.count()));
         current_ = duration{static_cast<duration::rep>(grown)};
         return duration{static_cast<duration::rep>(whole * (1.0 - drawn))};
     }
 
-    /// Begin again from `initial`: call it after a success.
+    /// Start again from `initial`. Call it after a success.
     void reset() noexcept { current_ = options_.initial; }
 
 private:
