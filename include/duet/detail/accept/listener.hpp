@@ -22,9 +22,8 @@ enum class accept_error_class
 {
     would_block,  ///< the queue is empty
     connection,   ///< only this connection is broken: take the next one
-    resource,  ///< the system has no resources left: wait, then try again. Without a pause a loop would fail millions
-               ///< of times
-    fatal,     ///< the listener itself has failed
+    resource,     ///< no resources left: try again after a pause; a loop without one fails millions of times
+    fatal,        ///< the listener itself has failed
 };
 
 DUET_DECL accept_error_class classify_accept_error(boost::system::error_code const& error) noexcept;
