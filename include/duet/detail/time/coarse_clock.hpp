@@ -17,8 +17,8 @@ namespace detail {
 
 /// The time of std::chrono::steady_clock at the last timer tick. Reading the precise clock twice per message costs
 /// about 2 % of a small echo; reading this one costs next to nothing. It is used for what happens with each message. If
-/// a tick comes late (on a virtual machine without a processor; 120 ms were measured), a deadline counted from that
-/// tick is early by the same amount.
+/// a tick comes late (a virtual machine may lose its processor for a while; 120 ms were measured), a deadline counted
+/// from that tick is early by the same amount.
 struct coarse_clock
 {
     using time_point = std::chrono::steady_clock::time_point;
