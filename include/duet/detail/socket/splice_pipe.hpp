@@ -60,8 +60,8 @@ private:
     bool refused_ = false;
 };
 
-/// Keeps empty pipes of one execution context. A relay borrows a pipe only while it has bytes to move, so a waiting
-/// relay holds no descriptors and need not open new ones.
+/// Keeps empty pipes of one execution context. A relay borrows a pipe only while it has bytes to move, so a relay that
+/// waits for bytes holds no descriptors, and one that gets bytes need not open new ones.
 class splice_pipes : public boost::asio::execution_context::service
 {
 public:
