@@ -26,10 +26,9 @@ using boost::system::system_error;
 /// A code says exactly what happened (which deadline, which rule). Use its duet::condition to decide what to do.
 enum class errc
 {
-    read_timed_out = 1,  ///< the read deadline passed; the session stays usable, unread bytes stay readable
-    write_timed_out,  ///< no byte of a write was accepted for the write deadline; a partly sent write poisons the send
-                      ///< side
-    idle_timed_out,   ///< no byte in either direction for the idle deadline; the connection was reset
+    read_timed_out = 1,       ///< the read deadline passed; the session stays usable, unread bytes stay readable
+    write_timed_out,          ///< no byte of a write was accepted for the write deadline; if part-way, it poisons
+    idle_timed_out,           ///< no byte in either direction for the idle deadline; the connection was reset
     half_closed_timed_out,    ///< one direction ended, and the other made no progress; the connection was reset
     close_timed_out,          ///< close() gave up on the peer; the connection was reset
     first_message_timed_out,  ///< no whole message by the absolute deadline; the connection was reset
