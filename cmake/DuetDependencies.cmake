@@ -1,7 +1,7 @@
 # Sets DUET_BOOST_ASIO, the target that has Boost.Asio's headers. Defines Threads::Threads, and fmt::fmt with DUET_FMT.
 #
-# What is installed is taken; what is not is downloaded. Everything is found with GLOBAL, since whoever adds duet as
-# a sub-directory links to duet::duet from outside of it, and found inside functions, so that no variable gets out.
+# Uses installed packages, and downloads those that are not installed. Packages are found with GLOBAL, because a program that
+# adds duet as a sub-directory links duet::duet from outside of it, and inside functions, so that no variable leaks out.
 
 include(FetchContent)
 
@@ -10,7 +10,7 @@ function(duet_require package)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "VERSION;TARGET;DEBIAN;URL;SHA256" "")
     string(TOUPPER ${package} PACKAGE)
 
-    # As FetchContent has it: a source directory that the user names comes before anything that is installed.
+    # As in FetchContent, a source directory that the user names takes precedence over an installed package.
     if(NOT FETCHCONTENT_SOURCE_DIR_${PACKAGE})
         find_package(${package} ${arg_VERSION} QUIET GLOBAL)
         if(${package}_FOUND)
@@ -25,20 +25,20 @@ function(duet_require package)
             "  its source tree:  -DFETCHCONTENT_SOURCE_DIR_${PACKAGE}=<its CMake release, unpacked>")
     endif()
 
-    # SYSTEM comes first: CMake 3.25 hands it on to ExternalProject, which would take it for a value of the last keyword.
+    # SYSTEM comes first: CMake 3.25 passes it to ExternalProject, which would treat it as a value of the last keyword.
     FetchContent_Declare(${package} SYSTEM URL ${arg_URL} URL_HASH SHA256=${arg_SHA256} DOWNLOAD_EXTRACT_TIMESTAMP OFF)
     FetchContent_MakeAvailable(${package})
     if(NOT TARGET ${arg_TARGET})
         message(FATAL_ERROR "duet: ${package} is neither installed nor could it be fetched; see above for what helps.")
     endif()
 
-    # Only what is linked to is built.
+    # Build only the targets that are linked.
     FetchContent_GetProperties(${package} SOURCE_DIR directory)
     set_property(DIRECTORY "${directory}" PROPERTY EXCLUDE_FROM_ALL ON)
 endfunction()
 
 function(duet_require_boost)
-    # For Boost's own CMake files, when they are fetched.
+    # Options for Boost's own CMake files, if Boost is downloaded.
     list(APPEND BOOST_INCLUDE_LIBRARIES asio)
     if(DUET_BUILD_TESTS)
         list(APPEND BOOST_INCLUDE_LIBRARIES beast test)
@@ -67,7 +67,7 @@ function(duet_require_threads)
     find_package(Threads REQUIRED GLOBAL)
 endfunction()
 
-# A program that has built Boost or fmt itself by now has the target already.
+# If the program has already built Boost or fmt itself, the target exists.
 if(NOT TARGET Boost::asio)
     duet_require_boost()
 endif()

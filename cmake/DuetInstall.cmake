@@ -12,12 +12,12 @@ if(DUET_BUILD_COMPILED)
 endif()
 install(EXPORT duetTargets NAMESPACE duet:: DESTINATION "${duet_cmake_dir}")
 
-# A file of its own, so that who does not ask for the component needs no fmt. Installing it needs none either.
+# A separate file, so that only programs that request this component need fmt. Installing it does not need fmt, either.
 install(TARGETS duet_fmt EXPORT duetFmtTargets)
 install(EXPORT duetFmtTargets NAMESPACE duet:: DESTINATION "${duet_cmake_dir}")
 
 configure_package_config_file(cmake/duetConfig.cmake.in duetConfig.cmake INSTALL_DESTINATION "${duet_cmake_dir}")
-# Before 1.0 a minor version may change the interface. Without the static library any processor will do.
+# Before 1.0 a minor version may change the interface. Without the static library the package fits any architecture.
 set(duet_architecture "")
 if(NOT DUET_BUILD_COMPILED)
     set(duet_architecture ARCH_INDEPENDENT)
@@ -27,7 +27,7 @@ install(
     FILES "${CMAKE_CURRENT_BINARY_DIR}/duetConfig.cmake" "${CMAKE_CURRENT_BINARY_DIR}/duetConfigVersion.cmake"
     DESTINATION "${duet_cmake_dir}")
 
-# pkg-config. The files find their prefix by themselves, so an installed tree can be moved.
+# pkg-config. The prefix in the files is relative to their own location, so an installed tree can be moved.
 file(RELATIVE_PATH DUET_PC_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 string(REGEX REPLACE "/$" "" DUET_PC_PREFIX "${DUET_PC_PREFIX}")
 set(duet_pc_files duet)

@@ -1,4 +1,4 @@
-# How the tests and the examples are built. Nothing here reaches who uses the library.
+# How the tests and the examples are built. Nothing here affects users of the library.
 
 option(DUET_TEST_COMPILED "Link the tests and the examples to duet::compiled, not to duet::duet" OFF)
 
@@ -12,12 +12,11 @@ endif()
 
 set(DUET_OWN_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_FLAGS MATCHES "fsanitize=thread")
-    # Asio has a fence that ThreadSanitizer does not follow; g++ says so 62 times per file.
+    # Asio uses a fence, which ThreadSanitizer does not support; g++ warns of it 62 times per file.
     list(APPEND DUET_OWN_WARNINGS -Wno-tsan)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # Where g++ inlines Asio's operator new for coroutine frames and not the operator delete that goes with it, it takes the
-    # two for a mismatch.
+    # If g++ inlines Asio's operator new for coroutine frames but not the matching operator delete, it reports a mismatch.
     list(APPEND DUET_OWN_WARNINGS $<$<COMPILE_LANGUAGE:CXX>:-Wno-mismatched-new-delete>)
     if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
         # With -O3, g++ 12 sees std::string's concatenation overlap itself (GCC bug 105651).
@@ -26,13 +25,13 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 target_compile_options(duet_own INTERFACE ${DUET_OWN_WARNINGS})
 
-# What users read and copy, the library and the examples, is held to what the strictest of them may have on.
+# Users read and copy the library and the examples, so these must compile with the strictest warnings that users may enable.
 set(DUET_STRICT_WARNINGS ${DUET_OWN_WARNINGS} -Wsign-conversion -Wold-style-cast -Wnon-virtual-dtor -Woverloaded-virtual
     $<$<CXX_COMPILER_ID:GNU>:-Wuseless-cast>
     $<$<CXX_COMPILER_ID:GNU>:-Wlogical-op>)
 
-# duet_own_program(<target>...): links it to the variant under test and holds it to our rules.
-# (cmake --compile-no-warning-as-error lets warnings be warnings.)
+# duet_own_program(<target>...): links each target to the variant under test and treats warnings as errors.
+# (cmake --compile-no-warning-as-error turns that off.)
 function(duet_own_program)
     foreach(target IN LISTS ARGV)
         target_link_libraries(${target} PRIVATE duet_own)

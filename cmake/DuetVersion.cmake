@@ -1,4 +1,4 @@
-# The version stands in two places, for the preprocessor and for CMake. They must not drift apart.
+# The version is defined in two places, for the preprocessor and for CMake. Check that they agree.
 
 file(STRINGS "${PROJECT_SOURCE_DIR}/include/duet/version.hpp" version_lines REGEX "^#define DUET_VERSION(_STRING)? ")
 math(EXPR number "${PROJECT_VERSION_MAJOR} * 10000 + ${PROJECT_VERSION_MINOR} * 100 + ${PROJECT_VERSION_PATCH}")

@@ -1,7 +1,7 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-// The compiled variant: the whole library, and Asio, in one translation unit. Link duet::compiled, which defines
-// DUET_SEPARATE_COMPILATION and BOOST_ASIO_SEPARATE_COMPILATION for everybody.
+// The compiled variant: all of the library and Asio in one translation unit. Link duet::compiled, which defines
+// DUET_SEPARATE_COMPILATION and BOOST_ASIO_SEPARATE_COMPILATION for its users.
 
 #include <boost/asio/impl/src.hpp>
 

@@ -288,7 +288,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(use_future, Session, both)
     auto report = p.session.close()(asio::use_future);
     p.peer().close();
     p.run();
-    BOOST_TEST(end.get() == 0U);  // the coroutine face's operations tell FIN as 0 with any token
+    BOOST_TEST(end.get() == 0U);  // the coroutine interface's operations tell FIN as 0 with any token
     BOOST_TEST(report.get().clean());
 }
 

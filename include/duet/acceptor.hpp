@@ -25,11 +25,11 @@ namespace detail {
 struct acceptor_access;
 }
 
-/// A listening port, or Unix-domain path, that yields sessions.
+/// A listening port or Unix-domain path that accepts sessions.
 ///
-/// It listens from its construction on. An error of one connection is counted and passed over; when the system has no
-/// descriptor or memory left, it waits (5 ms, doubling to 1 s), tells its hook and tries again, and meanwhile clients
-/// wait in the kernel's queue; only an error of the listener itself is thrown.
+/// It listens as soon as it is constructed. An error of a single connection is counted and skipped. If the system has
+/// no descriptor or memory left, the acceptor waits (5 ms, doubling up to 1 s), calls its hook and tries again;
+/// meanwhile clients wait in the kernel's queue. Only an error of the listener itself is thrown.
 ///
 /// ```cpp
 /// duet::acceptor acceptor{executor, {boost::asio::ip::tcp::v6(), 7777}};
@@ -55,13 +55,12 @@ public:
     template <class T>
     using awaitable = boost::asio::awaitable<T, executor_type>;
 
-    /// Bind and listen. Throws session_error with the call that failed and the endpoint: address in use, permission
+    /// Bind and listen. Throws session_error, which names the failed call and the endpoint: address in use, permission
     /// denied, ...
     basic_acceptor(executor_type const& executor, endpoint_type const& endpoint, acceptor_options options = {});
 
-    /// Take over a socket that already listens. The options of the socket itself (backlog, reuse) are left as they are.
-    /// Throws session_error if it does not listen, or speaks another protocol; the descriptor is then still the
-    /// caller's.
+    /// Take over a socket that already listens. The options of the socket itself (backlog, reuse) stay as they are.
+    /// Throws session_error if it does not listen or has another protocol; the caller then still owns the descriptor.
     basic_acceptor(executor_type const& executor, inherited_descriptor const& inherited, acceptor_options options = {});
 
     template <class Context, class Source>
@@ -74,7 +73,7 @@ public:
     basic_acceptor(basic_acceptor&&) noexcept = default;
     basic_acceptor& operator=(basic_acceptor&&) noexcept = default;
 
-    /// Closes the listener. Clients that nobody has accepted are reset by the kernel: close() and accept the rest
+    /// Closes the listener. The kernel resets the clients in its queue. To avoid that, call close() and accept the rest
     /// first.
     ~basic_acceptor()
     {
@@ -82,27 +81,27 @@ public:
             queue_->discard();
     }
 
-    /// Completes with the next session. Connections are taken from the kernel's queue in batches; the rest of a
-    /// batch waits here, and later calls complete with it.
+    /// Completes with the next session. It takes connections from the kernel's queue in batches; this object keeps the
+    /// rest of a batch for later calls.
     ///
-    /// Errors (session_error): closed, after close() and the last session that was queued; cancelled; an error of
-    /// the listener itself. Cancellation of any type: no connection is lost, the next call gets it.
+    /// Errors (session_error): closed, after close() and after the last queued session; cancelled; an error of the
+    /// listener itself. Cancellation of any type: no connection is lost, the next call gets it.
     awaitable<session_type> accept() { return queue_type::accept(queue_); }
 
-    /// Stop listening, so that no client which got through is reset: new handshakes are refused (Linux, TCP), the
-    /// kernel's queue is emptied into this object, and the listener is closed. accept() then yields what was
-    /// queued, and after that fails with errc::closed. Returns at once. Idempotent.
+    /// Stop listening without resetting a client whose handshake is complete: refuse new handshakes (Linux, TCP), move
+    /// the kernel's queue into this object, and close the listener. accept() then returns the queued sessions, and
+    /// after that fails with errc::closed. Returns at once. Idempotent.
     ///
-    /// When the system has no descriptor for a queued connection, that one is reset by the kernel and counted. A client
-    /// whose handshake has begun but not ended is not waited for: its last ACK is answered with RST.
+    /// If the system has no descriptor for a queued connection, the kernel resets it, and it is counted. A client whose
+    /// handshake has begun but is not complete is not waited for: its last ACK is answered with RST.
     void close() noexcept { queue_->close(); }
 
     bool is_open() const noexcept { return queue_->is_open(); }
 
-    /// Where it listens: with port 0 asked for, the port that was chosen.
+    /// The endpoint that it listens on; with port 0, the port that the system has chosen.
     endpoint_type const& local_endpoint() const noexcept { return queue_->local(); }
 
-    /// The kernel's accept queue, now. Errors: operation_not_supported where there is no TCP_INFO.
+    /// The current state of the kernel's accept queue. Errors: operation_not_supported if the system has no TCP_INFO.
     listen_queue queue(error_code& error) const noexcept { return queue_->kernel_queue(error); }
 
     acceptor_counters const& counters() const noexcept { return queue_->counters(); }

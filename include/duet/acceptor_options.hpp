@@ -15,8 +15,8 @@
 namespace duet {
 inline namespace v0 {
 
-/// The system has no descriptor, memory or buffer for another connection, or refuses to accept for another reason that
-/// is none of a single connection's; the acceptor waits and tries again.
+/// A resource failure: the system has no descriptor, memory or buffer for another connection, or accepting fails for
+/// another reason that does not concern a single connection. The acceptor waits and tries again.
 struct accept_failure
 {
     boost::system::error_code error;                  ///< EMFILE, ENFILE, ENOBUFS, ENOMEM, ...
@@ -24,49 +24,50 @@ struct accept_failure
     std::uint64_t failures_in_a_row;
 };
 
-/// What an acceptor is made with. It has a member with a destructor: hand it to constructors only, never within an
-/// awaited call (g++ 12 destroys such a temporary twice).
+/// The options of an acceptor. It has a member with a destructor: pass it to constructors only, not inside a co_await
+/// expression (g++ 12 destroys such a temporary twice).
 struct acceptor_options
 {
-    /// The most connections that may wait in the accept queue; the system cuts it to its own limit (Linux:
-    /// net.core.somaxconn). A full queue drops SYNs silently, and clients hang in connect for a second or more.
+    /// The maximum number of connections in the accept queue. The system reduces it to its own limit (Linux:
+    /// net.core.somaxconn). A full queue silently drops SYNs, and clients then wait in connect for a second or more.
     int backlog = 4096;
 
     /// SO_REUSEADDR: bind although connections of an earlier listener are still in TIME_WAIT. For a Unix-domain path:
-    /// take over the socket file of a listener that is gone.
+    /// replace the socket file of a listener that no longer exists.
     bool reuse_address = true;
 
-    /// SO_REUSEPORT: several listeners on one endpoint, among which the kernel spreads the connections.
+    /// SO_REUSEPORT: allow several listeners on one endpoint. The kernel spreads the connections over them.
     bool reuse_port = false;
 
-    /// An IPv6 listener takes IPv4 connections too (IPV6_V6ONLY off), whatever the system's default is.
+    /// Let an IPv6 listener accept IPv4 connections, too (IPV6_V6ONLY off), whatever the system's default is.
     bool dual_stack = true;
 
-    /// The most connections taken from the queue before other work on the executor gets its turn.
+    /// The maximum number of connections taken from the queue before other handlers on the executor run.
     std::size_t batch = 16;
 
-    /// For every session accepted. On Linux set on the listener and inherited: it costs no call for each session.
+    /// The options of every accepted session. On Linux they are set on the listener and inherited, which saves the
+    /// calls for each session.
     session_options session{};
 
-    /// Called on the acceptor's executor at each resource failure. Must not throw.
+    /// Called on the acceptor's executor after each resource failure. Must not throw.
     std::function<void(accept_failure const&)> on_resource_failure{};
 };
 
-/// What an acceptor has met so far.
+/// What an acceptor has counted so far.
 struct acceptor_counters
 {
     std::uint64_t accepted = 0;
-    std::uint64_t connection_failures = 0;  ///< connections that were broken before they could be accepted
-    std::uint64_t resource_failures = 0;    ///< attempts that the system had no descriptor or memory for
+    std::uint64_t connection_failures = 0;  ///< connections that failed before they could be accepted
+    std::uint64_t resource_failures = 0;    ///< attempts that failed for lack of descriptors or memory
 };
 
 /// The kernel's accept queue.
 struct listen_queue
 {
-    std::size_t length = 0;  ///< connections whose handshake is done and that nobody has accepted
+    std::size_t length = 0;  ///< connections whose handshake is complete, not yet accepted
     std::size_t limit = 0;
 
-    /// How often a queue was full, for all listeners of this network namespace together: the kernel counts no finer.
+    /// How often a queue was full. The kernel counts this only for all listeners of this network namespace together.
     std::uint64_t overflows = 0;
 };
 

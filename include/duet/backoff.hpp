@@ -11,28 +11,29 @@
 namespace duet {
 inline namespace v0 {
 
-/// How long to wait between attempts: from `initial`, times `multiplier`, up to `maximum`.
+/// The delays between attempts: they begin with `initial`, are multiplied by `multiplier` each time, and do not exceed
+/// `maximum`.
 struct backoff_options
 {
     std::chrono::steady_clock::duration initial = std::chrono::milliseconds{100};
     std::chrono::steady_clock::duration maximum = std::chrono::seconds{30};
     double multiplier = 2.0;
 
-    /// The part of each delay that is drawn at random: 0 is none, 1 draws from nothing to the whole delay. A herd of
-    /// clients that lost the same server must not come back in step.
+    /// The random part of each delay: 0 means none; with 1 a delay is between zero and its full length. It keeps
+    /// clients that lost the same server from reconnecting at the same time.
     double jitter = 0.5;
 };
 
-/// An exponential, capped, jittered series of delays. No clock and no timer: it only counts.
+/// An exponential, capped, jittered series of delays. It has no clock and no timer and only computes.
 ///
 /// Distinct objects: safe. Shared objects: unsafe.
 class backoff
 {
 public:
-    /// Delays that differ from every other object's.
+    /// Seeds the jitter from the system, so that two objects draw different delays.
     DUET_DECL explicit backoff(backoff_options const& options = {});
 
-    /// The same seed makes the same delays.
+    /// Objects with the same options and seed draw the same delays.
     backoff(backoff_options const& options, std::uint64_t seed) noexcept
         : options_{options}, random_{static_cast<std::uint32_t>(seed)}, current_{options.initial}
     {
@@ -41,7 +42,7 @@ public:
     /// The next delay.
     DUET_DECL std::chrono::steady_clock::duration next() noexcept;
 
-    /// Begin again from `initial`: call it after a success.
+    /// Start again from `initial`. Call it after a success.
     void reset() noexcept { current_ = options_.initial; }
 
 private:

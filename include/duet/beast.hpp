@@ -3,12 +3,12 @@
 #ifndef DUET_BEAST_HPP
 #define DUET_BEAST_HPP
 
-// Boost.Beast's WebSocket over a session. The only header of duet that knows Beast, so duet.hpp leaves it out; Beast's
-// HTTP needs nothing of it. Include it wherever a `boost::beast::websocket::stream` stands on a session, directly or
-// with a layer between (`websocket::stream<asio::ssl::stream<duet::session>>`): Beast finds these functions by the type
-// of their argument.
+// Boost.Beast's WebSocket over a session. No other header of duet includes Beast, so duet.hpp leaves this one out;
+// Beast's HTTP does not need it. Include it wherever a `boost::beast::websocket::stream` uses a session, directly or
+// through another layer (`websocket::stream<asio::ssl::stream<duet::session>>`): Beast finds these functions by the
+// type of their argument.
 //
-// A session has no calls that wait, so only Beast's asynchronous functions are to be had.
+// A session has no blocking functions, so only Beast's asynchronous functions work.
 
 #include <boost/asio/compose.hpp>
 #include <boost/beast/core/role.hpp>
@@ -43,9 +43,9 @@ struct teardown_operation
 
 }  // namespace detail
 
-/// Beast calls it when the closing handshake is over, on either side: it is session::close(). What was written is
-/// delivered, what the peer still sends is discarded, and the deadlines `close` and `close_total` hold. The handler
-/// gets the error of an end that was not clean: reset, timed_out, dead_peer. session::report() tells more.
+/// Beast calls this on either side after the closing handshake. It does session::close(): what was written is
+/// delivered, what the peer still sends is discarded, and the deadlines `close` and `close_total` apply. If the end was
+/// not clean, the handler gets the error: reset, timed_out, dead_peer. session::report() has the details.
 ///
 /// Cancellation: as session::close().
 template <class Stream, class TeardownHandler>
@@ -55,7 +55,7 @@ void async_teardown(boost::beast::role_type, basic_session<Stream>& peer, Teardo
     boost::asio::async_compose<TeardownHandler, void(error_code)>(operation{peer}, handler, peer);
 }
 
-/// Beast calls it when one of its own timeouts passes, to end every pending operation: it is session::abort().
+/// Beast calls this when one of its own timeouts expires, to end every pending operation. It does session::abort().
 template <class Stream>
 void beast_close_socket(basic_session<Stream>& peer) noexcept
 {

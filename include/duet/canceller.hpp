@@ -14,16 +14,16 @@
 namespace duet {
 inline namespace v0 {
 
-/// Cancels or aborts one session from any thread. Copies are cheap, and may outlive the session: they then do nothing.
-/// They must not outlive the session's execution context.
+/// Cancels or aborts one session from any thread. Copies are cheap. They may outlive the session, and then do nothing,
+/// but must not outlive the session's execution context.
 ///
-/// Both functions return at once: what they ask for is posted to the session's executor and happens there.
+/// Both functions return at once: they post the request to the session's executor.
 ///
 /// Distinct objects: safe. Shared objects: safe.
 class canceller
 {
 public:
-    /// Nothing to cancel.
+    /// A canceller without a session; it does nothing.
     canceller() = default;
 
     explicit canceller(std::function<void(bool)> post) : post_{std::move(post)} {}

@@ -12,29 +12,30 @@
 namespace duet {
 inline namespace v0 {
 
-/// How a connection ended: the post-mortem that close() returns. Plain data, trivially destructible.
+/// How a connection ended: the result of close(). Plain data, trivially destructible.
 struct close_report
 {
     close_reason reason = close_reason::none;
 
-    /// The first terminal error, where there was one: connection_reset, errc::dead_peer, errc::close_timed_out, ...
+    /// The first terminal error, if there was one: connection_reset, errc::dead_peer, errc::close_timed_out, ... Not
+    /// set after a clean end.
     boost::system::error_code error{};
 
-    /// How far each direction came.
+    /// The final state of each direction.
     receive_state receive = receive_state::open;
     send_state send = send_state::open;
 
-    /// Bytes over the whole session. `bytes_discarded` is the part of the input that close() threw away; it is not in
-    /// `bytes_received`.
+    /// The numbers of bytes over the whole session. `bytes_discarded` is the input that close() discarded;
+    /// `bytes_received` does not include it.
     std::uint64_t bytes_received = 0;
     std::uint64_t bytes_sent = 0;
     std::uint64_t bytes_discarded = 0;
 
-    /// Bytes that the kernel had taken but the peer had not acknowledged when the descriptor was closed; the FIN counts
-    /// as one. 0 after a clean end: "written" is not "delivered", this is.
+    /// Bytes that the kernel had accepted but the peer had not acknowledged when the descriptor was closed; the FIN
+    /// counts as one. 0 after a clean end. "Written" is not "delivered": these bytes may never have arrived.
     std::uint64_t bytes_unacknowledged = 0;
 
-    /// Both directions said FIN, and the peer acknowledged everything.
+    /// True if both directions sent FIN, and the peer acknowledged everything.
     bool clean() const noexcept { return reason == close_reason::clean || reason == close_reason::discarded_input; }
 };
 

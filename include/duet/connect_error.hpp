@@ -18,7 +18,7 @@
 namespace duet {
 inline namespace v0 {
 
-/// What became of the attempt on one address.
+/// The result of the attempt on one address.
 template <class Protocol>
 struct connect_attempt
 {
@@ -26,20 +26,21 @@ struct connect_attempt
     error_code error{};
 };
 
-/// What connect throws: the error that a program decides by, and that of every attempt.
+/// The exception that connect throws. It has the error for the program to act on, and the error of every attempt.
 ///
 /// `what()` reads "connect example.com:80: [::1]:80: Connection refused; 127.0.0.1:80: connect deadline passed".
 ///
-/// code() is errc::connect_timed_out when the connector's timeout passed and asio::error::operation_aborted when
-/// connect was cancelled; errc::resolve_timed_out, errc::no_address or the resolver's own error when it came to no
-/// attempt. Else it is the first error that a host or the system gave for an address which this host has a route to.
+/// code() is errc::connect_timed_out if the connector's timeout passed, and asio::error::operation_aborted if connect
+/// was cancelled. It is errc::resolve_timed_out, errc::no_address or the resolver's own error if there was no attempt.
+/// Otherwise it is the error of the first attempt that did not fail for a missing route on this host or, if all did, of
+/// the first attempt.
 template <class Protocol>
 class basic_connect_error : public session_error
 {
 public:
     using attempt = connect_attempt<Protocol>;
 
-    /// `target` is what the program wanted to connect to.
+    /// `target` is the name or endpoint that the program wanted to connect to.
     basic_connect_error(error_code code, std::string const& target, std::vector<attempt> attempts)
         : session_error{code, "connect", target, 0}
     {
@@ -47,7 +48,7 @@ public:
         details_ = std::make_shared<details const>(details{std::move(attempts), std::move(text)});
     }
 
-    /// The attempts of the last try, in the order in which they began. Addresses whose turn did not come are not in it.
+    /// The attempts of the last try, in the order in which they began. Addresses that were not tried are not in it.
     std::vector<attempt> const& attempts() const noexcept { return details_->attempts; }
 
     char const* what() const noexcept override { return details_->text.c_str(); }

@@ -24,29 +24,28 @@
 namespace duet {
 inline namespace v0 {
 
-/// A way to reach a peer: resolves its name, tries its addresses as RFC 8305 has it (Happy Eyeballs), and yields a
-/// session.
+/// Connects to a peer: resolves its name, tries its addresses as in RFC 8305 (Happy Eyeballs), and returns a session.
 ///
-/// The resolver's order is kept, but IPv6 and IPv4 take turns. When an attempt has not come to an end after
-/// connector_options::attempt_delay, the next one joins it; when it fails, at once. The first that connects wins, and
-/// the others are closed with nothing sent.
+/// Addresses are tried in the resolver's order, but IPv6 and IPv4 alternate. The next attempt begins when the previous
+/// one has failed, or has not ended after connector_options::attempt_delay; both then run at once. The first attempt
+/// that connects wins; the others are closed without sending data.
 ///
 /// ```cpp
 /// duet::connector connector{executor, {.timeout = 5s}};
 /// duet::session peer = co_await connector.connect("localhost", "7777");
 /// ```
 ///
-/// **Errors.** connect throws basic_connect_error, with the error of every attempt, and what() that names them all. By
+/// **Errors.** connect throws basic_connect_error, which has the error of every attempt; what() names them all. By
 /// duet::condition: timed_out (errc::connect_timed_out, errc::resolve_timed_out), cancelled, exhausted
-/// (errc::no_local_port, or no descriptor is left); else what the resolver or the system said, as
-/// asio::error::connection_refused; errc::no_address; errc::self_connect, when a port of this host is connected to
-/// where nobody listens, and the kernel kept joining the socket to itself. An exception of another kind that the
-/// resolver throws comes through.
+/// (errc::no_local_port, or no descriptor is left). Otherwise the error of the resolver or the system, such as
+/// asio::error::connection_refused; errc::no_address; errc::self_connect, if the target is a port of this host where
+/// nobody listens, and the kernel repeatedly connected the socket to itself. Other exceptions of the resolver are
+/// passed on.
 ///
 /// **Cancellation.** Of any type, in any phase: connect completes at once as cancelled and leaves no descriptor and no
-/// work behind. A look-up that is running ends by itself, see basic_system_resolver.
+/// pending work. A look-up that is running ends by itself, see basic_system_resolver.
 ///
-/// Several connects may be under way at once, and the connector may be moved or destroyed meanwhile: they go on.
+/// Several connects may be under way at once. The connector may be moved or destroyed meanwhile: they go on.
 /// Distinct objects: safe. Shared objects: unsafe; use it on its executor, which must be the awaiting coroutine's too.
 template <class Protocol, class Executor = boost::asio::any_io_executor,
     class Resolver = std::conditional_t<std::is_same_v<Protocol, boost::asio::ip::tcp>, basic_system_resolver<Executor>,
@@ -85,8 +84,8 @@ public:
     basic_connector(basic_connector&&) noexcept = default;
     basic_connector& operator=(basic_connector&&) noexcept = default;
 
-    /// Resolve `host` and `service` (a port's number or name) and connect to the first address that takes it. Completes
-    /// with the session, which has connector_options::session.
+    /// Resolve `host` and `service` (a port number or a service name) and connect to the first address that accepts.
+    /// Completes with the session, whose options are connector_options::session.
     ///
     /// Errors and cancellation: see the class.
     awaitable<session_type> connect(std::string host, std::string service) requires(core_type::has_resolver)
@@ -94,19 +93,19 @@ public:
         return core_type::connect(core_, {std::move(host), std::move(service)}, once);
     }
 
-    /// The same, and try again for as long as it fails: `retry` says how long to wait between the tries and when to
-    /// give up. Each try resolves anew, and has connector_options::timeout to itself.
+    /// As above, but retry as long as it fails. `retry` sets the delays between the tries and when to give up. Each try
+    /// resolves the name again, and connector_options::timeout applies to each try.
     ///
-    /// Errors: those of the last try; cancelled. Cancellation of any type, at any moment; the error then has the
-    /// attempts of the last try.
+    /// Errors: those of the last try; cancelled. Cancellation of any type, at any time; the error then has the attempts
+    /// of the last try.
     awaitable<session_type> connect(std::string host, std::string service, retry_options retry) requires(
         core_type::has_resolver)
     {
         return core_type::connect(core_, {std::move(host), std::move(service)}, retry);
     }
 
-    /// Connect to `endpoint`: an address and port, or a Unix-domain path. A Unix-domain listener whose queue is full is
-    /// asked again until there is room.
+    /// Connect to `endpoint`: an address and port, or a Unix-domain path. If the queue of a Unix-domain listener is
+    /// full, it tries again until there is room.
     awaitable<session_type> connect(endpoint_type endpoint)
     {
         return core_type::connect(core_, typename core_type::target_type{endpoint}, once);
@@ -117,8 +116,8 @@ public:
         return core_type::connect(core_, typename core_type::target_type{endpoint}, retry);
     }
 
-    /// Call `hook` on the executor when a try failed and another will follow; an empty one takes it back. What it
-    /// throws ends the connect.
+    /// Call `hook` on the executor when a try has failed and another one will follow. An empty function removes the
+    /// hook. An exception from the hook ends the connect.
     void on_retry(std::function<void(connect_retry const&)> hook) { core_->on_retry = std::move(hook); }
 
     connector_options const& options() const noexcept { return core_->options; }

@@ -13,44 +13,46 @@
 namespace duet {
 inline namespace v0 {
 
-/// What a connector is made with. Plain data, trivially destructible. A deadline of zero is none.
+/// The options of a connector. Plain data, trivially destructible. A deadline of zero means no deadline.
 struct connector_options
 {
     using duration = std::chrono::steady_clock::duration;
 
-    /// The longest that one connect takes in all, from the look-up of the name to the session. With retries: each try.
-    /// Without it a peer that drops SYNs holds a connect for the kernel's own limit, some two minutes on Linux.
+    /// The longest time that one connect takes in all, from the look-up of the name to the session. With retries it
+    /// applies to each try. Without it, a peer that drops SYNs delays a connect until the kernel's own limit, about two
+    /// minutes on Linux.
     duration timeout = std::chrono::seconds{30};
 
-    /// The longest that the name's look-up takes.
+    /// The longest time that the look-up of the name takes.
     duration resolve_timeout{};
 
-    /// The longest that the attempt on one address takes; the others go on.
+    /// The longest time that the attempt on one address takes. The other attempts go on.
     duration attempt_timeout{};
 
-    /// How long an attempt has to itself until the one on the next address joins it (RFC 8305 5, "Connection Attempt
-    /// Delay"). A failed attempt is followed at once. Less than 10 ms is taken as 10 ms, the least that the RFC allows.
+    /// How long an attempt runs alone before the attempt on the next address begins (RFC 8305 5, "Connection Attempt
+    /// Delay"). After a failed attempt the next one begins at once. Values below 10 ms, the minimum of the RFC, count
+    /// as 10 ms.
     duration attempt_delay = std::chrono::milliseconds{250};
 
-    /// For every session; its socket options are set on each attempt's socket, before it connects.
+    /// The options of every session. Its socket options are set on the socket of each attempt, before it connects.
     session_options session{};
 };
 
-/// How a connect tries again. Plain data, trivially destructible: it may stand within an awaited call.
+/// How a connect is retried. Plain data, trivially destructible, so it may be used inside a co_await expression.
 struct retry_options
 {
-    /// The waits between the tries.
+    /// The delays between the tries.
     backoff_options delays{};
 
-    /// The most tries, the first one included; 0 is no limit.
+    /// The maximum number of tries, including the first one; 0 means no limit.
     std::size_t max_tries = 0;
 };
 
-/// A try failed, and there will be another: told to basic_connector::on_retry().
+/// A try failed and another one will follow; passed to the hook of basic_connector::on_retry().
 struct connect_retry
 {
-    session_error const& error;  ///< a basic_connect_error, with every attempt
-    std::size_t tries;           ///< so far
+    session_error const& error;  ///< a basic_connect_error, with the error of every attempt
+    std::size_t tries;           ///< the number of tries so far
     connector_options::duration next_try_in;
 };
 

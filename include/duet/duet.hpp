@@ -3,7 +3,7 @@
 #ifndef DUET_DUET_HPP
 #define DUET_DUET_HPP
 
-// Everything but what needs a further library: duet/format.hpp (fmt) and duet/beast.hpp (Boost.Beast).
+// Includes all headers except those that need another library: duet/format.hpp (fmt) and duet/beast.hpp (Boost.Beast).
 
 #include <duet/acceptor.hpp>
 #include <duet/acceptor_options.hpp>

@@ -21,13 +21,13 @@ using boost::system::error_code;
 using boost::system::error_condition;
 using boost::system::system_error;
 
-/// What duet itself reports. Everything else comes through as the system said it.
+/// The error codes of duet itself. All other errors are those of the system or of Asio.
 ///
-/// A code says exactly what happened (which deadline, which rule); ask for its duet::condition to decide what to do.
+/// A code says exactly what happened (which deadline, which rule). Use its duet::condition to decide what to do.
 enum class errc
 {
     read_timed_out = 1,       ///< the read deadline passed; the session stays usable, unread bytes stay readable
-    write_timed_out,          ///< no byte of a write was taken for the write deadline; the send side is poisoned
+    write_timed_out,          ///< no byte of a write was accepted for the write deadline; if part-way, it poisons
     idle_timed_out,           ///< no byte in either direction for the idle deadline; the connection was reset
     half_closed_timed_out,    ///< one direction ended, and the other made no progress; the connection was reset
     close_timed_out,          ///< close() gave up on the peer; the connection was reset
@@ -35,29 +35,29 @@ enum class errc
     connect_timed_out,        ///< a connection attempt, or all of connect(), took too long
     resolve_timed_out,        ///< the name was not resolved in time
 
-    truncated,         ///< the peer's FIN came in the middle of what was to be read
+    truncated,         ///< the peer's FIN came before the whole message was read
     limit_exceeded,    ///< the delimiter or the FIN did not come within the limit
     dead_peer,         ///< the peer's host no longer answers (keepalive, TCP_USER_TIMEOUT, unreachable)
-    send_finished,     ///< a write after shutdown_send() or close(): it failed here, nothing was sent
+    send_finished,     ///< a write after shutdown_send(): nothing of it was sent
     send_poisoned,     ///< an earlier write was cut part-way, so the peer no longer knows where a message begins
     closed,            ///< the session or acceptor was closed by its owner
     aborted,           ///< the session was aborted by its owner
     read_in_progress,  ///< a second read while one is pending
     wait_in_progress,  ///< a second wait_peer_gone() while one is pending
     no_local_port,     ///< connect(): no local port is left (EADDRNOTAVAIL)
-    self_connect,      ///< connect(): the kernel joined the socket to itself, again and again
+    self_connect,      ///< connect(): the kernel repeatedly connected the socket to itself
     no_address,        ///< connect(): the name has no address
     draining,          ///< the server drains: it takes no new session
 };
 
-/// What a program decides by. Compare any error_code with it, whether it came from duet, Asio or the system:
-/// `if (error.code() == duet::condition::timed_out)`.
+/// The kinds of errors that a program can tell apart. Compare any error_code with them, whether it came from duet, Asio
+/// or the system: `if (error.code() == duet::condition::timed_out)`.
 enum class condition
 {
-    timed_out = 1,  ///< one of duet's deadlines passed. Not: the system's ETIMEDOUT, which is a dead peer
+    timed_out = 1,  ///< one of duet's deadlines passed; the system's ETIMEDOUT is dead_peer instead
     cancelled,      ///< the operation was cancelled (asio::error::operation_aborted)
     reset,          ///< the peer reset the connection, or it is broken (ECONNRESET, EPIPE, ECONNABORTED, ENOTCONN)
-    ended,          ///< the peer's FIN (asio::error::eof); the coroutine face tells it as the value 0 instead
+    ended,          ///< the peer's FIN (asio::error::eof); the coroutine interface returns 0 instead
     truncated,      ///< the peer's FIN in the middle of a message
     dead_peer,      ///< the peer's host does not answer any more
     closed,         ///< the program itself closed, aborted or finished this session or direction
@@ -77,7 +77,8 @@ inline error_condition make_error_condition(condition value) noexcept
     return {static_cast<int>(value), condition_category()};
 }
 
-/// What the coroutine face throws: the error, the operation, the peer, and the bytes that were transferred before.
+/// The exception of the coroutine interface: the error, the operation, the peer, and the number of bytes transferred
+/// before the error.
 ///
 /// `what()` reads "read 127.0.0.1:40312: read deadline passed".
 class session_error : public system_error
@@ -85,10 +86,10 @@ class session_error : public system_error
 public:
     DUET_DECL session_error(error_code code, char const* operation, std::string const& peer, std::size_t bytes);
 
-    /// The name of the operation that failed, as it is called: "read_some", "write", ...
+    /// The name of the function that failed: "read_some", "write", ...
     char const* operation() const noexcept { return operation_; }
 
-    /// Bytes that this operation had received into, or sent from, the caller's buffer when it ended.
+    /// The number of bytes that the operation had received into, or sent from, the caller's buffer when it ended.
     std::size_t bytes_transferred() const noexcept { return bytes_; }
 
 private:

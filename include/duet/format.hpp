@@ -3,7 +3,7 @@
 #ifndef DUET_FORMAT_HPP
 #define DUET_FORMAT_HPP
 
-// fmt's formatters for duet's words: link duet::fmt.
+// fmt formatters for duet's enumerations and reports. Link duet::fmt.
 
 #include <fmt/format.h>
 
@@ -56,7 +56,7 @@ struct fmt::formatter<duet::tcp_state> : duet::detail::word_formatter<duet::tcp_
 {
 };
 
-/// "clean, 12 bytes received, 7 sent"; what is not zero of the rest follows.
+/// Formats as "clean, 12 bytes received, 7 sent", followed by the other members that are not zero.
 template <>
 struct fmt::formatter<duet::close_report>
 {

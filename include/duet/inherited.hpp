@@ -11,16 +11,15 @@
 namespace duet {
 inline namespace v0 {
 
-/// A listening socket that was open before this program began. An acceptor made from it owns the descriptor.
+/// A listening socket that was open before this program started. An acceptor created from it owns the descriptor.
 struct inherited_descriptor
 {
     int descriptor = -1;
-    std::string name{};  ///< as the parent named it (FileDescriptorName= of systemd); may be empty
+    std::string name{};  ///< the name that the parent process gave it (FileDescriptorName= of systemd); may be empty
 };
 
-/// The sockets that a service manager handed over: systemd's socket activation (LISTEN_PID, LISTEN_FDS,
-/// LISTEN_FDNAMES, descriptors from 3 on). Empty if there are none, or they are meant for another process. They are
-/// marked close-on-exec.
+/// The sockets passed by a service manager: systemd's socket activation (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES,
+/// descriptors from 3 on). Empty if there are none, or if they are meant for another process. Marks them close-on-exec.
 DUET_DECL std::vector<inherited_descriptor> inherited_descriptors();
 
 }  // namespace v0

@@ -11,24 +11,24 @@
 namespace duet {
 inline namespace v0 {
 
-/// What the peer says to us.
+/// The state of the direction from the peer to us.
 enum class receive_state : std::uint8_t
 {
     open,
     ended,   ///< the peer's FIN was read
-    failed,  ///< reset, deadline, dead peer, or given up by us
+    failed,  ///< reset, deadline, dead peer, or ended by us
 };
 
-/// What we say to the peer.
+/// The state of the direction from us to the peer.
 enum class send_state : std::uint8_t
 {
     open,
     finishing,  ///< FIN is queued behind the writes
     finished,   ///< FIN was handed to the kernel
-    failed,     ///< reset, deadline, dead peer, a write cut part-way, or given up by us
+    failed,     ///< reset, deadline, dead peer, a write cut part-way, or ended by us
 };
 
-/// Both directions in a word.
+/// The combined state of both directions.
 enum class session_state : std::uint8_t
 {
     open,
@@ -41,42 +41,42 @@ enum class session_state : std::uint8_t
 enum class close_reason : std::uint8_t
 {
     none,             ///< it has not ended
-    clean,            ///< both sides said FIN, and the peer acknowledged all that we sent
-    discarded_input,  ///< as clean, but close() threw away bytes that the peer had sent
-    peer_reset,       ///< the peer reset it, or was gone
+    clean,            ///< both sides sent FIN, and the peer acknowledged everything that we sent
+    discarded_input,  ///< as clean, but close() discarded bytes that the peer had sent
+    peer_reset,       ///< the peer reset the connection, or was gone
     dead_peer,        ///< the peer no longer answered
-    timed_out,        ///< one of our deadlines
-    discard_limit,    ///< close() met more input than close_discard_limit
+    timed_out,        ///< one of our deadlines passed
+    discard_limit,    ///< the peer sent more than close_discard_limit during close()
     aborted,          ///< abort(), or close() after a write that was cut part-way
     dropped,          ///< the session was destroyed without close()
     failed,           ///< any other error of the system
 };
 
-/// What happens to a connection.
+/// An event in the life of a connection.
 enum class lifecycle_event : std::uint8_t
 {
     peer_finished,     ///< a read met the peer's FIN
-    finish_requested,  ///< shutdown_send()
+    finish_requested,  ///< shutdown_send() was called
     writes_flushed,    ///< the write queue is empty
     write_cut,         ///< a write ended part-way: the peer cannot know where the next message begins
     receive_failed,    ///< a read failed for good
     send_failed,       ///< a write failed for good; bytes that arrived before are still readable
-    deadline_passed,   ///< idle, half-closed or first message
-    abort_requested,   ///< abort()
-    close_requested,   ///< close()
+    deadline_passed,   ///< the deadline idle, half_closed or first_message passed
+    abort_requested,   ///< abort() was called
+    close_requested,   ///< close() was called
     all_acknowledged,  ///< the peer's TCP has everything, our FIN included
-    close_gave_up,     ///< a deadline or the limit of close()
-    dropped,           ///< the last owner is gone
+    close_gave_up,     ///< a deadline or the limit of close() was exceeded
+    dropped,           ///< the last session object was destroyed
 };
 
-/// What has to be done about it. A set.
+/// The actions that an event requires. A set of flags.
 enum class lifecycle_action : std::uint8_t
 {
     none = 0,
     send_fin = 1,         ///< hand FIN to the kernel
     fail_reads = 2,       ///< complete the pending read
     fail_writes = 4,      ///< complete the queued writes
-    discard_input = 8,    ///< read and throw away, until the peer's FIN
+    discard_input = 8,    ///< read and discard until the peer's FIN
     await_delivery = 16,  ///< wait until everything sent is acknowledged
     reset = 32,           ///< close the descriptor with RST
     release = 64,         ///< close the descriptor
@@ -92,9 +92,10 @@ constexpr bool contains(lifecycle_action set, lifecycle_action one) noexcept
     return (static_cast<std::uint8_t>(set) & static_cast<std::uint8_t>(one)) != 0;
 }
 
-/// The rules of a connection's life, from handshake to close, with no I/O in them: events in, actions out.
+/// The rules of a connection's life, from handshake to close. It does no I/O: it takes events and returns actions.
 ///
-/// Every pair of state and event is defined. After the descriptor is gone (`released()`), every event is ignored.
+/// Every combination of state and event is defined. After the descriptor is closed (`released()`), it ignores every
+/// event.
 ///
 /// Distinct objects: safe. Shared objects: unsafe.
 class lifecycle
@@ -125,13 +126,13 @@ public:
             return session_state::open;
         if (receiving)
             return session_state::half_closed_local;
-        // A FIN that waits behind writes is not yet said.
+        // A FIN that waits behind writes was not sent yet.
         if (sending || (send_ == send_state::finishing && !released_))
             return session_state::half_closed_remote;
         return session_state::closed;
     }
 
-    /// Exactly one of the directions has ended in good order, and the other goes on.
+    /// True if exactly one direction has ended with FIN, and the other is still open.
     constexpr bool half_closed() const noexcept
     {
         bool const received = receive_ == receive_state::ended;
@@ -139,8 +140,8 @@ public:
         return !released_ && (received || sent) && received != sent;
     }
 
-    /// Tell what happened, and learn what to do. `cause` is read with receive_failed, send_failed and close_gave_up:
-    /// peer_reset, dead_peer, timed_out, discard_limit or failed.
+    /// Report an event and get the actions that it requires. `cause` is only used with receive_failed, send_failed and
+    /// close_gave_up: peer_reset, dead_peer, timed_out, discard_limit or failed.
     constexpr lifecycle_action apply(lifecycle_event event, close_reason cause = close_reason::failed) noexcept
     {
         using action = lifecycle_action;
@@ -179,8 +180,8 @@ public:
             return fail_send() | action::fail_reads | (closing_ ? end(cause, action::release) : action::none);
 
         case lifecycle_event::send_failed:
-            // The receive side is left as it is: bytes that arrived before the reset come first. The next read that
-            // finds no more of them reports receive_failed.
+            // The receive side stays open: bytes that arrived before the reset are read first. The next read after them
+            // reports receive_failed.
             note(cause);
             return fail_send() | (closing_ ? action::fail_reads | end(cause, action::release) : action::none);
 
@@ -194,7 +195,7 @@ public:
             if (closing_)
                 return action::none;
             closing_ = true;
-            // A FIN behind a write that was cut would make the stump look whole.
+            // A FIN after a write that was cut part-way would make the incomplete message look complete.
             if (poisoned_)
                 return end(close_reason::aborted, action::reset);
             if (send_ == send_state::failed || receive_ == receive_state::failed)
@@ -212,7 +213,7 @@ public:
             return closing_ ? end(cause, action::reset) : action::none;
 
         case lifecycle_event::dropped:
-            // A FIN behind a write that was cut would make the stump look whole.
+            // A FIN after a write that was cut part-way would make the incomplete message look complete.
             return end(receive_ == receive_state::ended && send_ == send_state::finished ? close_reason::clean
                                                                                          : close_reason::dropped,
                 poisoned_ ? action::reset : action::release);
@@ -235,8 +236,8 @@ private:
         return lifecycle_action::fail_writes;
     }
 
-    /// What close() still waits for. Input is discarded while the writes are flushed: a peer that is itself stuck in a
-    /// write would otherwise never read ours.
+    /// The actions that close() still needs. It discards input while the writes are flushed: a peer that is blocked in
+    /// a write would otherwise never read ours.
     constexpr lifecycle_action next_of_close() const noexcept
     {
         if (receive_ == receive_state::open)

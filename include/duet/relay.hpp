@@ -16,42 +16,42 @@
 namespace duet {
 inline namespace v0 {
 
-/// What relay() is given. Plain data, trivially destructible.
+/// The options of relay(). Plain data, trivially destructible.
 struct relay_options
 {
     using duration = std::chrono::steady_clock::duration;
 
-    /// The longest time without a byte in either direction; then both connections are reset. Zero is none. What the
-    /// receiver takes out of the kernel's buffer is such a byte, too.
+    /// The longest time without a byte in either direction; then both connections are reset. Zero means no deadline.
+    /// Bytes that the receiver drains from the kernel's buffer also count.
     duration idle{};
 
-    /// The longest time without a byte after one side has finished and while the other has not; then both connections
-    /// are reset. Zero is none.
+    /// The longest time without a byte while one side has finished and the other has not; then both connections are
+    /// reset. Zero means no deadline.
     duration half_closed = std::chrono::minutes{2};
 
-    /// The room for what was read from one side and is not yet taken by the other, for each direction, in bytes. A
-    /// direction begins with a part of it and grows into it when its reads come back full. More is slower once it does
-    /// not fit the processor's cache: with 8 connections 256 KiB took up to twice the time of 64.
+    /// The maximum buffer size for each direction, in bytes. A direction begins with a smaller buffer, which grows if
+    /// its reads fill it. Buffers that do not fit the processor's cache are slower: with 8 connections, buffers of 256
+    /// KiB took up to twice the time of 64 KiB.
     std::size_t buffer_size = std::size_t{64} * 1024;
 
-    /// On Linux, between two TCP sessions: let the kernel move bulk by splice(2), without a copy. A direction where 48
-    /// KiB and more come at once has a pipe of 256 KiB, which is two descriptors, while there are bytes, and that room
-    /// beside its buffer; up to 16 empty ones are kept for each context. Small messages are faster in a buffer, and a
-    /// buffer_size below 48 KiB leaves it at that. So does a system that has no more pipes of this size (a user has 64
-    /// MiB of them), or refuses splice(2), for the rest of that relay.
+    /// On Linux, between two TCP sessions: let the kernel move bulk data by splice(2), without copying. A direction
+    /// that gets 48 KiB or more at once uses a pipe of 256 KiB (two descriptors) in addition to its buffer, as long as
+    /// bytes arrive; each context keeps up to 16 empty pipes. Small messages are faster in a buffer. splice(2) is not
+    /// used if buffer_size is below 48 KiB, nor for the rest of a relay after the system has no more pipes of this size
+    /// (a user has 64 MiB of them) or refuses splice(2).
     bool splice = true;
 };
 
 /// How one direction of a relay ended. Plain data, trivially destructible.
 struct relay_direction
 {
-    /// Bytes that the receiver's kernel has taken.
+    /// Bytes that the kernel has accepted for the receiver.
     std::uint64_t bytes = 0;
 
-    /// The sender's FIN came, everything before it was passed on, and so was the FIN.
+    /// True if the sender's FIN arrived, and everything before it and the FIN itself were passed on.
     bool finished = false;
 
-    /// Why it ended where it was not finished: the error of the side that failed first.
+    /// If it is not finished, the reason: the error of the side that failed first.
     error_code error{};
 };
 
@@ -63,23 +63,23 @@ struct relay_report
     close_report first{};        ///< the end of the first session
     close_report second{};       ///< the end of the second session
 
-    /// Both directions came to their FIN, and both peers acknowledged everything.
+    /// True if both directions ended with FIN, and both peers acknowledged everything.
     bool clean() const noexcept { return forward.finished && backward.finished && first.clean() && second.clean(); }
 };
 
-/// Carry bytes between two connections until both have ended, and end each of them: a FIN becomes a FIN, and the other
-/// direction goes on; a failure becomes a RST, since half an answer must not look whole. Both directions run at once,
-/// with a buffer each: a side that takes nothing stops what is meant for it, and nothing else.
+/// Carry bytes between two connections until both have ended, and end both. A FIN is passed on as a FIN, and the other
+/// direction goes on. A failure is passed on as RST, because a part of an answer must not look complete. Both
+/// directions run at once, each with its own buffer: a side that accepts no bytes only stops the direction towards it.
 ///
-/// Where one side fails after its FIN was passed on, the other side has all that was meant for it, and gets the
-/// graceful end; a reset that comes earlier is a failure, as it is on its way through TCP. A failure is noticed while
-/// the other side is silent, and while it takes nothing.
+/// If one side fails after its FIN was passed on, the other side has received everything and is closed gracefully. A
+/// reset before that is a failure, as in TCP itself. A failure is noticed even while the other side is silent, and
+/// while it accepts no bytes.
 ///
-/// Completes with the report, on errors too. Both sessions are at their end then, and must stay until then. Their idle
-/// and half-closed deadlines are replaced by those of `options`; the others count as they are.
+/// Completes with the report, also on errors. Both sessions must stay valid until then, and have ended by then.
+/// `options` replaces their idle and half-closed deadlines; their other deadlines still apply.
 ///
 /// Cancellation of any type resets both connections, and the report says so.
-/// The two sessions are on one executor, and so is the caller.
+/// Both sessions and the calling coroutine must use the same executor.
 template <class First, class Second>
 boost::asio::awaitable<relay_report, typename First::executor_type> relay(
     First& first, Second& second, relay_options options = {});

@@ -17,12 +17,12 @@
 namespace duet {
 inline namespace v0 {
 
-/// What a connector asks for addresses: `resolve(host, service)` completes with the endpoints in the order of
-/// preference, or throws. It is called on the connector's executor, and again before an earlier call has ended if the
-/// connector is used so.
+/// What a connector requires of its resolver: `resolve(host, service)` completes with the endpoints in order of
+/// preference, or throws. It is called on the connector's executor. If several connects are under way, it is called
+/// again before earlier calls have ended.
 ///
-/// A connector cancels it (terminal) when its own time is over, and does not wait for that: what a resolver completes
-/// with later is dropped.
+/// A connector cancels it (terminal) when the connect has ended otherwise, and does not wait for it: a later result is
+/// ignored.
 template <class T, class Protocol, class Executor>
 concept resolver_for = requires(T& r, std::string text)
 {
@@ -31,12 +31,12 @@ concept resolver_for = requires(T& r, std::string text)
         } -> std::same_as<boost::asio::awaitable<std::vector<typename Protocol::endpoint>, Executor>>;
 };
 
-/// The system's look-up, getaddrinfo: /etc/hosts, DNS and what else is configured, sorted as RFC 6724 has it.
+/// The system's look-up, getaddrinfo: /etc/hosts, DNS and other configured sources, sorted as in RFC 6724.
 ///
-/// Addresses and ports given as numbers are taken as they are. For the rest a thread is started, and detached: when
-/// nobody waits for it any more, because of a cancellation, a deadline or the end of the io_context, it ends by itself
-/// when getaddrinfo returns, and touches nothing. Asio's own resolver would run all look-ups in one thread, and wait
-/// for it when the io_context is destroyed.
+/// Numeric addresses and ports need no look-up. For other names it starts a detached thread. If nobody waits for that
+/// thread any more, because of a cancellation, a deadline or the end of the io_context, it ends by itself when
+/// getaddrinfo returns, and accesses nothing. In contrast, Asio's own resolver runs all look-ups in one thread, and
+/// waits for it when the io_context is destroyed.
 ///
 /// Distinct objects: safe. Shared objects: unsafe.
 template <class Executor = boost::asio::any_io_executor>
@@ -48,15 +48,16 @@ public:
 
     basic_system_resolver() : lookup_{&detail::look_up_by_system} {}
 
-    /// Call `lookup` in place of getaddrinfo: a function that blocks until it returns the endpoints or throws. It is
-    /// called in threads of its own, may outlive everything here, and must not refer to what it could outlive.
+    /// Call `lookup` instead of getaddrinfo: a function that blocks until it returns the endpoints or throws. It is
+    /// called on its own threads and may outlive this object and the io_context, so it must not refer to anything that
+    /// it could outlive.
     explicit basic_system_resolver(lookup_function lookup) : lookup_{std::move(lookup)} {}
 
-    /// Completes with every endpoint of the name, on the executor of the coroutine that awaits it. An empty host is
-    /// this one's loopback. The wait is work for the io_context.
+    /// Completes with every endpoint of the name, on the executor of the coroutine that awaits it. An empty host means
+    /// this host's loopback address. The wait counts as work for the io_context.
     ///
-    /// Errors (system_error): those of the look-up, as asio::error::host_not_found and host_not_found_try_again; the
-    /// system's own; cancelled. Cancellation of any type: completes at once, the thread is left to itself.
+    /// Errors (system_error): those of the look-up, such as asio::error::host_not_found and host_not_found_try_again;
+    /// errors of the system; cancelled. Cancellation of any type: completes at once, and the thread ends by itself.
     boost::asio::awaitable<std::vector<endpoint_type>, Executor> resolve(std::string host, std::string service)
     {
         return resolve(lookup_, std::move(host), std::move(service));
@@ -78,7 +79,7 @@ private:
 
 using system_resolver = basic_system_resolver<>;
 
-/// The resolver of a protocol that has no names.
+/// The resolver of a protocol without names.
 struct no_resolver
 {
 };

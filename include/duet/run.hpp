@@ -21,8 +21,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// What duet::run() waits for. Shared with its handlers: the last of them may be called after run() has returned, by
-/// whoever runs the context next.
+/// The state of duet::run(). Its handlers share it, because the last of them may be called after run() has returned,
+/// when the program runs the context again.
 template <class Protocol>
 struct runner
 {
@@ -58,12 +58,12 @@ struct runner
                     return;
                 self->failed = failure != nullptr;
                 self->ended = report;
-                // The sessions have ended; what else lives on the context must not keep the program.
+                // All sessions have ended: stop, so that other work on the context does not keep the program running.
                 self->context.stop();
             });
     }
 
-    /// From now on the signals and the server's failures are others' again.
+    /// Release the signals and the server's failure hook, so that the program can use them again.
     void leave() noexcept
     {
         error_code ignored;
@@ -84,13 +84,14 @@ struct runner
 
 }  // namespace detail
 
-/// Run `context` and serve until SIGINT or SIGTERM; then drain `served` (server_options::drain_timeout), tell on stderr
-/// how that went, and return. A second signal resets what is left. For main programs: while it runs, the two signals
-/// are its own; other handlers on `context` run as usual.
+/// Run `context` and serve until SIGINT or SIGTERM. Then drain `served` (server_options::drain_timeout), print the
+/// result on stderr, and return. A second signal resets the remaining sessions. A listener that fails also starts the
+/// drain. For main programs: while this function runs, it handles both signals itself; other handlers on `context` run
+/// as usual.
 ///
-/// Returns 0 when every session finished by itself, 1 when some were reset or a listener failed. An exception that
-/// leaves a handler of the context leaves this function too, but for std::bad_alloc: what was being begun is then gone,
-/// and the server goes on.
+/// Returns 0 if every session finished by itself, 1 if sessions were reset or a listener failed. An exception from a
+/// handler of the context leaves this function, except std::bad_alloc: then only the operation that was being started
+/// is lost, and the server goes on.
 template <class Protocol>
 int run(boost::asio::io_context& context, basic_server<Protocol>& served)
 {

@@ -21,19 +21,20 @@
 namespace duet {
 inline namespace v0 {
 
-/// What a server calls once for every session: a function or a callable object that returns an awaitable<void>.
+/// A handler that the server calls once for every session: a function or callable object that returns an
+/// awaitable<void>.
 template <class Handler, class Session>
 concept conversation_handler = std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, Session>;
 
-/// What a server calls for every message of a session: one that returns an awaitable<bool>.
+/// A handler that the server calls for every message of a session: it returns an awaitable<bool>.
 template <class Handler, class Session>
 concept message_handler = std::is_invocable_r_v<boost::asio::awaitable<bool>, Handler&, Session&>;
 
-/// What a server calls.
+/// Either kind of handler.
 template <class Handler, class Session>
 concept session_handler = conversation_handler<Handler, Session> || message_handler<Handler, Session>;
 
-/// An acceptor, and a handler for each session it yields.
+/// An acceptor, and a handler for each session that it accepts.
 ///
 /// ```cpp
 /// asio::awaitable<void> echo(duet::session peer);
@@ -42,12 +43,12 @@ concept session_handler = conversation_handler<Handler, Session> || message_hand
 /// return duet::run(context, server);
 /// ```
 ///
-/// It serves from its construction on, as soon as the context runs. The handler is a function or a callable object that
-/// takes the session and returns `asio::awaitable<void>`; the server keeps it (and what a lambda captured) for as long
+/// It serves as soon as it is constructed and the context runs. The handler is a function or a callable object that
+/// takes the session and returns `asio::awaitable<void>`. The server keeps it (and what a lambda has captured) as long
 /// as a session runs.
 ///
-/// **A handler for each message.** One that takes `duet::session&` and returns `asio::awaitable<bool>` is called
-/// whenever there is something to read, as if this were the handler of the session:
+/// **A handler for each message.** A handler that takes `duet::session&` and returns `asio::awaitable<bool>` is called
+/// whenever there is something to read, as if the session's handler were this loop:
 ///
 /// ```cpp
 /// for (bool more = true, last = false; more && !last;)
@@ -60,39 +61,41 @@ concept session_handler = conversation_handler<Handler, Session> || message_hand
 /// }
 /// ```
 ///
-/// But between two calls a session has neither a coroutine nor a buffer, only its connection: about 1,000 bytes, where
-/// a coroutine that waits takes 2,500. So it is for many sessions that are silent most of the time. What one call has
-/// read and not answered, the next does not get: return when no part of a message is left over. One that has not read
-/// what there is, or returns true after it has read the peer's FIN (0 bytes), is called again at once. The reference is
-/// good until the call's coroutine ends.
+/// The difference is that between two calls a session has no coroutine and no buffer, only its connection: about 1,000
+/// bytes, where a waiting coroutine takes 2,500. So this kind suits many sessions that are silent most of the time.
+/// Data that one call has read but not processed is lost for the next call: return only when no part of a message is
+/// left over. A handler that leaves input unread, or returns true after it has read the peer's FIN (0 bytes), is called
+/// again at once. The reference is valid until the call's coroutine ends.
 ///
-/// **The end of a session.** When the handler returns (of one for each message: false, or true when it had been asked
-/// to finish before it waited for that message), the session gets close(): FIN, wait for the peer's, confirm. When it
-/// throws, the session gets abort(): RST, so that a failed answer never looks complete; the exception is counted and
-/// told to server_options::on_session_end, and the server goes on. The session's destructor ends nothing here: the
-/// handler's return does, so a session that was moved out of the handler ends with it too.
+/// **The end of a session.** When the handler returns (a handler for each message: returns false, or returns true after
+/// it was asked to finish before it waited for that message), the server does close(): FIN, wait for the peer's FIN,
+/// wait for the acknowledgement. When the handler throws, the server does abort(): RST, so that a failed answer never
+/// looks complete; it counts the exception, passes it to server_options::on_session_end, and goes on. The end does not
+/// depend on the session's destructor: a session that was moved out of the handler also ends when the handler does.
 ///
-/// **Lack of memory** ends the session it hits, by RST, and is counted; accepting goes on. One thing is beyond the
-/// server: Asio ends the program when memory fails again in the moment it destroys a coroutine.
+/// **Lack of memory** ends the session that it hits, by RST, and is counted; accepting goes on. There is one exception:
+/// Asio ends the program if memory runs out again while it destroys a coroutine.
 ///
 /// **Destruction** stops listening and resets every session; no session outlives the server. The graceful end is
 /// `co_await drain()`.
 ///
-/// **How its sessions wait.** On Linux, TCP sessions on the server's context, those of a connector too, wait in an
-/// epoll of duet's own, which waits in Asio's: two system calls per message, where Asio's sockets take three. A session
-/// that is alone waits with Asio, and one whose lowest_layer() was asked for goes back to it. A handler must not wait
-/// by running the context itself: others that were told by the same event come after it. (Asio warns of that, too.)
+/// **How its sessions wait.** On Linux, all TCP sessions on the server's context, including those of a connector, wait
+/// in an epoll instance of duet's own, whose descriptor waits in Asio's epoll. This takes two system calls per message
+/// instead of the three of Asio's sockets. A session that is alone on its context waits with Asio, and a session moves
+/// to Asio when its lowest_layer() is requested. A handler must not run the context itself: sessions that became ready
+/// in the same event would wait until it returns. (Asio also advises against that.)
 ///
-/// **Its coroutines are kept.** What co_spawn() makes for the handler serves another session, or another's message,
-/// when one has ended; up to 128 wait, for each thread. Most of the memory that a session allocates is so had once for
-/// many. Each handler finds the cancellation state of a new coroutine, whatever the one before has done to it. What
-/// follows a handler is done on the server's thread, wherever that has ended (in a thread pool, say); but a session
-/// that it owns is, as ever, to be destroyed on its own executor. abort(), and a drain that has waited long enough,
-/// cancel a handler on the server's thread, and Asio's cancellation is not thread-safe: what may be cancelled while it
-/// is on another thread has to be a coroutine of its own, spawned there. With server_options::threads above 1 a handler
-/// has to be back from there within a second of the server's destruction, when the contexts of its threads go.
+/// **Its coroutines are reused.** After a session or a message, the coroutine that co_spawn() created for the handler
+/// serves another one; each thread keeps up to 128 idle coroutines. So most of the memory that a session needs is
+/// allocated once for many sessions. Each handler starts with the cancellation state of a new coroutine, whatever the
+/// previous one has changed. After a handler has ended, the server continues on its own thread, even if the handler
+/// ended elsewhere (in a thread pool, for example); but a session that the handler owns must still be destroyed on its
+/// own executor. abort(), and a drain whose time is over, cancel handlers on the server's thread, and Asio's
+/// cancellation is not thread-safe: work on another thread that may be cancelled must be a separate coroutine, spawned
+/// there. With server_options::threads above 1, a handler must be back from another thread within one second after the
+/// server's destruction begins, because then the contexts of the server's threads are destroyed.
 ///
-/// The context must be run by one thread; for more cores see server_options::threads.
+/// Only one thread may run the context; for more cores see server_options::threads.
 /// Distinct objects: safe. Shared objects: unsafe; use it on the context's thread, except counters().
 template <class Protocol>
 class basic_server
@@ -105,7 +108,7 @@ public:
     using session_type = typename acceptor_type::session_type;
     using endpoint_type = typename Protocol::endpoint;
 
-    /// Listen on `options.address` and `options.port`, and serve. Throws session_error if it cannot listen.
+    /// Listen on `options.address` and `options.port`, and serve. Throws session_error if listening fails.
     template <session_handler<session_type> Handler>
         requires(std::is_same_v<Protocol, boost::asio::ip::tcp>)
     basic_server(boost::asio::io_context& context, server_options options, Handler handler)
@@ -113,8 +116,9 @@ public:
     {
     }
 
-    /// Serve what `listening` accepts, which must live on `context`: a Unix-domain path, an inherited descriptor, a
-    /// listener with options of its own. With several threads they share its socket.
+    /// Serve the connections that `listening` accepts: for a Unix-domain path, an inherited descriptor, or a listener
+    /// with its own options. Its executor must be that of `context`. With several threads, they share its socket unless
+    /// it has reuse_port.
     template <session_handler<session_type> Handler>
     basic_server(boost::asio::io_context& context, acceptor_type listening, server_options options, Handler handler)
         : core_{context, std::move(listening), options, share(std::move(handler))}
@@ -125,10 +129,10 @@ public:
     basic_server& operator=(basic_server const&) = delete;
     ~basic_server() = default;
 
-    /// Stop, losing nothing: stop listening and serve the clients that are already queued; ask every session to finish
-    /// (session::wait_readable() tells the handler; one that begins late is told at once); wait for their ends; reset
-    /// what is left after `timeout`, and cancel its handler. Completes when every handler has ended, at the latest a
-    /// second after `timeout`. May be called again: it waits for the same end.
+    /// Stop without losing data: stop listening and serve the clients that are already queued; ask every session to
+    /// finish (session::wait_readable() reports it to the handler; sessions that begin later are asked at once); wait
+    /// until they end; after `timeout`, reset the remaining sessions and cancel their handlers. Completes when every
+    /// handler has ended, at the latest one second after `timeout`. May be called again: it waits for the same end.
     ///
     /// Errors: cancelled. Cancellation of any type stops the waiting; the drain goes on, without its deadline.
     boost::asio::awaitable<drain_report> drain(std::chrono::steady_clock::duration timeout)
@@ -136,26 +140,28 @@ public:
         return core_.drain(timeout);
     }
 
-    /// Stop at once: stop listening, reset every session, cancel every handler. Returns at once; drain() tells when all
-    /// handlers have ended.
+    /// Stop at once: stop listening, reset every session, cancel every handler. Does not wait; drain() completes when
+    /// all handlers have ended.
     void abort() { core_.abort(); }
 
-    /// Where it listens.
+    /// The endpoint that it listens on.
     endpoint_type const& local_endpoint() const noexcept { return core_.local_endpoint(); }
 
-    /// Any thread.
+    /// May be called from any thread.
     server_counters counters() const noexcept { return core_.counters(); }
 
-    /// Why it stopped accepting by itself: an error of a listener. Null as long as it accepts, or was told to stop.
+    /// The error of a listener that made the server stop accepting. Null while it accepts, or if it was asked to stop.
     std::exception_ptr listener_failure() const { return core_.listener_failure(); }
 
-    /// Call `hook` on the context when a listener fails, or at once if one has failed; an empty one takes it back.
+    /// Call `hook` on the context when a listener fails, or at once if one has failed already. An empty function
+    /// removes the hook.
     void on_listener_failure(std::function<void()> hook) { core_.on_listener_failure(std::move(hook)); }
 
     server_options const& options() const noexcept { return core_.options(); }
 
 private:
-    /// std::function wants copies; the handler is one object, whose captures its coroutines refer to.
+    /// Share one handler object: std::function requires copies, but coroutines refer to the captures of that one
+    /// object.
     template <class Handler>
     static typename state_type::handler_type share(Handler handler)
     {

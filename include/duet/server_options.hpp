@@ -17,89 +17,90 @@
 namespace duet {
 inline namespace v0 {
 
-/// What a server does with one client more than max_sessions.
+/// What a server does with a client beyond max_sessions.
 enum class limit_policy
 {
-    wait,  ///< stop accepting: it waits in the kernel's queue until a session ends
-    shed,  ///< accept it and reset it at once, so that it can go elsewhere
+    wait,  ///< stop accepting: the client waits in the kernel's queue until a session ends
+    shed,  ///< accept and reset the client at once, so that it can try another server
 };
 
-/// How one session ended: told to server_options::on_session_end.
+/// How one session ended; passed to server_options::on_session_end.
 struct session_end
 {
-    std::string peer;            ///< its endpoint
+    std::string peer;            ///< the peer's endpoint
     close_report report;         ///< as close() or abort() left it
     std::exception_ptr failure;  ///< what the handler threw; null if it returned
 
-    /// What the handler threw, in words; empty if it returned.
+    /// The message of the exception that the handler threw; empty if it returned.
     std::string what() const;
 };
 
-/// What a server is made with. It has members with destructors: hand it to constructors only, never within an awaited
-/// call (g++ 12 destroys such a temporary twice).
+/// The options of a server. It has members with destructors: pass it to constructors only, not inside a co_await
+/// expression (g++ 12 destroys such a temporary twice).
 struct server_options
 {
-    /// The TCP port, on `address`; 0 lets the system choose: see server::local_endpoint(). Not used with an acceptor
-    /// of your own.
+    /// The TCP port on `address`. 0 lets the system choose: see server::local_endpoint(). Ignored if you pass an
+    /// acceptor.
     std::uint16_t port = 0;
 
-    /// A numeric address. The default is every address of this host, IPv6 and IPv4 alike; where the system has no
-    /// IPv6, every IPv4 address.
+    /// A numeric address. The default (empty) is every address of this host, IPv6 and IPv4; if the system has no IPv6,
+    /// every IPv4 address. Ignored if you pass an acceptor.
     std::string address{};
 
-    /// The most sessions at once, over all threads; 0 is no limit. Keep it below the limit of descriptors: a server at
-    /// its own limit behaves as `at_limit` says, one at the system's can only wait.
+    /// The maximum number of sessions at once, over all threads; 0 means no limit. Keep it below the limit of
+    /// descriptors: at its own limit a server behaves as `at_limit` says, at the system's limit it can only wait.
     std::size_t max_sessions = 0;
     limit_policy at_limit = limit_policy::wait;
 
-    /// 1: everything on the context given. More: that context and one of the server's own for each further thread,
-    /// each with its own listener (SO_REUSEPORT), so that sessions never share a core's state. The handler is then
-    /// called on several threads at once.
+    /// The number of threads. 1: everything runs on the context passed in. More: that context, and an additional thread
+    /// and context for each further one, each with its own listener (SO_REUSEPORT), so that sessions of different
+    /// threads share no state. The handler is then called on several threads at once.
     std::size_t threads = 1;
 
-    /// Keep each thread on a core of its own, and let it take the connections whose packets the system handles on that
-    /// core (Linux: sched_setaffinity(2), SO_INCOMING_CPU). Otherwise, with two threads, half of the connections have
-    /// their packets handled on the other's core, which wakes this one up for each message: measured, half as much
-    /// again of the processor. The cores are those that the thread which makes the server may run on, in order, and
-    /// from the first again when there are more threads.
+    /// Pin each thread to its own core, and let it take the connections whose packets the system handles on that core
+    /// (Linux: sched_setaffinity(2), SO_INCOMING_CPU). Without this, with two threads, the packets of half of the
+    /// connections are handled on the other thread's core, which has to wake this one for each message; measured: 50 %
+    /// more processor time. The cores are those that the constructing thread may run on, in order, starting again from
+    /// the first if there are more threads.
     ///
-    /// It is for a network card that spreads its connections over these cores (RSS): where one core handles all
-    /// packets, its thread gets all connections. A client on this host comes from the core that it runs on. The thread
-    /// that runs the context given stays on its core until the server is destroyed on it; a thread that a handler
-    /// starts begins on the handler's core. What the system refuses is left out, as it is for speed alone: a Linux
-    /// before 6.2, or an acceptor of your own without reuse_port, spreads the connections over the threads as ever.
+    /// Use this with a network card that spreads its connections over these cores (RSS): if one core handles all
+    /// packets, its thread gets all connections. The packets of a client on this host are handled on the client's core.
+    /// The thread that runs the context passed in stays on its core until the server is destroyed on it; a thread that
+    /// a handler starts begins on the handler's core. If the system refuses something, it is left out, because it only
+    /// improves speed: Linux before 6.2, or an acceptor of yours without reuse_port, spreads the connections over the
+    /// threads as before.
     bool pin_threads = false;
 
-    /// What duet::run() gives the sessions to finish.
+    /// The time that duet::run() gives the sessions to finish.
     std::chrono::steady_clock::duration drain_timeout = std::chrono::seconds{10};
 
-    /// Spread the requests to finish over this time, so that the clients do not all come back to another server at the
-    /// same instant. It is part of the drain's time.
+    /// Spread the requests to finish over this time, so that the clients do not all reconnect at the same instant. It
+    /// is part of the drain's time.
     std::chrono::steady_clock::duration drain_spread{};
 
-    /// The accept queue: see acceptor_options::backlog. Not used with an acceptor of your own.
+    /// The length of the accept queue: see acceptor_options::backlog. Ignored if you pass an acceptor.
     int backlog = 4096;
 
-    /// For every session. Not used with an acceptor of your own.
+    /// The options of every session. Ignored if you pass an acceptor.
     session_options session{};
 
-    /// The system has no descriptor or memory for another connection: see acceptor_options::on_resource_failure. Not
-    /// used with an acceptor of your own.
+    /// Called when the system has no descriptor or memory for another connection: see
+    /// acceptor_options::on_resource_failure. Ignored if you pass an acceptor.
     std::function<void(accept_failure const&)> on_resource_failure{};
 
-    /// Called once for every session that ended, on the session's executor. Must not throw.
+    /// Called once for every session that has ended, on the session's executor. Must not throw.
     std::function<void(session_end const&)> on_session_end{};
 };
 
-/// What a server has done so far.
+/// What a server has counted so far.
 struct server_counters
 {
     std::uint64_t accepted = 0;          ///< sessions that were given to the handler
-    std::uint64_t active = 0;            ///< of them: running now
-    std::uint64_t completed = 0;         ///< of them: the handler returned
-    std::uint64_t handler_failures = 0;  ///< of them: the handler threw
-    std::uint64_t unclean = 0;           ///< of them: the handler returned, but the connection did not end cleanly
-    std::uint64_t shed = 0;              ///< refused because of max_sessions
+    std::uint64_t active = 0;            ///< sessions that are running now
+    std::uint64_t completed = 0;         ///< sessions whose handler returned
+    std::uint64_t handler_failures = 0;  ///< sessions whose handler threw
+    std::uint64_t unclean = 0;           ///< sessions whose handler returned, but whose connection did not end cleanly
+    std::uint64_t shed = 0;              ///< clients refused because of max_sessions
     std::uint64_t connection_failures = 0;
     std::uint64_t resource_failures = 0;
 };

@@ -34,36 +34,36 @@ namespace detail {
 struct session_access;
 }
 
-/// One connection, from handshake to close: two directions, each of which begins, runs and ends on its own.
+/// One connection, from handshake to close. Its two directions begin, run and end independently.
 ///
-/// Sessions come from an acceptor, a connector or a server; or adopt a connected stream. A session is a handle: move
-/// it, operations under way do not notice.
+/// An acceptor, a connector or a server creates sessions; a session can also adopt a connected stream. A session is a
+/// handle: moving it does not affect operations under way.
 ///
-/// **Two faces.** The coroutine face (`co_await s.read_some(b)`) tells the peer's FIN as the value 0 and throws
-/// duet::session_error, with the operation, the peer and the bytes so far, for everything else. The Asio face
-/// (`async_read_some`, `async_write_some`, any completion token) tells FIN as asio::error::eof: a session is an
-/// AsyncReadStream and AsyncWriteStream, so what was written for Asio works on it. An operation of the coroutine face
-/// may also be called with a completion token, `co_await s.read_some(b)(asio::as_tuple(asio::deferred))`: its
-/// signature is void(error_code, result), and nothing is thrown.
+/// **Two interfaces.** The coroutine interface (`co_await s.read_some(b)`) returns 0 at the peer's FIN and throws
+/// duet::session_error, with the operation, the peer and the bytes so far, for everything else. The Asio interface
+/// (`async_read_some`, `async_write_some`, any completion token) reports FIN as asio::error::eof: a session is an
+/// AsyncReadStream and AsyncWriteStream, so code written for Asio's streams works on it. An operation of the coroutine
+/// interface also accepts a completion token, `co_await s.read_some(b)(asio::as_tuple(asio::deferred))`: its signature
+/// is void(error_code, result), and it throws nothing.
 ///
 /// **Errors.** The first terminal error (reset, dead peer, a session deadline, abort, close) stays: every later
-/// operation reports it. Bytes that arrived before it are read first. Compare with duet::condition.
+/// operation reports it. Bytes that arrived before it are read first. Compare errors with duet::condition.
 ///
-/// **Buffers** belong to the caller and must stay until the operation completes.
+/// **Buffers** belong to the caller and must stay valid until the operation completes.
 ///
-/// **Cancellation.** Every operation heeds the cancellation slot associated with its handler (in a coroutine: the
-/// coroutine's), and completes then with asio::error::operation_aborted, which is duet::condition::cancelled. No byte
-/// is lost by it. What partial, total and terminal cancellation leave behind is said at each operation.
+/// **Cancellation.** Every operation obeys the cancellation slot associated with its handler (in a coroutine: the
+/// coroutine's), and then completes with asio::error::operation_aborted, which is duet::condition::cancelled. No byte
+/// is lost. Each operation says what partial, total and terminal cancellation leave behind.
 ///
-/// **Destruction** is the kernel's plain close: unread input makes it a RST, which may destroy what the peer has not
-/// yet read (RFC 1122 4.2.2.13). So does a pending write, and one that was cut part-way: a FIN would make
-/// the stump look whole. The graceful end is `co_await close()`. Pending operations complete with errc::closed.
+/// **Destruction** is the kernel's plain close. It sends RST instead of FIN if input is unread, which may destroy bytes
+/// that the peer has not yet read (RFC 1122 4.2.2.13), and if a write is pending or was cut part-way, because a FIN
+/// would make the incomplete message look complete. The graceful end is `co_await close()`. Pending operations complete
+/// with errc::closed.
 ///
-/// Distinct objects: safe. Shared objects: unsafe. Everything but canceller() is used on the session's executor alone;
-/// a context run by several threads needs a strand.
+/// Distinct objects: safe. Shared objects: unsafe. Use everything except canceller() on the session's executor only; a
+/// context run by several threads needs a strand.
 ///
-/// A session that was default-constructed or moved from may be destroyed, assigned to, and asked for `valid()`; nothing
-/// else.
+/// A default-constructed or moved-from session may only be destroyed, assigned to, and asked for `valid()`.
 template <class Stream>
 class basic_session
 {
@@ -84,10 +84,10 @@ public:
     template <class T>
     using awaitable = boost::asio::awaitable<T, executor_type>;
 
-    /// No connection, as one that was moved from: a place for one to come. (What co_spawn() is to return needs it.)
+    /// No connection, as after a move. co_spawn() needs this for the types that its coroutines return.
     basic_session() noexcept = default;
 
-    /// Adopt a connected stream. The endpoints are asked of it; one that was reset in the meantime has none to tell,
+    /// Adopt a connected stream and query its endpoints. If it was reset in the meantime, an endpoint may be unknown,
     /// which is no error here.
     explicit basic_session(Stream stream, session_options const& options = {});
 
@@ -118,11 +118,11 @@ public:
 
     // ---- Receiving. One read at a time: a second one fails with errc::read_in_progress. --------------------------
 
-    /// Read what there is: completes with at least one byte, or with 0 at the peer's FIN. The peer may have finished
-    /// and still be listening: the other direction goes on.
+    /// Read the available bytes: completes with at least one byte, or with 0 at the peer's FIN. After FIN the peer may
+    /// still be reading: the other direction goes on.
     ///
-    /// Errors: timed_out (the read deadline; try again if you like), reset, dead_peer, closed, cancelled. An empty
-    /// buffer is refused with invalid_argument, since 0 means FIN.
+    /// Errors: timed_out (the read deadline; you may try again), reset, dead_peer, closed, cancelled. An empty buffer
+    /// is refused with invalid_argument, because 0 means FIN.
     /// Cancellation of any type: nothing was read.
     auto read_some(boost::asio::mutable_buffer buffer)
     {
@@ -131,24 +131,24 @@ public:
 
     /// Read exactly the whole buffer: completes with its size, or with 0 if the peer's FIN came before the first byte.
     ///
-    /// Errors: as read_some; and truncated, when the peer's FIN came in the middle. bytes_transferred() of the error
-    /// tells how many bytes are in the buffer.
-    /// Cancellation: partial and terminal leave the bytes so far in the buffer, and tell their number; total is heeded
-    /// only while there are none.
+    /// Errors: as read_some; truncated if the peer's FIN came after some bytes. The error's bytes_transferred() is the
+    /// number of bytes in the buffer.
+    /// Cancellation: partial and terminal leave the bytes so far in the buffer and report their number; total works
+    /// only before the first byte.
     auto read(boost::asio::mutable_buffer buffer)
     {
         return make<detail::message_or_end>("read", reading{kind::exact, buffer});
     }
 
-    /// Read until `buffer` holds `delimiter`: completes with the size up to and including its first occurrence, which
-    /// may be in there already; or with 0 at the peer's FIN, if `buffer` is empty by then. What follows the delimiter
-    /// stays in `buffer`: erase what you have used, and call again.
+    /// Read until `buffer` contains `delimiter`, which it may already do. Completes with the size up to and including
+    /// the first delimiter, or with 0 if the peer's FIN comes while `buffer` is empty. Bytes after the delimiter stay
+    /// in `buffer`: erase what you have used, and call again.
     ///
-    /// Errors: as read_some; truncated, when the FIN came and `buffer` holds something without a delimiter;
-    /// limit_exceeded, when `limit` bytes came without one. What was read is in `buffer` in every case. An empty
+    /// Errors: as read_some; truncated if the FIN came and `buffer` has bytes without a delimiter; limit_exceeded if
+    /// the delimiter does not end within `limit` bytes. The bytes read are in `buffer` in every case. An empty
     /// delimiter is refused with invalid_argument.
-    /// Cancellation: partial and terminal (in a coroutine: what its cancellation state lets through) leave what was
-    /// read in `buffer`.
+    /// Cancellation: partial and terminal (in a coroutine: as its cancellation state allows) leave the bytes read in
+    /// `buffer`.
     awaitable<std::size_t> read_until(std::string& buffer, std::string delimiter, std::size_t limit)
     {
         return read_until_delimiter(connection_, buffer, std::move(delimiter), limit);
@@ -156,58 +156,59 @@ public:
 
     /// Read until the peer's FIN and append to `into`; completes with the number of bytes appended.
     ///
-    /// Errors: as read_some; limit_exceeded after more than `limit` bytes. What was read is in `into` in every case.
+    /// Errors: as read_some; limit_exceeded after more than `limit` bytes. The bytes read are in `into` in every case.
     /// Cancellation: as read_until.
     awaitable<std::size_t> read_all(std::string& into, std::size_t limit)
     {
         return append_all(connection_, into, limit);
     }
 
-    /// Read until the peer's FIN. As above, but what was read before an error is lost with it.
+    /// As above, but returns a new string. If it fails, the bytes read are lost.
     awaitable<std::string> read_all(std::size_t limit) { return collect_all(connection_, limit); }
 
-    /// Wait, holding no buffer, until a read would not wait: for bytes, the peer's FIN or a failure; then true. False:
-    /// the owner asked the session to finish (server::drain()), and nothing has arrived. A handler that serves message
-    /// after message waits here between them, and so is told of a drain where it loses nothing.
+    /// Wait, without a buffer, until a read would not block. Completes with true when bytes, the peer's FIN or a
+    /// failure have arrived; with false if the owner asked the session to finish (server::drain()) and nothing has
+    /// arrived. A handler that serves messages should wait here between them: a drain reported at that point loses no
+    /// data.
     ///
-    /// It asks the connection: what an earlier read_until() left in its string is already yours, so look there first.
+    /// It checks the connection only. Look first in the string of an earlier read_until(), which may hold more bytes.
     ///
     /// Errors: as read_some. Counts as a read. Cancellation of any type: nothing was read.
     auto wait_readable() { return make<detail::readable_or_finish>("wait_readable", reading{kind::wait, {}}); }
 
-    /// The owner has asked the session to finish (server::drain()).
+    /// True if the owner has asked the session to finish (server::drain()).
     bool finish_requested() const noexcept { return connection_->finish_requested(); }
 
     /// Ask this session to finish: see wait_readable().
     void request_finish() noexcept { connection_->request_finish(); }
 
-    /// The first whole message is here: its absolute deadline is met. Only needed with read_some.
+    /// The first whole message has arrived: ends deadlines::first_message. Only needed with read_some.
     void first_message_received() noexcept { connection_->first_message_received(); }
 
     // ---- Sending -------------------------------------------------------------------------------------------------
 
-    /// Write all of `buffers` (one buffer or a sequence): completes with their size when the kernel has taken the last
-    /// byte. "Written" is not "delivered": the first write after the peer is gone still succeeds, see delivered().
+    /// Write all of `buffers` (one buffer or a sequence). Completes with their size when the kernel has accepted the
+    /// last byte. "Written" is not "delivered": the first write after the peer is gone still succeeds, see delivered().
     ///
-    /// Writes may overlap: they queue, first in first out, and each goes out whole or fails.
-    /// Errors: timed_out (no byte taken for the write deadline), reset, dead_peer, closed, cancelled;
-    /// errc::send_finished after shutdown_send(). bytes_transferred() tells what the kernel had taken. A write that
-    /// ends part-way poisons the send side: later writes and shutdown_send() fail with errc::send_poisoned, and close()
-    /// resets, since a FIN would make the stump look whole.
-    /// Cancellation: total is heeded only before the first byte is taken, and leaves the session as it was; partial
-    /// and terminal also later, and poison.
+    /// Writes may overlap: they queue, first in first out, and each is sent whole or fails.
+    /// Errors: timed_out (no byte accepted for the write deadline), reset, dead_peer, closed, cancelled;
+    /// errc::send_finished after shutdown_send(). bytes_transferred() is the number of bytes that the kernel accepted.
+    /// A write that ends part-way poisons the send side: later writes and shutdown_send() fail with
+    /// errc::send_poisoned, and close() resets, because a FIN would make the incomplete message look complete.
+    /// Cancellation: total works only before the first byte is accepted, and leaves the session unchanged; partial and
+    /// terminal also work later, and then poison the send side.
     template <class ConstBufferSequence>
     auto write(ConstBufferSequence const& buffers)
     {
         return make<detail::bytes_written>("write", writing(buffers, true));
     }
 
-    /// Finish our direction: FIN, ordered behind every write that was accepted. Completes when the kernel has the FIN.
-    /// The peer reads to its end and may still answer: the receive side stays open. Writes after it fail.
+    /// Finish our direction: send FIN after every accepted write. Completes when the kernel has the FIN. The peer reads
+    /// to its end and may still answer: the receive side stays open. Later writes fail.
     ///
-    /// May be called again, and after the peer is gone: it succeeds, and a read or write reports the reset.
-    /// Errors: errc::send_poisoned, errc::aborted, closed; the error of a queued write that failed; and
-    /// operation_not_supported where the stream cannot half-close.
+    /// May be called again. If the peer is gone it succeeds, and a read or write reports the reset.
+    /// Errors: errc::send_poisoned, errc::aborted, closed; the error of a queued write that failed;
+    /// operation_not_supported if the stream cannot half-close.
     /// Cancellation of any type stops the waiting; the FIN stays queued.
     auto shutdown_send()
     {
@@ -215,38 +216,38 @@ public:
     }
 
     /// Wait until the peer's TCP has acknowledged every byte written, and the FIN if it was sent (Linux: SIOCOUTQ). On
-    /// a Unix-domain socket: until the peer has read them. Not that the peer's program has done anything with them.
-    /// Where the system cannot tell, it completes when the kernel has taken them.
+    /// a Unix-domain socket: until the peer has read them. This does not mean that the peer's program has processed
+    /// them. If the system cannot tell, it completes when the kernel has accepted them.
     ///
-    /// Errors: reset, dead_peer, closed, errc::send_poisoned. No deadline but dead_peer.
+    /// Errors: reset, dead_peer, closed, errc::send_poisoned. The only deadline is dead_peer.
     /// Cancellation of any type stops the waiting and changes nothing.
     auto delivered() { return make<detail::nothing>("delivered", calling{&detail::connection::start_delivered}); }
 
     // ---- Ending --------------------------------------------------------------------------------------------------
 
-    /// End the connection so that nothing is lost: flush the writes, send FIN, read and discard until the peer's FIN,
-    /// wait until ours is acknowledged, and close the descriptor. Completes with how it went; failures of the peer are
-    /// told there and do not throw.
+    /// End the connection without losing data: flush the writes, send FIN, read and discard until the peer's FIN, wait
+    /// until our FIN is acknowledged, and close the descriptor. Completes with a report; failures of the peer are in
+    /// the report and are not thrown.
     ///
-    /// It gives up, with RST, when there is no progress for deadlines::close, after deadlines::close_total in all, or
-    /// when the peer sends more than close_discard_limit. A pending read completes with errc::closed. May be called
-    /// again, and several times at once: all get the same report.
-    /// Errors: cancelled only. Cancellation of any type stops the waiting, while the close goes on by itself: call
-    /// close() again to wait on, or abort().
+    /// It gives up, with RST, after deadlines::close without progress, after deadlines::close_total in all, or when the
+    /// peer sends more than close_discard_limit. A pending read completes with errc::closed. May be called again, and
+    /// several times at once: all calls get the same report.
+    /// Errors: cancelled only. Cancellation of any type stops the waiting, but the close goes on: call close() again to
+    /// wait for it, or abort().
     auto close() { return make<detail::report_of_close>("close", detail::closing{}); }
 
-    /// End the connection at once: RST and nothing else, unless a FIN is already out. What the peer has not yet read is
-    /// destroyed, and an answer that failed never looks complete. Pending operations complete with errc::aborted.
+    /// End the connection at once: send RST only, unless a FIN was already sent. Destroys bytes that the peer has not
+    /// yet read, so that a failed answer never looks complete. Pending operations complete with errc::aborted.
     ///
-    /// Unix-domain sockets know no RST: their peer reads what was sent, and then the end; with ECONNRESET only when we
-    /// leave input unread.
+    /// Unix-domain sockets have no RST: the peer reads the bytes that were sent and then the end, or ECONNRESET only if
+    /// we leave input unread.
     void abort() noexcept { connection_->abort(); }
 
-    /// Wait, reading nothing, until the connection can carry nothing any more: reset (peer_reset), dead (dead_peer),
-    /// both sides said FIN (clean), or ended from here. A FIN of the peer alone is not gone: it may well be listening.
-    /// A Unix-domain peer that closes is seen at once, and is peer_reset unless we have finished too. Where Asio has no
-    /// epoll, the session looks for it every 50 ms.
-    /// One at a time: a second one fails with errc::wait_in_progress.
+    /// Wait, without reading, until the connection can carry no more bytes: reset (peer_reset), dead (dead_peer), both
+    /// sides sent FIN (clean), or ended by this side. The peer's FIN alone is not the end: the peer may still be
+    /// reading. A Unix-domain peer that closes is noticed at once, and counts as peer_reset unless we have finished,
+    /// too. If Asio does not use epoll, the session polls every 50 ms. Only one at a time: a second call fails with
+    /// errc::wait_in_progress.
     ///
     /// Cancellation of any type stops the waiting and changes nothing.
     auto wait_peer_gone()
@@ -268,16 +269,16 @@ public:
 
     session_state state() const noexcept { return connection_->life().state(); }
 
-    /// Who ended it and how; close_reason::none while it lives.
+    /// Who ended the connection and how; close_reason::none while it lives.
     duet::close_reason close_reason() const noexcept { return connection_->report().reason; }
 
     /// The first terminal error, if there was one.
     error_code error() const noexcept { return connection_->error(); }
 
-    /// As of now what close() will report.
+    /// What close() would report now.
     close_report report() const noexcept { return connection_->report(); }
 
-    /// As accept or connect told them: still known when the connection is long gone.
+    /// The endpoints at accept or connect; still available when the connection is gone.
     endpoint_type const& local_endpoint() const noexcept { return connection_->local(); }
 
     endpoint_type const& remote_endpoint() const noexcept { return connection_->remote(); }
@@ -286,8 +287,8 @@ public:
 
     std::uint64_t bytes_sent() const noexcept { return connection_->bytes_sent(); }
 
-    /// The kernel's view. Errors: operation_not_supported where there is none (not Linux, not TCP); bad_descriptor
-    /// after the end.
+    /// The kernel's view. Errors: operation_not_supported if there is none (not Linux, not TCP); bad_descriptor after
+    /// the end.
     duet::tcp_info tcp_info(error_code& error) const noexcept
     {
         if (!connection_->life().released())
@@ -298,19 +299,18 @@ public:
 
     duet::deadlines const& deadlines() const noexcept { return connection_->limits(); }
 
-    /// Change the deadlines, from now on. A pending operation keeps the one it began with.
+    /// Change the deadlines, from now on. A pending operation keeps its deadline.
     void set_deadlines(duet::deadlines const& values) noexcept { connection_->set_deadlines(values); }
 
     executor_type get_executor() const noexcept { return connection_->get_executor(); }
 
-    /// The descriptor, for socket options. Reading from it, writing to it or closing it behind the session's back is
-    /// not supported.
+    /// The descriptor, for socket options. Do not read from it, write to it or close it.
     native_handle_type native_handle() noexcept { return connection_->native_handle(); }
 
-    // ---- The Asio face -------------------------------------------------------------------------------------------
+    // ---- The Asio interface -----------------------------------------------------------------------------------------
 
     /// AsyncReadStream: void(error_code, std::size_t). The peer's FIN is asio::error::eof. Reads into the first buffer
-    /// of the sequence that has room; no room at all completes at once with 0.
+    /// of the sequence that is not empty; if all are empty, completes at once with 0.
     template <class MutableBufferSequence, class Token = boost::asio::default_completion_token_t<executor_type>>
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
     {
@@ -318,16 +318,16 @@ public:
         return initiate(reading{first.size() == 0 ? kind::nothing : kind::some, first}, std::forward<Token>(token));
     }
 
-    /// AsyncWriteStream: void(error_code, std::size_t). Queues with the writes of the coroutine face; as it may write a
-    /// part by its nature, a part does not poison.
+    /// AsyncWriteStream: void(error_code, std::size_t). Queues with the writes of the coroutine interface. It may write
+    /// a part of the buffers by definition, so a partial write does not poison.
     template <class ConstBufferSequence, class Token = boost::asio::default_completion_token_t<executor_type>>
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
     {
         return initiate(writing(buffers, false), std::forward<Token>(token));
     }
 
-    /// What asio::ssl::stream asks for. See native_handle(). A socket that waits in duet's reactor (see server.hpp) is
-    /// Asio's from then on; what is under way goes on. If there is no memory for that, the session is reset.
+    /// For asio::ssl::stream. See native_handle(). Moves a socket from duet's reactor (see server.hpp) to Asio's;
+    /// operations under way go on. If there is no memory for that, the session is reset.
     lowest_layer_type& lowest_layer() noexcept { return connection_->stream().lowest_layer(); }
 
     lowest_layer_type const& lowest_layer() const noexcept { return connection_->stream().lowest_layer(); }

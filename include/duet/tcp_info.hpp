@@ -14,10 +14,10 @@
 namespace duet {
 inline namespace v0 {
 
-/// The states of RFC 9293 3.3.2, as the kernel tells them of a descriptor.
+/// The TCP states of RFC 9293 3.3.2, as the kernel reports them for a descriptor.
 ///
-/// Linux shows TIME_WAIT as `closed` here: by then the descriptor's socket is gone, and a smaller one has taken its
-/// place. A reset shows as `closed` too.
+/// Linux reports TIME_WAIT as `closed`, because the descriptor's socket has then been replaced by a smaller one. It
+/// also reports `closed` after a reset.
 enum class tcp_state : std::uint8_t
 {
     unknown = 0,
@@ -36,20 +36,20 @@ enum class tcp_state : std::uint8_t
 
 DUET_DECL std::string_view to_string(tcp_state value) noexcept;
 
-/// What the kernel knows of a TCP connection: a snapshot, which is old when you read it.
+/// The kernel's information about a TCP connection: a snapshot that may be outdated when you read it.
 struct tcp_info
 {
     tcp_state state = tcp_state::unknown;
     std::chrono::microseconds round_trip_time{};
     std::chrono::microseconds round_trip_variance{};
     std::uint32_t congestion_window = 0;        ///< in segments
-    std::uint32_t segments_unacknowledged = 0;  ///< sent and not acknowledged. On a listener: the accept queue's length
+    std::uint32_t segments_unacknowledged = 0;  ///< sent and not acknowledged; on a listener: the accept queue's length
     std::uint32_t segments_sacked = 0;          ///< on a listener: the accept queue's limit
-    std::uint32_t retransmits_in_a_row = 0;     ///< of the segment that waits now
+    std::uint32_t retransmits_in_a_row = 0;     ///< of the oldest unacknowledged segment
     std::uint32_t segments_retransmitted = 0;   ///< over the connection's life
     std::uint32_t maximum_segment_size = 0;     ///< in bytes
 
-    /// The peer's FIN has arrived, even while bytes before it are unread.
+    /// True if the peer's FIN has arrived, even if bytes before it are unread.
     bool peer_finished() const noexcept
     {
         return state == tcp_state::close_wait || state == tcp_state::last_ack || state == tcp_state::closing ||
@@ -57,10 +57,10 @@ struct tcp_info
     }
 };
 
-/// Ask the kernel about the TCP socket `descriptor`. Needs no privilege, consumes nothing: in particular no pending
-/// error, which reading SO_ERROR would.
+/// Query the kernel about the TCP socket `descriptor`. Needs no privilege. Consumes no pending error, as reading
+/// SO_ERROR would.
 ///
-/// Errors: operation_not_supported where the system is not Linux, or the socket is not TCP.
+/// Errors: operation_not_supported if the system is not Linux, or the socket is not TCP.
 DUET_DECL tcp_info query_tcp_info(int descriptor, boost::system::error_code& error) noexcept;
 
 }  // namespace v0

@@ -5,20 +5,20 @@
 
 #include <boost/asio/version.hpp>
 
-// The awaitables lean on public parts of Asio that are first found in this version (is_async_operation).
+// duet's operations need public parts of Asio that first appear in this version (is_async_operation).
 static_assert(BOOST_ASIO_VERSION >= 102500, "duet needs Boost.Asio from Boost 1.81 or newer");
 
 #if defined(BOOST_ASIO_NO_EXCEPTIONS)
-#error "duet reports errors of its coroutine face by exceptions"
+#error "duet reports errors of its coroutine interface by exceptions"
 #endif
 
-// asio::executor, which this macro makes Asio's default, cannot be asked to keep work outstanding in another context.
+// This macro makes asio::executor Asio's default executor, which cannot keep work outstanding in another context.
 #if defined(BOOST_ASIO_USE_TS_EXECUTOR_AS_DEFAULT)
 #error "duet needs any_io_executor as Asio's default: do not define BOOST_ASIO_USE_TS_EXECUTOR_AS_DEFAULT"
 #endif
 
 // Header-only by default. The compiled variant (CMake target duet::compiled) defines DUET_SEPARATE_COMPILATION for its
-// users and puts every definition with DUET_DECL into one object, src/duet.cpp.
+// users, and compiles every definition marked DUET_DECL into one object file, src/duet.cpp.
 #if defined(DUET_SEPARATE_COMPILATION)
 #define DUET_DECL
 #else

@@ -13,18 +13,18 @@ namespace duet {
 inline namespace v0 {
 namespace testing {
 
-/// A clock for tests of deadlines: it stands still until the test moves it, so that a minute of timeouts takes a
-/// millisecond, and what happens in it happens in the same order every time.
+/// A clock for tests of deadlines. Its time only advances when the test says so: a minute of timeouts takes a
+/// millisecond, and events happen in the same order every time.
 ///
-/// All that is made on `context` after this counts its time on this clock: the deadlines of sessions and relays, the
-/// timeouts and pauses of connectors, the back-off of acceptors, the drain of servers. Make it before them; there is no
-/// way back to the system's clock for this context. Deadlines of sessions pass up to 10 ms late, as on the system's
-/// clock, whose coarse tick they allow for.
+/// All objects created on `context` after this one use this clock: for the deadlines of sessions and relays, the
+/// timeouts and pauses of connectors, the back-off of acceptors, and the drain of servers. Create it before them; the
+/// context cannot go back to the system's clock. Deadlines of sessions pass up to 10 ms late, as on the system's clock,
+/// because they allow for its coarse tick.
 ///
-/// The kernel's timers (deadlines::dead_peer) stay on the system's clock, and so do the other threads of a server that
-/// has several: each has a context of its own.
+/// The kernel's timers (deadlines::dead_peer) still use the system's clock. So do the additional threads of a server,
+/// because each has its own context.
 ///
-/// Distinct objects: safe. Shared objects: unsafe. It is used on the thread that runs the context.
+/// Distinct objects: safe. Shared objects: unsafe. Use it on the thread that runs the context.
 class manual_clock
 {
 public:
@@ -41,8 +41,9 @@ public:
 
     time_point now() const noexcept { return time_.now(); }
 
-    /// Let `by` pass. All that is ready in the context runs first, by io_context::poll(); then the clock goes from one
-    /// deadline to the next, and after each runs what it has made ready. What handlers throw leaves this.
+    /// Advance the clock by `by`. First runs the handlers that are ready, by io_context::poll(). Then moves the clock
+    /// from deadline to deadline, and after each one runs the handlers that have become ready. Exceptions from handlers
+    /// leave this function.
     void advance(duration by)
     {
         auto const until = now() + by;
@@ -55,7 +56,7 @@ public:
         time_.move_to(until);
     }
 
-    /// Run what is ready in the context, while the clock stands still.
+    /// Run the handlers that are ready, without advancing the clock.
     void run_ready()
     {
         context_.restart();

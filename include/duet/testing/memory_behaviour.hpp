@@ -11,13 +11,13 @@ namespace duet {
 inline namespace v0 {
 namespace testing {
 
-/// How one end of a memory stream behaves. It may be changed at any time: memory_stream::behaviour().
+/// The behaviour of one end of a memory stream. It may be changed at any time, by memory_stream::behaviour().
 struct memory_behaviour
 {
-    /// Bytes that are on their way to the peer at most; a write takes no more.
+    /// The maximum number of bytes that the peer has not read yet; a write accepts no more.
     std::size_t capacity = 64 * 1024;
 
-    /// Bytes that one read or one write moves at most, for tests of short ones.
+    /// The maximum number of bytes that one read or one write transfers, for tests of short reads and writes.
     std::size_t most_per_read = std::numeric_limits<std::size_t>::max();
     std::size_t most_per_write = std::numeric_limits<std::size_t>::max();
 };

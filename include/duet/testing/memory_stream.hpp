@@ -31,17 +31,17 @@ namespace testing {
 class memory_stream;
 using memory_session = basic_session<memory_stream>;
 
-/// One end of a connection in memory, with the manners of TCP: FIN per direction, RST, bounded buffers. A session on it
-/// needs no kernel, so a test sees the same order of events every time; with manual_clock it needs no time either.
+/// One end of a connection in memory that behaves like TCP: a FIN for each direction, RST, bounded buffers. It needs no
+/// kernel, so a test sees the same order of events every time; with manual_clock it never has to wait.
 ///
-/// It behaves as a socket of Linux does:
+/// It behaves like a socket on Linux:
 /// - bytes that arrived before a FIN or a RST are read first;
 /// - an end that is closed while it has unread input sends RST; so does a closed one that is written to, and the first
 ///   write to it still succeeds;
 /// - what the peer has not read is unacknowledged, and so is a FIN behind such bytes.
 ///
-/// It is an AsyncReadStream and a SyncWriteStream that never waits (would_block). Both ends are used on one executor's
-/// thread; nothing is called within a function of it, but from the executor.
+/// It is an AsyncReadStream and a SyncWriteStream that never blocks (would_block). Use both ends on the thread of one
+/// executor. Its functions call no handlers; handlers are posted to the executor.
 ///
 /// Distinct objects: unsafe for the two ends of one connection, else safe. Shared objects: unsafe.
 class memory_stream
@@ -70,10 +70,10 @@ public:
         return *this;
     }
 
-    /// The plain close, as a socket's.
+    /// Closes the stream, as a socket's destructor does.
     ~memory_stream() { end_.close(); }
 
-    /// Two ends of one connection, named as given.
+    /// Create the two ends of one connection, with these names.
     static std::pair<memory_stream, memory_stream> pair(
         executor_type const& executor, std::string first = "memory:a", std::string second = "memory:b")
     {
@@ -106,7 +106,7 @@ public:
 
     memory_behaviour& behaviour() noexcept { return end_.own().behaviour; }
 
-    /// From now on the peer neither hears nor says anything, as behind a cable that was cut: what is written stays
+    /// From now on nothing reaches the peer or comes from it, as if a cable were cut. Bytes that are written stay
     /// unacknowledged.
     void vanish() noexcept { end_.peer().vanished = end_.own().vanished = true; }
 
@@ -163,24 +163,24 @@ public:
             token, what);
     }
 
-    /// FIN.
+    /// Send FIN.
     void shutdown_send(error_code& error) noexcept { end_.shutdown_send(error); }
 
-    /// RST, and the end of this end.
+    /// Send RST and close this end.
     void reset() noexcept { end_.reset(); }
 
-    /// The plain close: FIN, or RST where input is unread.
+    /// Close this end: send FIN, or RST if input is unread.
     void close() noexcept { end_.close(); }
 
-    /// What waits ends with operation_aborted.
+    /// End the pending operations with operation_aborted.
     void cancel() noexcept { end_.cancel(); }
 
     // ---- What can be asked -----------------------------------------------------------------------------------------
 
-    /// Throw away up to `limit` bytes. 0 without an error is the peer's FIN.
+    /// Discard up to `limit` bytes. 0 without an error is the peer's FIN.
     std::size_t discard(std::size_t limit, error_code& error) { return end_.discard(limit, error); }
 
-    /// Bytes that the peer has not read; a FIN behind them is one.
+    /// The number of bytes that the peer has not read; a FIN behind them counts as one.
     std::size_t unacknowledged() const noexcept { return end_.unacknowledged(); }
 
     bool has_input() const noexcept { return end_.has_input(); }

@@ -24,7 +24,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The inside of an acceptor: the listener, and the sessions taken from the kernel's queue but not yet handed out.
+/// The implementation of an acceptor: the listener, and the sessions that were taken from the kernel's queue and not
+/// yet handed out.
 template <class Protocol, class Executor>
 class accept_queue
 {
@@ -47,7 +48,7 @@ public:
 
     static boost::asio::awaitable<session_type, Executor> accept(self queue);
 
-    /// The next session of a batch that was taken already.
+    /// Returns the next session of a batch that was already taken; nullopt if there is none.
     std::optional<session_type> take_queued() noexcept;
 
     void close() noexcept;
@@ -72,10 +73,10 @@ private:
 
     static constexpr std::uint64_t most_broken_in_a_row = 16;
 
-    /// Take what is in the kernel's queue, a batch at the most.
+    /// Take connections from the kernel's queue, at most one batch.
     void take_batch() noexcept;
 
-    /// Take one connection from the kernel's queue. False: no more for now.
+    /// Take one connection from the kernel's queue. False: stop taking for now.
     bool take_one() noexcept;
 
     bool keep(int descriptor, endpoint_type const& remote) noexcept;
@@ -92,7 +93,7 @@ private:
     acceptor_options options_;
     acceptor_counters counters_;
     std::deque<session_type> taken_;
-    error_code failure_;  // of the listener itself
+    error_code failure_;  // why the listener itself failed
     std::uint64_t broken_in_a_row_ = 0;
     std::uint64_t failures_ = 0;
     typename timer_type::time_point paused_until_{};

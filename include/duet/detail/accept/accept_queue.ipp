@@ -28,7 +28,8 @@ accept_queue<Protocol, Executor>::accept(self queue)
     {
         if (queue->taken_.empty() && queue->is_open() && !queue->pausing())
         {
-            // After a full batch there may be ever more: the sessions get their turn first, and may close this.
+            // After a full batch, let the sessions run before taking more: the queue may never become empty, and a
+            // session may close this acceptor.
             if (std::exchange(queue->batch_was_full_, false))
             {
                 co_await boost::asio::post(queue->get_executor(), token);
@@ -132,7 +133,7 @@ bool accept_queue<Protocol, Executor>::take_one() noexcept
         return false;
     case accept_error_class::connection:
         ++counters_.connection_failures;
-        // So many in a row are no matter of single connections any more.
+        // This many failures in a row are not caused by single connections any more.
         if (++broken_in_a_row_ % most_broken_in_a_row != 0)
             return true;
         pause(error);
@@ -148,7 +149,7 @@ bool accept_queue<Protocol, Executor>::take_one() noexcept
     return false;
 }
 
-/// What a connection's own address is, where its listener has all.
+/// The local address of a connection whose listener accepts on all addresses.
 template <class Endpoint>
 Endpoint local_endpoint_of(int descriptor, Endpoint endpoint) noexcept
 {
@@ -163,10 +164,10 @@ Endpoint local_endpoint_of(int descriptor, Endpoint endpoint) noexcept
 template <class Protocol, class Executor>
 bool accept_queue<Protocol, Executor>::keep(int descriptor, endpoint_type const& remote) noexcept
 {
-    bool owned = false;  // by the session
+    bool owned = false;  // true: the session owns the descriptor
     try
     {
-        // Where the system does not let a connection inherit them from its listener.
+        // Set the options here if connections do not inherit them from the listener.
         if (!traits::options_are_inherited)
             set_stream_options(descriptor, traits::is_tcp, options_.session);
         auto near = local();

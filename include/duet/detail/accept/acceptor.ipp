@@ -9,7 +9,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// For the inside: what was taken with the session that accept() told, and needs no coroutine to be had.
+/// Access to an acceptor's internals for the server: the further sessions of a batch can be taken without a coroutine.
 struct acceptor_access
 {
     template <class Acceptor>

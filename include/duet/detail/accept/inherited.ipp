@@ -16,7 +16,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A whole number in the environment, or -1.
+/// The value of an environment variable as an integer; -1 if it is not one.
 inline long number_in_environment(char const* name) noexcept
 {
     char const* const text = std::getenv(name);
@@ -46,7 +46,7 @@ DUET_DECL std::vector<inherited_descriptor> inherited_descriptors()
         names = colon == std::string_view::npos ? std::string_view{} : names.substr(colon + 1);
         int const flags = ::fcntl(descriptor, F_GETFD);
         if (flags < 0)
-            continue;  // the manager promised a descriptor that is not there
+            continue;  // the service manager announced a descriptor that is not open
         ::fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC);
         result.push_back({descriptor, std::move(name)});
     }

@@ -21,47 +21,48 @@ namespace detail {
 enum class accept_error_class
 {
     would_block,  ///< the queue is empty
-    connection,   ///< this one connection is broken: take the next
-    resource,     ///< the system has nothing left: wait, then try again. A loop without a pause fails millions of times
-    fatal,        ///< the listener itself is of no use
+    connection,   ///< only this connection is broken: take the next one
+    resource,     ///< no resources left: try again after a pause; a loop without one fails millions of times
+    fatal,        ///< the listener itself has failed
 };
 
 DUET_DECL accept_error_class classify_accept_error(boost::system::error_code const& error) noexcept;
 
-/// accept, with CLOEXEC and NONBLOCK, the peer's address with it: a connection that was reset in the queue is accepted
-/// all the same, and could not be asked later. The descriptor, or -1 and `error`.
+/// accept(2) with CLOEXEC and NONBLOCK. It also returns the peer's address: a connection that was reset in the queue is
+/// still accepted, but getpeername(2) would fail later. Returns the descriptor, or -1 and sets `error`.
 DUET_DECL int accept_connection(
     int listener, ::sockaddr* address, ::socklen_t* size, boost::system::error_code& error) noexcept;
 
-/// Let no new handshake begin, while those that have begun complete: the last step before the queue is emptied and the
-/// listener closed, since closing it resets whatever it still holds. No privilege is needed. Linux and TCP only;
-/// elsewhere nothing happens.
+/// Drop new SYNs, while handshakes that have begun complete. This is the last step before the queue is emptied and the
+/// listener closed, because closing the listener resets the connections in its queue. Needs no privilege. Linux and TCP
+/// only; elsewhere this does nothing.
 DUET_DECL void refuse_new_handshakes(int listener) noexcept;
 
-/// Whether others may listen on the same endpoint (SO_REUSEPORT).
+/// True if other sockets may listen on the same endpoint (SO_REUSEPORT).
 DUET_DECL bool has_reuse_port(int listener) noexcept;
 
-/// Of the listeners on one endpoint, let this one take the connections whose packets `cpu` handles. Where the system
-/// has no such thing (Linux before 6.2, others), they are spread as ever.
+/// Of several listeners on one endpoint, let this one take the connections whose packets `cpu` handles. On systems that
+/// do not support it (Linux before 6.2, others), the connections are spread as before.
 DUET_DECL void take_connections_of(int listener, int cpu) noexcept;
 
-/// Whether `descriptor` is a listening stream socket of this family. Sets `error` if not.
+/// Check that `descriptor` is a listening stream socket of this family. Sets `error` if it is not.
 DUET_DECL void check_listening(int descriptor, int family, boost::system::error_code& error) noexcept;
 
 /// Remove a Unix-domain socket file that nobody listens on any more.
 DUET_DECL bool remove_stale_socket_file(char const* path) noexcept;
 
-/// A Unix-domain socket's file, and which one: another may take its place at the same path.
+/// The file of a Unix-domain socket. Device and inode identify it, because another file may replace it at the same
+/// path.
 struct socket_file
 {
-    std::string path{};  ///< empty: none
+    std::string path{};  ///< empty: no file
     ::dev_t device{};
     ::ino_t inode{};
 };
 
 DUET_DECL socket_file socket_file_at(std::string const& path);
 
-/// Unless another has taken its place.
+/// Remove the file, unless another one has replaced it.
 DUET_DECL void remove_socket_file(socket_file const& file) noexcept;
 
 DUET_DECL std::uint64_t listen_overflows() noexcept;

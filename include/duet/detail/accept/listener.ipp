@@ -34,7 +34,8 @@ DUET_DECL accept_error_class classify_accept_error(boost::system::error_code con
     case EWOULDBLOCK:
 #endif
         return accept_error_class::would_block;
-    // What is already pending on the new connection is handed out here by Linux (accept(2)), and by a firewall.
+    // On Linux accept(2) returns errors that are already pending on the new connection. A firewall may cause some of
+    // them, too.
     case ECONNABORTED:
     case ECONNRESET:
     case EHOSTUNREACH:
@@ -58,7 +59,7 @@ DUET_DECL accept_error_class classify_accept_error(boost::system::error_code con
     case ENOTSOCK:
         return accept_error_class::fatal;
     default:
-        // EMFILE, ENFILE, ENOBUFS, ENOMEM; and what nobody has thought of: it may last, so it is not tried at once.
+        // EMFILE, ENFILE, ENOBUFS, ENOMEM, and every unexpected error: it may persist, so do not try again at once.
         return accept_error_class::resource;
     }
 }
@@ -86,8 +87,8 @@ DUET_DECL int accept_connection(
 DUET_DECL void refuse_new_handshakes(int listener) noexcept
 {
 #if defined(__linux__)
-    // Byte 13 of what a TCP socket's filter sees is the flags: SYN without ACK is dropped, the rest passes. The client
-    // tries its SYN again a second later, and is then refused or finds the next listener.
+    // A TCP socket's filter sees the TCP header; byte 13 has the flags. Drop SYN without ACK, pass everything else. The
+    // client repeats its SYN a second later; it is then refused, or reaches the next listener.
     ::sock_filter code[] = {
         {BPF_LD | BPF_B | BPF_ABS, 0, 0, 13},
         {BPF_ALU | BPF_AND | BPF_K, 0, 0, 0x12},
@@ -165,7 +166,7 @@ DUET_DECL socket_file socket_file_at(std::string const& path)
     struct ::stat status
     {
     };
-    // An abstract name begins with a null, and has no file.
+    // An abstract name begins with a null byte and has no file.
     if (path.empty() || path.front() == '\0' || ::lstat(path.c_str(), &status) != 0)
         return {};
     return {path, status.st_dev, status.st_ino};
@@ -185,7 +186,7 @@ DUET_DECL std::uint64_t listen_overflows() noexcept
 {
     try
     {
-        // Two lines for each group: the names, and the values in the same order.
+        // Each group has two lines: the names, then the values in the same order.
         std::ifstream file{"/proc/net/netstat"};
         std::string names;
         std::string values;
@@ -202,7 +203,7 @@ DUET_DECL std::uint64_t listen_overflows() noexcept
     }
     catch (std::exception const&)
     {
-        // No such counter here.
+        // This system has no such counter.
     }
     return 0;
 }

@@ -18,8 +18,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A socket that listens: how it comes to that, and how it ends. Whoever made the socket file of a Unix-domain path
-/// removes it, unless another has taken its place.
+/// A listening socket: creates it or takes it over, and closes it. If it created the socket file of a Unix-domain path,
+/// it removes the file, unless another file has replaced it.
 template <class Protocol, class Executor>
 class listening_socket
 {
@@ -30,7 +30,7 @@ public:
 
     explicit listening_socket(Executor const& executor) : socket_{executor} {}
 
-    /// Throws session_error with the call that failed.
+    /// Throws session_error, which names the call that failed.
     void listen(endpoint_type const& endpoint, acceptor_options const& options)
     {
         error_code error;
@@ -46,7 +46,7 @@ public:
         }
         if (options.reuse_port)
             attempt("reuse_port", endpoint, [&](error_code& e) { set_reuse_port(e); });
-        // Before listen: the window scale of every connection follows from the buffer's size now.
+        // Set these before listen(2), because the buffer size determines the window scale of every connection.
         set_stream_options(socket_.native_handle(), traits::is_tcp, options.session);
         attempt("bind", endpoint, [&](error_code& e) { bind(endpoint, options.reuse_address, e); });
         local_ = socket_.local_endpoint(error);
@@ -55,7 +55,7 @@ public:
         socket_.non_blocking(true, error);
     }
 
-    /// Throws session_error; the descriptor is then still the caller's.
+    /// Throws session_error; the caller then still owns the descriptor.
     void inherit(int descriptor, acceptor_options const& options)
     {
         error_code error;
@@ -71,7 +71,7 @@ public:
         socket_.non_blocking(true, error);
     }
 
-    /// Let no new handshake begin. A socket that others hold too goes on without us, and is left alone.
+    /// Drop new SYNs. An inherited socket is left alone, because other processes may still use it.
     void refuse_handshakes() noexcept
     {
         if (traits::is_tcp && !inherited_)
@@ -153,7 +153,7 @@ private:
 
     socket_type socket_;
     endpoint_type local_;
-    socket_file file_;  // ours
+    socket_file file_;  // the file that this object created
     bool inherited_ = false;
 };
 

@@ -19,7 +19,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// Where a stream is a socket of the kernel's, some calls go to its descriptor directly.
+/// True for a TCP socket of the kernel: some calls then go directly to its descriptor.
 template <class Stream>
 inline constexpr bool has_tcp_descriptor = false;
 
@@ -28,7 +28,7 @@ template <class Executor>
 inline constexpr bool has_tcp_descriptor<boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>> = true;
 #endif
 
-/// A stream by Asio's operations and its stream_traits.
+/// A channel that uses Asio's operations on the stream, and its stream_traits.
 template <class Stream>
 class asio_channel final : public channel
 {
@@ -45,13 +45,14 @@ class asio_channel final : public channel
 public:
     static constexpr bool is_descriptor = has_tcp_descriptor<Stream>;
 
-    /// Both live as long as this.
+    /// Both arguments must outlive the channel.
     asio_channel(Stream& stream, channel_user& user) noexcept
         : channel{{traits::half_close, is_descriptor, tells_hang_up()}, &user}, stream_{stream}
     {
     }
 
-    // Asio tries a read when it begins, so it is not tried before.
+    // Always would_block: Asio tries to read when async_read_some() begins, so trying here would only add a system
+    // call.
     std::size_t read_some(boost::asio::mutable_buffer, error_code& error) noexcept override
     {
         error = boost::asio::error::would_block;
@@ -131,7 +132,7 @@ public:
         stream_.async_read_some(buffer, placed_handler{*user_, tell, memory});
     }
 
-    // Asio tells what is true at the time.
+    // The kind of wake makes no difference: Asio reports the current readiness of the socket.
     void wait_readable(wake) override
     {
         auto const tell = [](channel_user& user, error_code error) { user.on_read(error, 0); };
@@ -168,7 +169,7 @@ public:
     void cancel_gone() noexcept override { traits::cancel(stream_); }
 
 private:
-    /// The memory of a read under way in Asio: 184 bytes for a socket with any_io_executor, in Boost 1.81.
+    /// Memory for one pending read in Asio: 184 bytes for a socket with any_io_executor, in Boost 1.81.
     using memory_type = operation_memory<192>;
 
     memory_type& read_memory()

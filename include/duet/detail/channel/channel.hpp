@@ -19,48 +19,48 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// What a channel tells its user, the connection. None of these is called from within a function of the channel, and
-/// the channel keeps its user alive until they return. Each may end or destroy sessions.
+/// The callbacks from a channel to its user, the connection. A channel never calls one from within one of its own
+/// functions, and it keeps its user alive until the callback returns. Each callback may end or destroy sessions.
 class channel_user : public operation_owner
 {
 public:
-    /// The end of read() or wait_readable(). `size` bytes are in the buffer, and it is 0 for wait_readable(). An error:
-    /// eof is the peer's FIN; operation_aborted: cancelled, or the channel was closed.
+    /// read() or wait_readable() has ended. `size` bytes are in the buffer; after wait_readable() it is 0. Errors: eof
+    /// means the peer's FIN; operation_aborted means that the operation was cancelled or the channel was closed.
     virtual void on_read(error_code const& error, std::size_t size) = 0;
 
-    /// The end of wait_writable(): a write may take something, or fails now.
+    /// wait_writable() has ended: a write may now accept bytes, or fails at once.
     virtual void on_writable(error_code error) = 0;
 
-    /// The end of wait_gone(): the connection may have hung up. It need not have: ask has_hung_up().
+    /// wait_gone() has ended: the connection may have hung up. Ask has_hung_up(), because it need not have.
     virtual void on_gone(error_code error) = 0;
 
-    /// The turn that turn() asked for.
+    /// The turn that turn() requested.
     virtual void on_turn() = 0;
 
 protected:
     ~channel_user() = default;
 };
 
-/// How a connection reaches its socket, or what is in the place of one: it tries operations, which never wait, and is
-/// told when to try again.
+/// The access of a connection to its socket, or to whatever replaces a socket. The connection tries operations, which
+/// never block, and the channel notifies it when to try again.
 ///
-/// A wait (read, wait_readable, wait_writable, wait_gone) ends by exactly one call of its user's function, later and
-/// from the execution context. There is one of each kind at a time, and read() and wait_readable() are one kind. It
-/// may throw where there is no memory for it; then it has not begun. While one is under way, the context has work and
-/// the user stays alive. When the channel is closed or reset, reads and waits for the hang-up end with
-/// operation_aborted; the wait for writability then may end or not.
+/// A wait (read, wait_readable, wait_writable, wait_gone) ends with exactly one call of the user's function, later and
+/// from the execution context. At most one wait of each kind may be under way; read() and wait_readable() are the same
+/// kind. If starting a wait throws, for lack of memory, the wait has not begun. While a wait is under way, the context
+/// has work and the user stays alive. When the channel is closed or reset, reads and waits for the hang-up end with
+/// operation_aborted; a wait for writability may or may not end.
 ///
-/// Everything happens on the executor of the connection. test/channel.cpp tests each channel against this text.
+/// All functions are used on the connection's executor. test/channel/channel.cpp tests each channel against this
+/// description.
 class channel
 {
 public:
-    /// What this channel is able to do.
+    /// The capabilities of this channel.
     struct features
     {
-        bool half_close = true;   ///< shutdown_send() ends one direction alone
-        bool counts_fin = false;  ///< the FIN is among what unacknowledged() counts
-        bool tells_hang_up =
-            true;  ///< wait_gone() ends when the connection hangs up, and need not be helped by polling
+        bool half_close = true;     ///< shutdown_send() ends one direction only
+        bool counts_fin = false;    ///< unacknowledged() counts the FIN, too
+        bool tells_hang_up = true;  ///< wait_gone() ends when the connection hangs up, without polling
     };
 
     channel(channel const&) = delete;
@@ -68,58 +68,60 @@ public:
 
     features const& able() const noexcept { return able_; }
 
-    /// From now on another user is told. What is under way may still tell the one before.
+    /// Call another user from now on. Waits that are pending may still call the old one.
     virtual void set_user(channel_user& next) noexcept { user_ = &next; }
 
-    /// What a user of this channel uses when it goes on to `next`.
+    /// The channel that a user of this channel has to use when it changes to `next`.
     virtual channel& followed_by(channel& next) noexcept { return next; }
 
-    /// A read may find something at once, as far as the channel knows: ask before read_some() and readable_now().
+    /// True if a read that is tried now may find something, as far as the channel knows. Check this before calling
+    /// read_some() or readable_now(). Always false for Asio's channel, because Asio tries reads itself.
     bool may_read() const noexcept { return may_read_; }
 
-    // ---- Operations that are tried. --------------------------------------------------------------------------------
+    // ---- Operations that never block. -------------------------------------------------------------------------------
 
-    /// Read what is there. would_block: nothing is. 0 and eof is the peer's FIN. The buffer is not empty.
+    /// Read the bytes that are available. would_block: there are none. 0 and eof: the peer's FIN. The buffer must not
+    /// be empty.
     virtual std::size_t read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept = 0;
 
-    /// A read would not wait. False: it may have to.
+    /// True if a read would not block. False: it may block.
     virtual bool readable_now() noexcept = 0;
 
-    /// Write as much as goes. would_block or try_again: nothing.
+    /// Write as many bytes as the channel accepts. would_block or try_again: it accepted none.
     virtual std::size_t write_some(boost::asio::const_buffer buffer, error_code& error) noexcept = 0;
     virtual std::size_t write_some(std::span<boost::asio::const_buffer const> buffers, error_code& error) noexcept = 0;
     virtual std::size_t write_some(piped_bytes const& bytes, error_code& error) noexcept = 0;
 
-    /// Move what is there into a pipe. 0 without an error: a read tells what there is.
+    /// Move the available bytes into a pipe. If it returns 0 without an error, an ordinary read finds out why.
     virtual std::size_t take_into(splice_pipe& pipe, error_code& error) noexcept = 0;
 
     /// Read and throw away up to `limit` bytes. 0 without an error is the peer's FIN; would_block: nothing was there.
     virtual std::size_t discard(std::size_t limit, error_code& error) noexcept = 0;
 
-    /// End our direction: FIN.
+    /// End our direction: send FIN.
     virtual void shutdown_send(error_code& error) noexcept = 0;
 
-    /// End both at once: RST where there is such a thing.
+    /// End both directions at once, with RST where the transport has one.
     virtual void reset() noexcept = 0;
 
-    /// The kernel's plain close. It ends this process's part alone.
+    /// Close the descriptor as close(2) does. Other processes that share the socket keep their connection.
     virtual void close() noexcept = 0;
 
     // ---- Questions. ------------------------------------------------------------------------------------------------
 
-    /// A read would not wait. Unlike readable_now() it asks the system.
+    /// True if a read would not block. Unlike readable_now(), this always asks the system.
     virtual bool has_input() noexcept = 0;
 
-    /// The connection is broken. Consumes nothing.
+    /// True if the connection has failed. Does not consume the pending error.
     virtual bool has_failed() noexcept = 0;
 
-    /// Nothing will come or go any more.
+    /// True if neither direction can carry any more bytes.
     virtual bool has_hung_up() noexcept = 0;
 
-    /// The error of a broken connection. It may be told once only.
+    /// The error of a failed connection. The system may report it only once.
     virtual error_code take_failure() noexcept = 0;
 
-    /// Bytes sent that the peer has not acknowledged. 0 where that is not known.
+    /// Bytes sent that the peer has not acknowledged. 0 if the system cannot tell.
     virtual std::size_t unacknowledged() noexcept = 0;
 
     virtual void set_dead_peer_timeout(deadlines::duration timeout) noexcept = 0;
@@ -128,28 +130,29 @@ public:
 
     // ---- Waits. ----------------------------------------------------------------------------------------------------
 
-    /// Read at least one byte into `buffer`, which stays until on_read().
+    /// Read at least one byte into `buffer`, which must stay valid until on_read().
     virtual void read(boost::asio::mutable_buffer buffer) = 0;
 
     enum class wake : std::uint8_t
     {
-        certain,  ///< a read will not wait then
-        likely,   ///< it may have to: the user tries it at once anyway
+        certain,  ///< on_read() means that a read will not block
+        likely,   ///< a read may still block: for a user that tries it at once anyway
     };
 
-    /// Told by on_read() when a read does not wait.
+    /// Calls on_read() when a read does not block.
     virtual void wait_readable(wake how) = 0;
     virtual void wait_writable() = 0;
     virtual void wait_gone() = 0;
 
-    /// on_turn() soon, behind what is already to be told. Asked for several times, it is told once.
+    /// Request a call of on_turn() soon, after the notifications that are already queued. Several requests before that
+    /// call result in one call.
     virtual void turn() = 0;
 
-    /// End read() or wait_readable() with operation_aborted. Where all waits are cancelled at once, the others are told
-    /// the same, and are begun again by the user.
+    /// End read() or wait_readable() with operation_aborted. Some channels can cancel only all waits at once: the other
+    /// waits then end with operation_aborted, too, and the user restarts them.
     virtual void cancel_read() noexcept = 0;
 
-    /// The same for wait_gone().
+    /// As cancel_read(), but for wait_gone().
     virtual void cancel_gone() noexcept = 0;
 
 protected:

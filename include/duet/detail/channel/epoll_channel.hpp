@@ -14,11 +14,12 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A TCP socket in the reactor of its context: no operations of Asio's, but attempts, and events that tell when to try
-/// again.
+/// A TCP socket in the reactor of its context. Instead of Asio's operations it uses non-blocking system calls; the
+/// reactor's events say when to try again.
 ///
-/// The reactor tells of changes alone. So the channel remembers what is true: a read that gets less than it has room
-/// for has emptied the socket, and the next event tells when there is more. That saves the read which finds nothing.
+/// The reactor reports changes only (edge-triggered), so the channel remembers the current state. A read that returns
+/// fewer bytes than its buffer can hold has emptied the socket, and the next event reports when there is more. This
+/// saves the extra read that would fail with EAGAIN.
 class epoll_channel final : public channel, private watched
 {
 public:
@@ -26,15 +27,15 @@ public:
 
     DUET_DECL ~epoll_channel();
 
-    /// Put a connected socket, non-blocking, into the reactor. The descriptor is the channel's from then on, unless
-    /// this fails (false: no memory).
+    /// Register a connected, non-blocking socket with the reactor. The channel then owns the descriptor. False: no
+    /// memory; the caller still owns the descriptor.
     DUET_DECL bool enter(reactor& home, int descriptor) noexcept;
 
-    /// Take the socket out of the reactor: what is under way ends without a word, and the user begins it again on
-    /// another channel.
+    /// Remove the socket from the reactor and return its descriptor. Pending waits end without a callback; the user
+    /// starts them again on another channel.
     DUET_DECL int leave() noexcept;
 
-    /// -1 where it has no socket, or no longer.
+    /// -1 if the channel has no socket, or no longer has one.
     int descriptor() const noexcept { return descriptor_; }
 
     std::size_t read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept override;
@@ -69,7 +70,7 @@ public:
 private:
     struct leave_event;
 
-    /// What on_read() is to tell.
+    /// Which operation the next on_read() completes.
     enum class reading : std::uint8_t
     {
         nothing,
@@ -90,18 +91,18 @@ private:
     void settle() noexcept;
 
     reactor* reactor_ = nullptr;
-    boost::asio::mutable_buffer buffer_;  // of the read under way
+    boost::asio::mutable_buffer buffer_;  // of the pending read
     int descriptor_ = -1;
     reading reading_ = reading::nothing;
     bool read_cancelled_ = false;
     bool writing_ = false;   // a wait for writability is under way
     bool gone_ = false;      // a wait for the hang-up is under way
-    bool gone_due_ = false;  // on_gone() is to be told at the next turn
+    bool gone_due_ = false;  // call on_gone() at the next turn
     bool gone_cancelled_ = false;
-    bool turn_ = false;        // a turn of the reactor is to come
-    bool user_turn_ = false;   // ... which the user has asked for
-    bool user_waits_ = false;  // ... and which others go before
-    bool uncertain_ = false;   // a read that got less than it had room for may not have emptied the socket
+    bool turn_ = false;        // the reactor has a turn queued for this channel
+    bool user_turn_ = false;   // the user has requested it with turn()
+    bool user_waits_ = false;  // others go first at the next turn: the user's own was served last time
+    bool uncertain_ = false;   // a short read does not prove that the socket is empty
 };
 
 }  // namespace detail

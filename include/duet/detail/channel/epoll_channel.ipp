@@ -44,8 +44,7 @@ DUET_DECL int epoll_channel::leave() noexcept
     return descriptor;
 }
 
-// ---- Operations that are tried
-// -----------------------------------------------------------------------------------------
+// ---- Operations that never block ------------------------------------------------------------------------------------
 
 DUET_DECL std::size_t epoll_channel::read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept
 {
@@ -87,7 +86,7 @@ DUET_DECL std::size_t epoll_channel::take_into(splice_pipe& pipe, error_code& er
     if (error == boost::asio::error::would_block)
     {
         error.clear();
-        may_read_ = uncertain_;  // splice(2) stops before an urgent byte, which a read passes over
+        may_read_ = uncertain_;  // splice(2) stops before an urgent byte; a read skips it
     }
     return size;
 }
@@ -117,7 +116,7 @@ DUET_DECL void epoll_channel::close() noexcept
     reactor_->remove(*this);
     if (descriptor_ >= 0)
         ::close(std::exchange(descriptor_, -1));
-    // No event will come: what waits is told at a turn.
+    // No more events will arrive, so pending waits end at the next turn.
     may_read_ = writing_ = false;
     if (reading_ != reading::nothing)
         cancel_read();
@@ -129,8 +128,7 @@ DUET_DECL void epoll_channel::close() noexcept
     settle();
 }
 
-// ---- Questions
-// ---------------------------------------------------------------------------------------------------------
+// ---- Questions ------------------------------------------------------------------------------------------------------
 
 DUET_DECL bool epoll_channel::has_input() noexcept
 {
@@ -167,8 +165,7 @@ DUET_DECL duet::tcp_info epoll_channel::info(error_code& error) noexcept
     return query_tcp_info(descriptor_, error);
 }
 
-// ---- Waits
-// -------------------------------------------------------------------------------------------------------------
+// ---- Waits ----------------------------------------------------------------------------------------------------------
 
 DUET_DECL void epoll_channel::read(boost::asio::mutable_buffer buffer)
 {
@@ -233,7 +230,7 @@ inline void epoll_channel::take_turn() noexcept
     settle();
 }
 
-/// What waits is the next user's, and so is the reference that it holds.
+/// Pending waits are the new user's from now on, and so is the reference that they hold.
 DUET_DECL void epoll_channel::set_user(channel_user& next) noexcept
 {
     auto* const last = std::exchange(user_, &next);
@@ -243,7 +240,7 @@ DUET_DECL void epoll_channel::set_user(channel_user& next) noexcept
     last->remove_reference();
 }
 
-/// While something waits for an event or a turn, the context has work and the user lives.
+/// Keep the context busy and the user alive while anything waits for an event or a turn; release both otherwise.
 inline void epoll_channel::settle() noexcept
 {
     bool const busy = turn_ || writing_ || gone_ || reading_ != reading::nothing;
@@ -257,15 +254,14 @@ inline void epoll_channel::settle() noexcept
     else
     {
         reactor_->end(*this);
-        user_->remove_reference();  // it may be the last one, and end this
+        user_->remove_reference();  // may be the last reference, and destroy this channel
     }
 }
 
-// ---- What the reactor tells
-// --------------------------------------------------------------------------------------------
+// ---- Callbacks of the reactor ---------------------------------------------------------------------------------------
 
-/// On leaving a function that the reactor has called, also by an exception of a handler: tell the reactor whether there
-/// is still something to wait for. The user, and with it the channel, lives until then.
+/// RAII: on leaving a function that the reactor called, also by an exception from a handler, tell the reactor whether
+/// there is still something to wait for. Keeps the user, and so the channel, alive until then.
 struct epoll_channel::leave_event
 {
     [[gnu::always_inline]] ~leave_event()
@@ -281,8 +277,8 @@ struct epoll_channel::leave_event
 DUET_DECL void epoll_channel::on_events(std::uint32_t events)
 {
     leave_event const leave{*this, owner_ref{user_}};
-    // Events tell of a change. A read that found less than it wanted tells that there are no more bytes, but neither
-    // that the end has not come with them, nor that it did not stop before an urgent byte.
+    // Events report changes. After a short read the socket holds no more bytes, but the peer's FIN may have arrived
+    // with them, or the read may have stopped before an urgent byte.
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
         may_read_ = true;
     if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0)
@@ -301,7 +297,7 @@ DUET_DECL void epoll_channel::on_events(std::uint32_t events)
     }
     if (gone)
     {
-        // At a turn: this function calls a handler, as a read does, and is to call one only.
+        // Defer on_gone() to a turn: this function may call only one handler, and the read comes first.
         gone_due_ = true;
         take_turn();
     }
@@ -313,7 +309,8 @@ DUET_DECL void epoll_channel::on_turn()
 {
     leave_event const leave{*this, owner_ref{user_}};
     turn_ = false;
-    // One handler at a time: whoever is left gets the next turn, and neither keeps the other from it.
+    // Call only one handler per turn; the rest gets the next turn. The user's turn and the others alternate
+    // (user_waits_), so that neither keeps the other from running.
     bool const reads = reading_ != reading::nothing;
     bool const waits_end = gone_due_ && gone_;
     if (user_turn_ && !std::exchange(user_waits_, false))
@@ -342,13 +339,13 @@ DUET_DECL void epoll_channel::on_turn()
         read_now();
 }
 
-/// End the read under way, if it does not have to wait.
+/// Complete the pending read, unless it would block.
 inline void epoll_channel::read_now()
 {
     if (reading_ == reading::likely)
         return tell_read({}, 0);
     if (reading_ == reading::certain)
-        return readable_now() ? tell_read({}, 0) : void();  // what the event told may have been read since
+        return readable_now() ? tell_read({}, 0) : void();  // the bytes may have been read since the event
     error_code error;
     auto const size = read_some(buffer_, error);
     if (size > 0 || error != boost::asio::error::would_block)
@@ -370,7 +367,7 @@ inline void epoll_channel::tell_gone(error_code error)
 DUET_DECL void epoll_channel::on_shutdown() noexcept
 {
     owner_ref<channel_user> const keep{user_};
-    user_->remove_reference();  // that of the wait
+    user_->remove_reference();  // the reference that settle() took
     turn_ = user_turn_ = writing_ = gone_ = gone_due_ = false;
     reading_ = reading::nothing;
     user_->abandon();

@@ -28,8 +28,8 @@ namespace detail {
 class reactor;
 class watched;
 
-/// Where a socket is in the reactor. A class apart from `watched`, since g++'s -Wnon-virtual-dtor takes the protected
-/// destructor of a class with virtual functions for accessible as soon as the class has a friend.
+/// The position of a socket in the reactor. It is separate from `watched` because of g++'s -Wnon-virtual-dtor, which
+/// treats the protected destructor of a class with virtual functions as accessible if the class has a friend.
 class reactor_place
 {
     friend reactor;
@@ -38,7 +38,7 @@ public:
     reactor_place(reactor_place const&) = delete;
     reactor_place& operator=(reactor_place const&) = delete;
 
-    /// It waits for events (reactor::begin).
+    /// True between reactor::begin() and reactor::end(): it waits for events.
     bool waits() const noexcept { return waits_; }
 
 protected:
@@ -48,7 +48,7 @@ protected:
 private:
     static constexpr std::uint32_t nowhere = UINT32_MAX;
 
-    watched* next_ = nullptr;  // among those who wait
+    watched* next_ = nullptr;  // in the list of those that wait for events
     watched* previous_ = nullptr;
     watched* next_turn_ = nullptr;
     std::uint32_t slot_ = nowhere;
@@ -56,42 +56,46 @@ private:
     bool has_turn_ = false;
 };
 
-/// Who has a socket in the reactor, and what the reactor tells it. It must outlive its place there.
+/// An object with a socket in the reactor, and the reactor's callbacks to it. It must not be destroyed before it is
+/// removed from the reactor.
 class watched : public reactor_place
 {
 public:
-    /// epoll's events: what is true of the socket now.
+    /// `events` are epoll's flags: the current state of the socket.
     virtual void on_events(std::uint32_t events) = 0;
 
-    /// Its turn, which it asked for.
+    /// The turn that it requested.
     virtual void on_turn() = 0;
 
-    /// The context is being destroyed while it waits.
+    /// The context is being destroyed while this object waits.
     virtual void on_shutdown() noexcept = 0;
 
 protected:
     ~watched() = default;
 };
 
-/// Readiness of the sockets of one io_context, by an epoll of their own, which waits in Asio's.
+/// Reports the readiness of the sockets of one io_context. It has its own epoll instance, whose descriptor waits in
+/// Asio's epoll.
 ///
-/// Asio tells that an operation has ended, and learns that a socket is empty by a read that fails. Here it is told that
-/// a socket is ready, once for all that are, and who reads less than he wanted knows that it is empty: two system calls
-/// per message, not three, and none of the work of an operation. It costs three calls each time the thread wakes up
-/// (two waits, and waiting again), so who is alone is better off with Asio's (`suits`).
+/// Asio reports the end of an operation, and needs a failing read to learn that a socket is empty. This reactor reports
+/// that a socket is ready, with one wake-up for all ready sockets, and a read that returns fewer bytes than requested
+/// shows that the socket is empty. That is two system calls per message instead of three, and avoids the cost of an
+/// Asio operation. On the other hand, each wake-up of the thread costs three calls (two waits, and re-arming), so a
+/// session that is alone on its context is better off with Asio (see `suits`).
 ///
-/// Everything on the context's one thread: a server's context has no other.
+/// Not thread-safe: use it only on a context that a single thread runs. A server's context has no other thread.
 class reactor : public boost::asio::execution_context::service
 {
 public:
     using key_type = reactor;
     inline static boost::asio::execution_context::id id;
 
-    /// Have one on this context, if it has none, for the sessions that come while there are so many `others`. Without
-    /// (no descriptor, no memory) they are Asio's alone.
+    /// Create a reactor on this context, unless it has one. Sessions use it while the context has at least `others`
+    /// other sessions. If it cannot be created (no descriptor, no memory), sessions use Asio.
     DUET_DECL static void use(boost::asio::io_context& context, std::size_t others = 1) noexcept;
 
-    /// The context whose handlers may be called in place of the executor's: none for a strand's and other contexts'.
+    /// The io_context behind the executor, if the executor adds nothing to it, so that its handlers may be called
+    /// directly on the context's thread. Null for strands and for executors of other contexts.
     template <class Executor>
     static boost::asio::io_context* context_of(Executor const& executor) noexcept
     {
@@ -104,32 +108,32 @@ public:
         return plain ? &boost::asio::query(*plain, boost::asio::execution::context) : nullptr;
     }
 
-    /// That of a context, if it has one.
+    /// The reactor of `context`; null if it has none.
     DUET_DECL static reactor* of(boost::asio::io_context* context) noexcept;
 
     DUET_DECL explicit reactor(boost::asio::execution_context& context);
     DUET_DECL ~reactor() override;
 
-    /// Another session should have its socket here.
+    /// True if there are enough other sessions for one more to register its socket here.
     bool suits() const noexcept { return sessions_ >= others_; }
 
-    /// A session on this context came or went, wherever its socket is.
+    /// A session on this context began (1) or ended (-1), whether or not its socket is in this reactor.
     void count(int change) noexcept { sessions_ += static_cast<std::size_t>(change); }
 
-    /// Tell `who` when `descriptor`, non-blocking, becomes readable, ends or breaks. False: no memory.
+    /// Notify `who` when `descriptor`, which is non-blocking, becomes readable, ends or fails. False: no memory.
     DUET_DECL bool add(watched& who, int descriptor) noexcept;
 
-    /// Tell again what is true now, and from now on also when it becomes writable, if `writable`.
+    /// Report the current state again. If `writable`, report from now on also when the socket becomes writable.
     DUET_DECL void ask(watched& who, bool writable) noexcept;
 
-    /// Tell no more. A descriptor that stays open is to be given.
+    /// Stop the notifications. If the descriptor stays open, pass it, so that it is removed from the epoll.
     DUET_DECL void remove(watched& who, int open_descriptor = -1) noexcept;
 
-    /// `who` waits for events: until end() the context has work. Events come also if it does not.
+    /// `who` waits for events: the context has work until end(). Events are also reported to those that do not wait.
     DUET_DECL void begin(watched& who) noexcept;
     DUET_DECL void end(watched& who) noexcept;
 
-    /// Call on_turn() soon, from the context. `who` must live until then.
+    /// Call `who`'s on_turn() soon, from the context. `who` must live until then.
     DUET_DECL void turn(watched& who) noexcept;
 
 private:
@@ -141,7 +145,7 @@ private:
     struct slot
     {
         watched* who = nullptr;
-        std::uint32_t generation = 0;  // an event may be of who was here before
+        std::uint32_t generation = 0;  // detects an event of this slot's previous owner
         int descriptor = -1;
         std::uint32_t events = 0;
     };
@@ -161,18 +165,18 @@ private:
 
     boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> epoll_;
     std::vector<slot> slots_;
-    std::vector<std::uint32_t> free_;  // has room for all of slots_
+    std::vector<std::uint32_t> free_;  // its capacity is at least slots_.capacity()
     watched* waiting_ = nullptr;
     watched* first_turn_ = nullptr;
     watched* last_turn_ = nullptr;
     std::size_t sessions_ = 0;
     std::size_t others_ = 1;
-    bool armed_ = false;    // events are waited for
-    bool in_asio_ = false;  // a wait is under way in Asio: one that was cancelled has not come back yet
+    bool armed_ = false;    // the reactor wants to be told of events
+    bool in_asio_ = false;  // a wait is pending in Asio, possibly one that was cancelled and has not completed yet
     bool scheduled_ = false;
     bool dispatching_ = false;
     bool shut_down_ = false;
-    std::uint32_t next_ = 0;  // of events_
+    std::uint32_t next_ = 0;  // index of the next event in events_
     std::uint32_t count_ = 0;
     ::epoll_event events_[128];
     operation_memory<192> wait_memory_;

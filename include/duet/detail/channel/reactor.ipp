@@ -21,7 +21,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A handler whose operation has its memory in the reactor.
+/// A handler whose operation uses memory inside the reactor.
 template <void (reactor::*Function)(boost::system::error_code), class Memory>
 struct reactor::handler
 {
@@ -68,7 +68,7 @@ DUET_DECL void reactor::use(boost::asio::io_context& context, std::size_t others
     }
     catch (std::exception const&)
     {
-        // Then it is not there.
+        // The context then has no reactor, and its sessions use Asio.
     }
 }
 
@@ -114,7 +114,7 @@ DUET_DECL bool reactor::add(watched& who, int descriptor) noexcept
     auto& place = slots_[index];
     place.who = &who;
     place.descriptor = descriptor;
-    // Waiting to write is asked for when it is wanted: nearly every socket is writable nearly always.
+    // EPOLLOUT is added only when a write has to wait: nearly all sockets are writable nearly all the time.
     place.events = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
     if (control(EPOLL_CTL_ADD, index) != 0)
     {
@@ -179,18 +179,18 @@ DUET_DECL void reactor::turn(watched& who) noexcept
         schedule();
 }
 
-/// Have Asio tell when the epoll has events.
+/// Ask Asio to report when the epoll has events.
 inline void reactor::arm() noexcept
 {
     armed_ = true;
     if (in_asio_ || shut_down_)
-        return;  // the cancelled wait, when it comes back, becomes the next
+        return;  // when the cancelled wait completes, on_wait() starts the next one
     in_asio_ = true;
-    // It has its memory, so it does not fail.
+    // Cannot fail for lack of memory: the operation uses wait_memory_.
     epoll_.async_wait(epoll_.wait_read, handler<&reactor::on_wait, decltype(wait_memory_)>{this, &wait_memory_});
 }
 
-/// Nobody waits: the context must not run on for us.
+/// Nothing waits any more: cancel our wait, so that the context can run out of work.
 inline void reactor::disarm() noexcept
 {
     if (!std::exchange(armed_, false) || !in_asio_)
@@ -199,7 +199,7 @@ inline void reactor::disarm() noexcept
     epoll_.cancel(ignored);
 }
 
-/// Dispatch later what is left: of events_, which epoll tells once, and of the turns.
+/// Post a dispatch of the remaining turns and of the remaining events in events_, which epoll reports only once.
 inline void reactor::schedule() noexcept
 {
     if (shut_down_ || std::exchange(scheduled_, true))
@@ -214,7 +214,7 @@ inline void reactor::on_wait(boost::system::error_code error)
     if (error == boost::asio::error::operation_aborted)
         return armed_ ? arm() : void();
     armed_ = false;
-    if (!error)  // the epoll of a child that could get none is closed
+    if (!error)  // after a fork() the child's epoll is closed if it could not get its own
         dispatch();
 }
 
@@ -224,7 +224,7 @@ inline void reactor::on_schedule(boost::system::error_code)
     dispatch();
 }
 
-/// Whatever a handler throws: nothing that was told is lost.
+/// RAII: also when a handler throws, dispatch the remaining events and turns later.
 struct reactor::leave_dispatch
 {
     ~leave_dispatch()
@@ -249,7 +249,7 @@ inline void reactor::dispatch()
     }
     dispatching_ = true;
     leave_dispatch const leaves{*this};
-    // After the epoll was emptied, and before the handlers, which may throw.
+    // Re-arm after the epoll was read, and before calling handlers, because they may throw.
     if (waiting_ && !armed_)
         arm();
     while (next_ < count_)
@@ -262,7 +262,8 @@ inline void reactor::dispatch()
     take_turns();
 }
 
-/// Those who have asked until now: who asks again has to let the others of the context go first.
+/// Serve only the turns requested so far. An object that requests another turn has to let the context's other handlers
+/// run first.
 inline void reactor::take_turns()
 {
     auto const* const last = last_turn_;
@@ -282,7 +283,7 @@ inline void reactor::take_turns()
 
 DUET_DECL void reactor::shutdown()
 {
-    // While Asio's services are whole.
+    // shutdown() runs while Asio's services still exist.
     shut_down_ = true;
     boost::system::error_code ignored;
     epoll_.close(ignored);
@@ -294,7 +295,7 @@ DUET_DECL void reactor::shutdown()
     }
 }
 
-/// The child's epoll must not be the parent's.
+/// After fork() the child must not share the parent's epoll.
 DUET_DECL void reactor::notify_fork(boost::asio::execution_context::fork_event event)
 {
     if (event != boost::asio::execution_context::fork_child)

@@ -24,19 +24,19 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A stream with the channel of Asio's operations.
+/// A stream, and the channel that uses Asio's operations.
 template <class Stream>
 class asio_channels
 {
     using traits = stream_traits<Stream>;
 
 public:
-    /// Its bytes may be moved by splice(2).
+    /// splice(2) may move the stream's bytes.
     static constexpr bool may_splice = has_tcp_descriptor<Stream>;
 
     asio_channels(Stream&& stream, channel_user& user) noexcept : stream_{std::move(stream)}, asio_{stream_, user} {}
 
-    /// Let the sockets of a context that one thread runs use a reactor.
+    /// Let the sockets of a context use a reactor. Only one thread may run the context.
     static void prepare(boost::asio::io_context&) noexcept {}
 
     Stream& stream() noexcept { return stream_; }
@@ -45,8 +45,8 @@ public:
 
     auto native_handle() noexcept { return stream_.lowest_layer().native_handle(); }
 
-    /// Which channel is to be used. `descriptor`, of a connected and non-blocking socket, becomes the stream's; -1: the
-    /// stream has it. Null: an error, and the descriptor is still the caller's.
+    /// Returns the channel to use. The stream takes over `descriptor`, a connected, non-blocking socket; -1: the stream
+    /// already has its descriptor. Null: an error; the caller still owns the descriptor.
     template <class Endpoint>
     channel* begin(Endpoint const& local, int descriptor, error_code& error) noexcept
     {
@@ -55,7 +55,8 @@ public:
         return error ? nullptr : &asio_;
     }
 
-    /// The stream is to be Asio's alone. Null: it is.
+    /// Move the socket from the reactor to Asio and return the channel to use from now on. Null: the socket is with
+    /// Asio already, or `error` is set.
     template <class Endpoint>
     channel* leave_reactor(Endpoint const&, error_code&) noexcept
     {
@@ -93,7 +94,7 @@ private:
 
 #if defined(__linux__)
 
-/// A TCP socket that may be in the reactor of its context, if that has one and it suits.
+/// A TCP socket that is registered with the reactor of its context, if there is one and it suits.
 template <class Stream>
 class tcp_channels : public asio_channels<Stream>
 {
@@ -156,13 +157,13 @@ public:
 
 private:
     epoll_channel epoll_;
-    reactor* reactor_ = nullptr;  // that of the context, if it has one, whether the socket is there or not
+    reactor* reactor_ = nullptr;  // the context's reactor if it has one, even if the socket is not in it
 };
 
 #endif
 
-/// A stream and the channels that lead to it. Which of them is used is decided at the beginning, and changes when the
-/// stream is handed out.
+/// A stream and the channels that can access it. The channel is chosen when the connection begins, and changes when the
+/// program asks for the stream.
 template <class Stream>
 struct stream_channels : asio_channels<Stream>
 {

@@ -24,12 +24,12 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// How deep completions are nested in one another on this thread. Completing inline calls the coroutine, which may
-/// start the next operation, which may complete inline: each is one level of the stack.
+/// How deeply inline completions are nested on this thread. Completing inline resumes the coroutine, which may start
+/// the next operation, which may complete inline: each adds a level to the stack.
 inline thread_local int inline_depth = 0;
 inline constexpr int maximum_inline_depth = 16;
 
-/// One level, also when the handler throws: what a handler throws leaves through the context's run().
+/// RAII: counts one level, also when the handler throws. What a handler throws leaves through the context's run().
 struct inline_level
 {
     inline_level() noexcept { ++inline_depth; }
@@ -40,10 +40,10 @@ struct inline_level
     inline_level& operator=(inline_level const&) = delete;
 };
 
-/// One handler of the signature void(error_code, std::size_t), of whatever type, called at most once.
+/// Holds one handler of any type with the signature void(error_code, std::size_t). It is called at most once.
 ///
-/// It knows its handler's executor and goes there by itself. Small handlers (an awaiting coroutine is one) are stored
-/// inside; others by the allocator associated with them.
+/// It calls the handler on the handler's own executor. Small handlers (such as an awaiting coroutine) are stored inside
+/// this object; others use the allocator associated with them.
 class any_completion
 {
 public:
@@ -72,7 +72,7 @@ public:
 
     explicit operator bool() const noexcept { return functions_ != nullptr; }
 
-    /// Take a handler in; there is none yet.
+    /// Store a handler. There must be none yet.
     template <class Handler, class Executor>
     void assign(Handler&& handler, Executor const& executor, bool inline_allowed)
     {
@@ -102,11 +102,11 @@ public:
         emplace<bound>(bound{target, std::forward<Handler>(handler)});
     }
 
-    /// It may be called within its initiating function, here and now.
+    /// True if the handler may be called from within its initiating function.
     bool inline_allowed() const noexcept { return inline_allowed_ && inline_depth < maximum_inline_depth; }
 
-    /// Call `cancel` with the wanted type when the handler's owner asks for cancellation. Set it only once the
-    /// operation has to wait: connecting a slot is not free.
+    /// Call `cancel` with the cancellation type when the handler's owner requests cancellation. Set this only when the
+    /// operation has to wait, because connecting a cancellation slot has a cost.
     template <class Cancel>
     void on_cancel(Cancel cancel)
     {
@@ -118,7 +118,7 @@ public:
     {
         auto const* const table = std::exchange(functions_, nullptr);
         if (!table)
-            return;  // it was abandoned: memory had run out, or its execution context is being destroyed
+            return;  // the handler was abandoned: no memory, or its execution context is being destroyed
         if (slot_.is_connected())
             slot_.clear();
         table->call(storage_, error, size);
@@ -132,7 +132,8 @@ private:
         void (*destroy)(void*) noexcept;
     };
 
-    /// A handler whose executor is not the session's: work is kept outstanding there, and it is dispatched to.
+    /// A handler whose executor is not the session's. It keeps work outstanding on its own executor, and is dispatched
+    /// to it.
     template <class Handler, class Executor>
     struct bound_handler
     {
@@ -147,7 +148,8 @@ private:
 
         void operator()(boost::system::error_code error, std::size_t size)
         {
-            // What is to be asked of the session is asked here; the handler gets it over there.
+            // Read what the result needs from the session here, on the session's executor. The handler gets the result
+            // on its own executor.
             if constexpr (requires { handler.settle(error, size); })
                 boost::asio::dispatch(work, handler.settle(error, size));
             else
@@ -177,7 +179,7 @@ private:
         {
             static constexpr function_table table{[](void* storage, boost::system::error_code error, std::size_t size)
                 {
-                    // Moved to the stack first: the handler may start an operation that reuses this very storage.
+                    // Move the handler to the stack first: it may start an operation that reuses this storage.
                     auto* const stored = static_cast<Handler*>(storage);
                     Handler handler{std::move(*stored)};
                     stored->~Handler();

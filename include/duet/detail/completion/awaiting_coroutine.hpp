@@ -17,7 +17,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// An operation with this completion signature, for Asio's traits alone: it is never initiated.
+/// An operation with this completion signature. It is only passed to Asio's traits and never initiated.
 template <class Signature>
 struct operation_probe
 {
@@ -28,14 +28,14 @@ struct operation_probe
     }
 };
 
-/// What `co_await` makes of an operation in an `asio::awaitable` with this executor.
+/// The awaiter that `co_await` creates for an operation in an `asio::awaitable` with this executor.
 template <class Signature, class Executor>
 using awaiter_of =
     decltype(std::declval<typename std::coroutine_traits<boost::asio::awaitable<void, Executor>>::promise_type&>()
                  .await_transform(std::declval<operation_probe<Signature>>()));
 
-/// The handler that such an awaiter passes to the operation. Its name is Asio's secret and its shape has changed
-/// (Boost 1.87 added a template parameter), so Asio is asked for it.
+/// The handler type that such an awaiter passes to the operation. It is a private type of Asio whose template
+/// parameters have changed (Boost 1.87 added one), so it is deduced.
 template <class Signature, class Executor>
 struct awaiting_handler
 {
@@ -46,10 +46,11 @@ struct awaiting_handler
     using type = typename awaiter_of<Signature, Executor>::handler_type;
 };
 
-/// Whether a handler is the coroutine itself that awaits an operation with this completion signature.
+/// True if the handler is the coroutine itself, which awaits an operation with this completion signature.
 ///
-/// Such a handler may be completed inside its own initiation, because `asio::awaitable` runs the initiation after the
-/// coroutine has suspended. Every other handler must be posted then: its initiating function has not yet returned.
+/// Such a handler may be called from within its initiating function, because `asio::awaitable` runs the initiation
+/// after the coroutine was suspended. Any other handler must be posted, because its initiating function has not
+/// returned yet.
 template <class Handler, class Signature>
 struct is_awaiting_coroutine : std::false_type
 {

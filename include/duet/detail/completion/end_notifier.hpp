@@ -11,8 +11,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A completion handler that tells the end of what it completes by being destroyed. So no end is missed where memory
-/// runs out: a coroutine is then destroyed in the middle, and its handler never called.
+/// A completion handler that calls its function when it is destroyed. So the end is noticed even if memory runs out: a
+/// coroutine is then destroyed before it ends, and its handler is never called.
 template <class Function>
 class end_notifier
 {

@@ -13,8 +13,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-// g++ warns of every class that derives from error_category, whose destructor is protected and not virtual: the class
-// has friends, so g++ takes the destructor for accessible. Boost has the same pragma around error_category itself.
+// g++ warns about every class derived from error_category, whose destructor is protected and not virtual: because the
+// class has friends, g++ treats the destructor as accessible. Boost uses the same pragma around error_category itself.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 
@@ -76,7 +76,7 @@ public:
     bool equivalent(int value, error_condition const& wanted) const noexcept override;
 };
 
-/// The conditions of duet's own codes. 0: none.
+/// The condition of each of duet's own codes; 0 if there is none.
 inline condition condition_of(errc code) noexcept
 {
     switch (code)
@@ -169,8 +169,8 @@ public:
                    code == boost::system::errc::too_many_files_open_in_system ||
                    code == boost::system::errc::address_not_available;
         case condition::truncated:
-            // asio::ssl::error::stream_truncated, told by its category's name and value: OpenSSL is not ours to
-            // include.
+            // asio::ssl::error::stream_truncated, recognized by its category's name and its value, because duet must
+            // not include OpenSSL.
             return code.value() == 1 && std::string_view{code.category().name()} == "asio.ssl.stream";
         case condition::timed_out:
         case condition::closed:
@@ -203,7 +203,7 @@ DUET_DECL boost::system::error_category const& condition_category() noexcept
 
 DUET_DECL session_error::session_error(
     error_code code, char const* operation, std::string const& peer, std::size_t bytes)
-    // Without the source location that Boost puts into codes: a line within Asio helps nobody.
+    // Drop the source location that Boost adds to codes: a line inside Asio helps nobody.
     : system_error{error_code{code.value(), code.category()}, detail::error_prefix(operation, peer)},
       operation_{operation}, bytes_{bytes}
 {

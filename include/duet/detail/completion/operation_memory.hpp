@@ -11,11 +11,11 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// Room for one operation that Asio has under way, inside what waits for it: a session nearly always has a read and a
-/// timer under way, so their room is not to be asked of the heap each time. A second one, or one that is larger, gets
-/// memory of its own.
+/// Memory for one pending Asio operation, inside the object that waits for it. A session nearly always has a pending
+/// read and a pending timer, so this saves a heap allocation for each of them. A second operation at the same time, or
+/// a larger one, is allocated on the heap.
 ///
-/// Taken on one executor only; given back by any thread.
+/// Thread safety: allocate on one executor only; deallocate on any thread.
 template <std::size_t Size>
 class operation_memory
 {
@@ -45,7 +45,7 @@ private:
     std::atomic<bool> used_{false};
 };
 
-/// The allocator of a handler whose operation has such room. Asio gives the memory back before it calls the handler.
+/// The allocator for handlers whose operations use operation_memory. Asio frees the memory before it calls the handler.
 template <class T, class Memory>
 class operation_allocator
 {

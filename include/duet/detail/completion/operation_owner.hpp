@@ -14,8 +14,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// Base of an object that has operations under way in Asio. They keep it alive by counted references. The count is not
-/// atomic: such an object is used on one executor only.
+/// Base of an object that has pending operations in Asio. Each operation keeps the object alive by a counted reference.
+/// The count is not atomic, so such an object is used on one executor only.
 class operation_owner
 {
 public:
@@ -24,14 +24,14 @@ public:
 
     void add_reference() noexcept { ++references_; }
 
-    /// Destroys the object when nothing refers to it any more.
+    /// Destroys the object when this was the last reference.
     void remove_reference() noexcept
     {
         if (--references_ == 0)
             dispose();
     }
 
-    /// Begin an operation. False: `begin` has thrown, since there is no memory for it, and its handler will not be
+    /// Begin an operation. False: `begin` threw, because there is no memory for the operation; its handler will not be
     /// called.
     template <class Begin>
     bool attempt(Begin begin) noexcept
@@ -45,17 +45,16 @@ public:
         }
         catch (std::exception const&)
         {
-            // Told by the result.
+            // The result reports it.
         }
         attempting_ = false;
         return begun;
     }
 
-    /// A handler that is destroyed now is that of an attempt which fails.
+    /// True while attempt() runs: a handler destroyed now belongs to an operation that failed to begin.
     bool attempting() const noexcept { return attempting_; }
 
-    /// The handler of an operation was destroyed, and so will never be called: the execution context is being
-    /// destroyed.
+    /// A handler was destroyed without being called, because the execution context is being destroyed.
     virtual void abandon() noexcept = 0;
 
 protected:
@@ -86,7 +85,7 @@ public:
             target_->add_reference();
     }
 
-    /// To a base of the owner.
+    /// Converts to a reference to a base class of the owner.
     template <class Derived>
     owner_ref(owner_ref<Derived> const& other) noexcept requires(!std::is_same_v<Derived, Owner>) : target_{other.get()}
     {
@@ -120,8 +119,8 @@ private:
     Owner* target_ = nullptr;
 };
 
-/// The handler of an operation. It keeps the owner of the operation alive until it was called; when it is destroyed
-/// without a call, the owner is told so by abandon().
+/// The handler of an operation. It keeps the operation's owner alive until it is called. If it is destroyed without a
+/// call, it notifies the owner by abandon().
 template <class Owner, class Function>
 class owned_handler
 {
@@ -148,7 +147,7 @@ private:
     Function function_;
 };
 
-/// The same, for an operation that has its memory in its owner.
+/// As owned_handler, for an operation that uses memory inside its owner.
 template <class Owner, class Function, class Memory>
 class placed_handler : public owned_handler<Owner, Function>
 {
@@ -160,7 +159,7 @@ public:
     {
     }
 
-    // Asio asks a handler that was moved from, too.
+    // Must work after a move: Asio calls this on handlers that were moved from.
     allocator_type get_allocator() const noexcept { return allocator_type{*memory_}; }
 
 private:

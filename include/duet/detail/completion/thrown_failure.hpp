@@ -16,22 +16,24 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-// g++ warns of every class that derives from error_category, whose destructor is protected and not virtual: the class
-// has friends, so g++ takes the destructor for accessible. Boost has the same pragma around error_category itself.
+// g++ warns about every class derived from error_category, whose destructor is protected and not virtual: because the
+// class has friends, g++ treats the destructor as accessible. Boost uses the same pragma around error_category itself.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 
-/// An awaiting coroutine turns the error_code of an operation that it awaits directly into a bare system_error. To let
-/// it throw a session_error, which names the operation and the peer, the code handed to it is one of this category:
-/// system_error asks it for a message, and is answered by the exception itself.
+/// Makes an awaiting coroutine throw a session_error, which names the operation and the peer. When a coroutine awaits
+/// an operation directly, Asio turns the operation's error_code into a plain system_error. So the coroutine gets a code
+/// of this category: the constructor of system_error asks the category for a message, and the category throws the
+/// session_error instead.
 ///
-/// The other way, an operation that completes with an exception_ptr and a value, does not compile when awaited
-/// directly in Boost 1.81; and a child coroutine for each operation costs a frame and some 400 instructions. Only
-/// handlers that are the awaiting coroutine itself are given such a code; it is gone before they return.
+/// Alternatives are worse. An operation that completes with an exception_ptr and a value does not compile in Boost 1.81
+/// when it is awaited directly. A child coroutine for each operation costs a coroutine frame and about 400
+/// instructions. Only handlers that are the awaiting coroutine itself get such a code, and it does not outlive their
+/// call.
 class thrown_failure final : public boost::system::error_category
 {
 public:
-    /// The code that makes the coroutine which is resumed with it throw `failure`.
+    /// Returns a code that makes the coroutine throw `failure` when it is resumed with that code.
     static error_code carry(std::exception_ptr failure) noexcept
     {
         pending() = std::move(failure);

@@ -14,7 +14,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// Post where no memory for it is no reason to fail. False: it was not posted.
+/// Post a function without throwing. False: it was not posted, for lack of memory.
 template <class Executor, class Function>
 bool try_post(Executor const& executor, Function function) noexcept
 {

@@ -22,7 +22,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// What a program wants to connect to: a name, or an endpoint.
+/// The target of a connect: a name, or an endpoint.
 template <class Protocol>
 struct connect_target
 {
@@ -43,7 +43,7 @@ struct connect_target
     bool named = false;
 };
 
-/// The inside of a connector. Every connect under way keeps it.
+/// The implementation of a connector. Every connect under way keeps it alive.
 template <class Protocol, class Executor, class Resolver>
 class connect_core
 {
@@ -74,7 +74,7 @@ public:
 private:
     using timer_type = basic_timer<Executor>;
 
-    /// Runs when the coroutine is destroyed in the middle, too: no descriptor outlives it.
+    /// RAII: also runs when the coroutine is destroyed before it ends, so that no descriptor outlives it.
     struct leave
     {
         race_type& race;

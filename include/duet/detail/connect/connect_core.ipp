@@ -3,7 +3,7 @@
 #ifndef DUET_DETAIL_CONNECT_CONNECT_CORE_IPP
 #define DUET_DETAIL_CONNECT_CONNECT_CORE_IPP
 
-// Trying once, and again.
+// One try to connect, and retries.
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -38,7 +38,8 @@ connect_core<Protocol, Executor, Resolver>::connect(self core, target_type targe
         race.reset();
         if (tries == retry.max_tries || failed.code() == condition::cancelled)
             throw error_type{failed};
-        // A coroutine that looks after its cancellation itself (throw_if_cancelled(false)) must not wait again.
+        // Check for cancellation before waiting: with throw_if_cancelled(false) co_await does not throw, and the
+        // coroutine would wait once more.
         auto const cancellation = co_await boost::asio::this_coro::cancellation_state;
         bool interrupted = cancellation.cancelled() != boost::asio::cancellation_type::none;
         if (!interrupted)

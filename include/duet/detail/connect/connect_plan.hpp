@@ -16,13 +16,13 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The order in which addresses are tried: as the resolver sorted them (RFC 6724), but the families take turns,
-/// beginning with the first address's, so that a family which leads nowhere costs one attempt (RFC 8305 4). An address
-/// that is there twice is tried once.
+/// The order in which addresses are tried. It is the resolver's order (RFC 6724), but the address families alternate,
+/// beginning with the family of the first address, so that an unreachable family costs only one attempt (RFC 8305 4).
+/// Duplicate addresses are tried once.
 template <class Endpoint>
 std::vector<Endpoint> plan_attempts(std::vector<Endpoint> const& addresses)
 {
-    std::vector<Endpoint> first;  // of the first address's family
+    std::vector<Endpoint> first;  // addresses of the first address's family
     std::vector<Endpoint> other;
     for (auto const& address : addresses)
     {
@@ -42,8 +42,8 @@ std::vector<Endpoint> plan_attempts(std::vector<Endpoint> const& addresses)
     return plan;
 }
 
-/// An error that tells of this host, not of the peer: there is no such family, route or address here. Every host that
-/// has one family only meets it for the addresses of the other.
+/// True for an error that concerns this host and not the peer: this host has no such address family, no route or no
+/// suitable local address. A host with a single family gets it for every address of the other family.
 inline bool is_of_missing_route(error_code const& error) noexcept
 {
     return error == boost::asio::error::address_family_not_supported ||
@@ -51,7 +51,8 @@ inline bool is_of_missing_route(error_code const& error) noexcept
            error == boost::system::errc::address_not_available;
 }
 
-/// The one error for attempts that all failed: theirs if they agree, else the first that tells something of the peer.
+/// The error that represents attempts which all failed: the first one that is not about a missing route, or else the
+/// first one.
 template <class Protocol>
 error_code most_telling_error(std::vector<connect_attempt<Protocol>> const& attempts) noexcept
 {

@@ -29,11 +29,12 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// One connect: the name is resolved, its addresses race, the first that connects wins, and the others are closed.
+/// One connect: resolves the name and lets attempts on its addresses race. The first attempt that connects wins, and
+/// the others are closed.
 ///
-/// What to do when is decided by `connect_schedule`; here it is done. Everything runs on one executor. The handlers of
-/// the operations keep it alive; whoever waits for its end owns it and is not owned by it, so that a context that is
-/// destroyed in the middle leaves no circle.
+/// `connect_schedule` decides what to do and when; this class does it. Everything runs on one executor. The handlers of
+/// its operations keep this object alive. The coroutine that waits for the end owns this object, but this object does
+/// not own the coroutine, so no reference cycle remains when the context is destroyed during a connect.
 template <class Protocol, class Executor>
 class connect_race : public std::enable_shared_from_this<connect_race<Protocol, Executor>>
 {
@@ -48,7 +49,7 @@ public:
         ended_event_.expires_at(time_point::max());
     }
 
-    /// Ask `resolver` first. It must stay until the coroutine that it returns has ended: `owner` is kept for that.
+    /// Resolve the name first. `resolver` must stay valid until its coroutine has ended; `owner` is kept for that.
     template <class Resolver, class Owner>
     void start(Resolver& resolver, Owner owner, std::string host, std::string service)
     {
@@ -61,7 +62,7 @@ public:
         act();
     }
 
-    /// Connect to one endpoint: nothing to resolve.
+    /// Connect to one endpoint, without resolving.
     void start(endpoint_type const& endpoint)
     {
         plan({endpoint});
@@ -70,7 +71,7 @@ public:
 
     bool ended() const noexcept { return ended_; }
 
-    /// Wait for the end, or for the awaiting coroutine's cancellation: ask ended() which.
+    /// Wait until the connect has ended or the awaiting coroutine is cancelled. ended() tells which.
     auto wait(error_code& interrupted)
     {
         return ended_event_.async_wait(
@@ -79,7 +80,7 @@ public:
 
     void cancel() noexcept { end(boost::asio::error::operation_aborted); }
 
-    /// Nobody waits any more, because the context is being destroyed: close everything and call nobody.
+    /// The context is being destroyed, so nobody waits any more: close everything and call no handler.
     void abandon() noexcept
     {
         ended_ = true;
@@ -87,8 +88,8 @@ public:
         timer_.cancel();
     }
 
-    // What came of it: a session; or an exception that is no failure to connect; or an error, and what the attempts
-    // met.
+    // The result: a session, or an exception other than a failure to connect, or an error with the error of each
+    // attempt.
 
     std::optional<session_type>& winner() noexcept { return winner_; }
 
@@ -132,7 +133,7 @@ private:
         schedule_.resolved(endpoints.size());
     }
 
-    /// Do all that is due now, and wake up for the rest.
+    /// Do everything that is due now, and set the timer for the rest.
     void act()
     {
         while (!ended_)
@@ -186,7 +187,7 @@ private:
         act();
     }
 
-    /// Those whose pause is over. False if there are none.
+    /// Connect again for each attempt whose pause is over. False if there is none.
     bool connect_again(time_point now)
     {
         bool any = false;
@@ -199,7 +200,7 @@ private:
         return any;
     }
 
-    /// An attempt has come to its end, good or bad.
+    /// Handle the end of an attempt, successful or not.
     void settle(std::size_t number, error_code error)
     {
         auto& one = racers_[number];
@@ -248,12 +249,12 @@ private:
                 one.fail(why);
         timer_.cancel();
         ended_event_.cancel();
-        // Last: it may call the resolver's code.
+        // Keep this last: it may call the resolver's code.
         if (std::exchange(resolving_, false))
             resolve_signal_.emit(boost::asio::cancellation_type::terminal);
     }
 
-    /// End with what was thrown: by the resolver, or for want of memory.
+    /// End with an exception: from the resolver, or for lack of memory.
     void fail(std::exception_ptr thrown) noexcept
     {
         try
@@ -271,7 +272,8 @@ private:
         }
     }
 
-    /// A handler that throws would end the program's io_context.
+    /// Run a handler's work and end the connect if it throws: an exception from a handler would leave
+    /// io_context::run().
     template <class Function>
     void safely(Function function) noexcept
     {

@@ -19,7 +19,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The attempt on one address: its socket, and what became of it.
+/// The attempt on one address: its socket and its result.
 template <class Protocol, class Executor>
 class connect_racer
 {
@@ -38,13 +38,14 @@ public:
 
     bool running() const noexcept { return stream_.has_value(); }
 
-    /// Tells the handler of the present connect from one that was given up.
+    /// True if `serial` belongs to the current connect, and not to one that was given up.
     bool is_current(std::uint64_t serial) const noexcept { return serial == serial_; }
 
     /// When to call connect() again; time_point::max() is never.
     time_point again_at() const noexcept { return again_at_; }
 
-    /// A socket with the session's options. Before connect: the window scale follows from the buffer's size now.
+    /// Open a socket and set the session's options. This must precede connect, because the buffer size determines the
+    /// window scale.
     error_code open(Executor const& executor, session_options const& options)
     {
         started_ = true;
@@ -65,7 +66,7 @@ public:
         return error;
     }
 
-    /// Begin to connect. `done(serial, error)` is called when it has come to an end: by a handler, or at once.
+    /// Begin to connect. Calls `done(serial, error)` at the end, from a handler or at once.
     template <class Done>
     void connect([[maybe_unused]] time_point now, Done done)
     {
@@ -81,7 +82,7 @@ public:
             error_code error;
             connect_without_waiting(stream_->native_handle(), report_.endpoint.data(),
                 static_cast<::socklen_t>(report_.endpoint.size()), error);
-            // The listener's queue is full, and nothing tells when it no longer is.
+            // The listener's queue is full, and no event reports when it has room again: try again later.
             if (error == boost::asio::error::would_block)
                 again_at_ = now + pauses_.next();
             else
@@ -89,8 +90,8 @@ public:
         }
     }
 
-    /// The kernel drew the port that is connected to as the local one, nobody listens there, and the two SYNs met
-    /// (RFC 9293 3.5, simultaneous open).
+    /// True if the socket is connected to itself: the kernel chose the target port as the local port, nobody listens
+    /// there, and the two SYNs met (RFC 9293 3.5, simultaneous open).
     bool is_connected_to_itself() const noexcept
     {
         if constexpr (traits::is_tcp)
@@ -102,9 +103,9 @@ public:
         return false;
     }
 
-    /// End such a connection. RST: a FIN would leave the port in TIME_WAIT, and its server could not begin. False: it
-    /// has happened too often. A local port is drawn anew each time, so meeting oneself again is rare where there are
-    /// many.
+    /// End a connection to itself with RST, because a FIN would leave the port in TIME_WAIT, and the server of that
+    /// port could not start. False: it has happened too often. The kernel chooses a new local port each time, so this
+    /// rarely repeats if many ports are free.
     bool leave_itself() noexcept
     {
         traits::reset(*stream_);
@@ -112,8 +113,8 @@ public:
         return self_connects_++ < maximum_self_connects;
     }
 
-    /// The session of a connected socket. A peer that has reset or finished by now is no reason to fail (P25, P44): the
-    /// remote endpoint may be unknown to the kernel already, and the session's first read tells the rest.
+    /// Create the session for the connected socket. A peer that has already sent RST or FIN is no failure (P25, P44):
+    /// the kernel may no longer know the remote endpoint, and the session's first read reports the rest.
     session_type take(session_options const& options)
     {
         error_code error;
@@ -133,7 +134,8 @@ public:
             name_connect_error(error, report_.endpoint.data(), static_cast<::socklen_t>(report_.endpoint.size()));
     }
 
-    /// The kernel's plain close: a loser that got through by now sends FIN and no data (P42).
+    /// Close the socket with the kernel's plain close: a losing attempt that has connected by now sends FIN and no data
+    /// (P42).
     void close() noexcept
     {
         ++serial_;

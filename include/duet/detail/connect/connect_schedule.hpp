@@ -14,10 +14,10 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// What is to be done for a connect.
+/// The next step of a connect.
 enum class connect_step : std::uint8_t
 {
-    wait,               ///< nothing before connect_action::at
+    wait,               ///< do nothing before connect_action::at
     start,              ///< begin connect_action::attempt
     expire,             ///< end connect_action::attempt: it took too long
     resolve_timed_out,  ///< give up: no addresses yet
@@ -36,8 +36,8 @@ struct connect_action
     friend bool operator==(connect_action const&, connect_action const&) = default;
 };
 
-/// When which attempt begins and ends: RFC 8305 5 as plain code with no clock, no timer and no socket. Events come in
-/// (resolved, failed), and next() says what to do about them and the time.
+/// Decides when attempts begin and end (RFC 8305 5). It has no clock, no timer and no socket: the caller passes in
+/// events (resolved, failed) and the time, and next() returns the next step.
 class connect_schedule
 {
 public:
@@ -46,13 +46,14 @@ public:
 
     DUET_DECL connect_schedule(connector_options const& options, time_point now) noexcept;
 
-    /// There are so many attempts to make, in the order of their numbers.
+    /// The name was resolved to this number of addresses. Attempts are made in the order of their numbers.
     DUET_DECL void resolved(std::size_t attempts);
 
-    /// A started attempt failed: the next one begins at once.
+    /// A started attempt failed, so the next one begins at once.
     DUET_DECL void failed(std::size_t attempt) noexcept;
 
-    /// The one thing to do at `now`; it counts as done. Ask again until it is `wait` or a reason to give up.
+    /// Returns the next step at `now` and counts it as done. Call it again until the step is `wait` or a reason to give
+    /// up.
     DUET_DECL connect_action next(time_point now) noexcept;
 
 private:
@@ -70,7 +71,7 @@ private:
     time_point resolve_by_;
     bool resolving_ = true;
     std::vector<attempt> attempts_;
-    std::size_t started_ = 0;  // the attempts below it
+    std::size_t started_ = 0;  // attempts with a lower number have started
     std::size_t running_ = 0;
     time_point next_start_ = time_point::min();
 };

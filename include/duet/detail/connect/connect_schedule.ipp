@@ -11,10 +11,10 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A subsequent attempt MUST NOT begin sooner than this after the previous one (RFC 8305 5).
+/// The least time between the starts of two attempts: a subsequent attempt MUST NOT begin sooner (RFC 8305 5).
 inline constexpr connect_schedule::duration minimum_attempt_delay = std::chrono::milliseconds{10};
 
-/// `limit` after `now`; a limit of zero is none.
+/// `now` plus `limit`. A limit of zero means no deadline.
 inline connect_schedule::time_point deadline_after(
     connect_schedule::time_point now, connect_schedule::duration limit) noexcept
 {

@@ -13,18 +13,18 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A stream socket that no child process inherits: Asio's own open() leaves CLOEXEC off. The descriptor, or -1 and
-/// `error`.
+/// Open a stream socket that no child process inherits; Asio's own open() does not set CLOEXEC. Returns the descriptor,
+/// or -1 and sets `error`.
 DUET_DECL int open_stream_socket(int family, int protocol, boost::system::error_code& error) noexcept;
 
-/// connect for a Unix-domain socket, which never is "in progress": it succeeds, fails, or the listener's queue is full
-/// (would_block). Asio's async_connect takes the last for progress and then reports success, though nothing is
-/// connected.
+/// connect(2) for a Unix-domain socket, which is never "in progress": it succeeds, fails, or the listener's queue is
+/// full (would_block). Asio's async_connect takes a full queue for progress and then reports success, although nothing
+/// is connected.
 DUET_DECL void connect_without_waiting(
     int descriptor, ::sockaddr const* address, ::socklen_t size, boost::system::error_code& error) noexcept;
 
-/// EADDRNOTAVAIL has two meanings: every local port is taken, or this host has no address that reaches the peer (IPv6
-/// switched off). The first becomes errc::no_local_port. Other errors stay as they are.
+/// EADDRNOTAVAIL has two meanings: all local ports are in use, or this host has no address that can reach the peer
+/// (IPv6 is off). Only the first becomes errc::no_local_port. Other errors are returned unchanged.
 DUET_DECL boost::system::error_code name_connect_error(
     boost::system::error_code const& error, ::sockaddr const* address, ::socklen_t size) noexcept;
 

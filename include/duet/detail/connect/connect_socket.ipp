@@ -45,8 +45,8 @@ DUET_DECL boost::system::error_code name_connect_error(
 {
     if (error.value() != EADDRNOTAVAIL || error.category() != boost::system::system_category())
         return error;
-    // Connecting a datagram socket sends nothing, and needs the same route and local address, but a port of its own
-    // kind.
+    // Test with a datagram socket: connecting it sends nothing and needs the same route and local address, but a port
+    // from a separate range.
     int const probe = open_socket(address->sa_family, SOCK_DGRAM, 0);
     if (probe < 0)
         return errc::no_local_port;

@@ -15,17 +15,17 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// What close() reads and throws away, within its limit.
+/// Counts the input that close() reads and discards, and checks it against the limit.
 class closer
 {
 public:
     explicit closer(std::size_t limit) noexcept : limit_{limit} {}
 
-    /// How much to ask for next. One byte over the limit tells more input from the peer's FIN. One turn is bounded, so
-    /// that a flood has to queue.
+    /// How many bytes to discard next. Asking for one byte more than the limit allows distinguishes more input from the
+    /// peer's FIN. The amount per turn is bounded, so that a flood of input cannot block the executor.
     std::size_t wanted() const noexcept { return std::min(room(), one_turn - 1) + 1; }
 
-    /// False: that is more than the limit.
+    /// Count discarded bytes. False: the limit is exceeded.
     bool discard(std::size_t size) noexcept
     {
         bool const fits = size <= room();
@@ -38,7 +38,7 @@ public:
     /// A wait for more input to discard is under way.
     bool discarding = false;
 
-    /// The FIN could not be sent: the connection was gone before.
+    /// The FIN could not be sent, because the connection was already gone.
     bool fin_refused = false;
 
 private:

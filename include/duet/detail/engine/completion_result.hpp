@@ -15,7 +15,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-// What the operations of the coroutine face return, and which errors are values there.
+// The results of the operations of the coroutine interface, and which errors count as values there.
 
 struct every_error_throws
 {
@@ -55,7 +55,7 @@ struct nothing : every_error_throws
     using type = void;
 };
 
-/// Whatever happened, for the library's own coroutines.
+/// No error is reported; for the library's own coroutines.
 struct ignore_error
 {
     using type = void;
@@ -63,7 +63,7 @@ struct ignore_error
     static bool is_value(error_code) noexcept { return true; }
 };
 
-/// There is something to read; or the owner asked to finish.
+/// True: a read would not block. False: the owner asked the session to finish.
 struct readable_or_finish
 {
     using type = bool;
@@ -89,12 +89,12 @@ struct reason_of_end : every_error_throws
         auto const& life = target.life();
         if (life.reason() != close_reason::none)
             return life.reason();
-        // Nothing failed, but a peer that is gone while we have not finished has left.
+        // There was no failure. But if the peer is gone before we sent our FIN, it has reset the connection or left it.
         return life.send() == send_state::finished ? close_reason::clean : close_reason::peer_reset;
     }
 };
 
-/// Bytes and code as they are, for the library's own loops.
+/// The number of bytes and the error code, unchanged; for the library's own loops.
 struct bytes_and_error
 {
     using type = io_result;

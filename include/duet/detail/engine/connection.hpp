@@ -36,8 +36,8 @@ namespace detail {
 
 class connection;
 
-/// What another thread may hold of a session: the executor to post to, and the connection while there is one. The
-/// pointer is read and written on that executor alone.
+/// The part of a session that another thread may hold: the executor to post to, and a pointer to the connection, null
+/// once the connection is destroyed. The pointer is read and written on that executor only.
 struct remote_control
 {
     boost::asio::any_io_executor executor;
@@ -51,16 +51,16 @@ struct io_result
     std::size_t size = 0;
 };
 
-/// The inside of a session, whatever carries its bytes: it wires the parts (the read under way, the queue of writes,
-/// the deadlines, those who wait) to a channel, and carries out what the lifecycle decides. Each of its many members is
-/// one of those parts, or wires them.
+/// The implementation of a session, independent of what carries its bytes. It connects its parts (the pending read, the
+/// queue of writes, the deadlines, the waiting handlers) to a channel, and carries out the decisions of the lifecycle.
+/// Each of its many members is one of those parts, or connects them.
 ///
-/// It lives as long as a session object or an operation refers to it, and is used on one executor only.
+/// It lives as long as a session object or an operation refers to it. It is used on one executor only.
 ///
-/// A function here completes at most one handler directly, as its last act: a handler may start operations, destroy
-/// the session, or both. Handlers beyond the first are posted.
+/// Each function calls at most one completion handler directly, as its last action, because a handler may start
+/// operations, destroy the session, or both. Further handlers are posted.
 ///
-/// Where there is no memory to go on, the session ends: it is reset, and what is under way completes with no_memory.
+/// If memory runs out, the session ends: the connection is reset, and pending operations complete with no_memory.
 class connection : public channel_user
 {
 public:
@@ -69,39 +69,39 @@ public:
 
     // ---- Operations: see session.hpp for what each promises. `done` is called exactly once. ------------------------
 
-    /// The end of a read that need not wait.
+    /// Try a read without waiting. Returns its result; nullopt: it has to wait.
     DUET_DECL std::optional<io_result> read_at_once(read_kind kind, boost::asio::mutable_buffer buffer) noexcept;
 
-    /// Where the handler of the read waits; put there before start_read().
+    /// Storage for the handler of the pending read. Assign the handler before start_read().
     any_completion& reader() noexcept { return receiver_.handler(); }
 
     DUET_DECL void start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by);
 
-    /// Write what can be written now. Nothing: the rest has to wait.
+    /// Write what the channel accepts now. Nullopt: the rest has to wait.
     DUET_DECL std::optional<io_result> write_at_once(write_request& request) noexcept;
 
     DUET_DECL void start_write(write_request&& request, any_completion&& done);
 
-    /// Move what is there now into a pipe, instead of reading it. 0: a read tells why.
+    /// Move the bytes that are available now into a pipe instead of reading them. 0: an ordinary read reports why.
     DUET_DECL std::size_t splice_at_once(splice_pipe& pipe) noexcept;
 
     DUET_DECL void start_shutdown_send(any_completion&& done);
 
-    /// Begin to close, unless that is under way. Nothing: it has to wait.
+    /// Begin to close, unless a close is already under way. Nullopt: the end has to be waited for.
     DUET_DECL std::optional<io_result> close_at_once();
 
-    /// Wait for the end of what close_at_once() began.
+    /// Wait for the end of the close that close_at_once() began.
     DUET_DECL void start_close(any_completion&& done);
 
     DUET_DECL void start_delivered(any_completion&& done);
     DUET_DECL void start_wait_peer_gone(any_completion&& done);
 
-    /// `done` is told when the session is to end because no byte has come or gone for too long (idle_timed_out,
-    /// half_closed_timed_out); it does not end by itself then. Any other error: the session has ended. It is called
-    /// from within the timer's handler.
+    /// `done` is called with idle_timed_out or half_closed_timed_out when no byte has been transferred for too long;
+    /// the session then does not end by itself. Any other error means that the session has ended. `done` is called from
+    /// within the timer's handler.
     DUET_DECL void start_when_quiet(any_completion&& done);
 
-    /// Complete a handler from within its initiating function.
+    /// Complete an operation from within its initiating function.
     DUET_DECL void complete(any_completion&& done, error_code error, std::size_t size);
 
     // ---- What takes effect at once. --------------------------------------------------------------------------------
@@ -116,14 +116,16 @@ public:
 
     DUET_DECL void set_deadlines(deadlines const& values) noexcept;
 
-    /// When the last byte came or went; what the peer takes out of the kernel's buffer counts.
+    /// The time of the last byte that was received, sent or acknowledged by the peer.
     DUET_DECL time_point last_activity() noexcept;
 
-    /// Count a byte of another connection as one of this, and end it if it is quiet for too long even so.
+    /// Count the last activity of another connection, at time `other`, as activity of this one. Then expire this
+    /// connection if it has been quiet for too long even so.
     DUET_DECL void join_activity(time_point other);
 
-    /// Tell `observer` what passes between this and its channel from now on; null: nobody any more. What waits already
-    /// may end unseen. Throws std::bad_alloc. On the connection's executor, and not after its end.
+    /// Report to `observer` what passes between this connection and its channel from now on; null ends that. The end of
+    /// a wait that is already pending may not be reported. Throws std::bad_alloc. Call it on the connection's executor,
+    /// and not after its end.
     DUET_DECL void observe(connection_observer* observer);
 
     // ---- State. ----------------------------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ public:
 
     boost::asio::any_io_executor const& executor() const noexcept { return executor_; }
 
-    /// The deadline of a read that begins now.
+    /// The deadline for a read that begins now.
     time_point read_deadline() const noexcept
     {
         auto const limit = times_.limits().read;
@@ -158,7 +160,7 @@ public:
 
     DUET_DECL std::shared_ptr<remote_control> control();
 
-    // A session object came or went. The last to go drops the connection.
+    // Count the session objects that refer to the connection. When the last one goes, the connection is dropped.
     DUET_DECL void add_handle() noexcept;
 
     void remove_handle() noexcept
@@ -171,10 +173,10 @@ protected:
     DUET_DECL connection(boost::asio::any_io_executor const& executor, session_options const& options);
     DUET_DECL ~connection();
 
-    /// Before the first operation.
+    /// Set the channel. Call this before the first operation.
     void use(channel& first) noexcept { channel_ = &first; }
 
-    /// What is under way begins again on another channel. The one before has forgotten it.
+    /// Start the pending operations again on another channel. The previous channel must have forgotten them already.
     DUET_DECL void change_channel(channel& next) noexcept;
 
     [[gnu::cold]] DUET_DECL void out_of_memory() noexcept;
@@ -186,7 +188,7 @@ private:
     struct posted_completion;
     struct leave_read;
 
-    // What the channel tells
+    // Callbacks of the channel
     void on_read(error_code const& error, std::size_t size) override;
     void on_writable(error_code error) override;
     void on_gone(error_code error) override;
@@ -241,7 +243,7 @@ private:
     void check_session_deadlines(time_point now);
     void expire(error_code code);
 
-    // Those who wait (connection.ipp)
+    // Waiting handlers (connection.ipp)
     bool wait_for(awaited what, any_completion& done) noexcept;
     void complete_all(awaited what, error_code error);
     void cancel_waiter(std::uint64_t id) noexcept;
@@ -260,12 +262,12 @@ private:
     wakeup wakeup_;
     waiters waiters_;
     std::shared_ptr<remote_control> control_;
-    std::unique_ptr<observed_channel> observed_;  // since it has been observed
-    std::uint64_t last_id_ = 0;                   // of a write, or of one who waits
+    std::unique_ptr<observed_channel> observed_;  // set once an observer was attached
+    std::uint64_t last_id_ = 0;                   // the last id given to a write or a waiting handler
     int handles_ = 0;
-    bool gone_cancelled_ = false;      // the wait for the hang-up
-    bool hang_up_due_ = false;         // it is looked for at the next turn
-    bool peer_just_finished_ = false;  // its FIN was read, and who is told of that has not yet answered
+    bool gone_cancelled_ = false;      // the wait for the hang-up was cancelled
+    bool hang_up_due_ = false;         // look for the hang-up at the next turn
+    bool peer_just_finished_ = false;  // its FIN was read, and the handler of that read is still to run
 };
 
 }  // namespace detail

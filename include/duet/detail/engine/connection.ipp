@@ -3,7 +3,7 @@
 #ifndef DUET_DETAIL_ENGINE_CONNECTION_IPP
 #define DUET_DETAIL_ENGINE_CONNECTION_IPP
 
-// Making and sharing a connection, those who wait, and how handlers are called.
+// Creating and sharing a connection, waiting handlers, and how handlers are called.
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
@@ -47,18 +47,19 @@ DUET_DECL void connection::add_handle() noexcept
         arm(std::min(first, read_deadline()));
 }
 
-/// The execution context is being destroyed, and with it those who wait here: what their handlers own (a coroutine
-/// owns its session) may be all that keeps this connection alive.
+/// The execution context is being destroyed, so destroy the waiting handlers. The objects that they own may be the only
+/// ones that keep this connection alive: a coroutine owns its session.
 DUET_DECL void connection::abandon() noexcept
 {
     ref const keep{this};
-    // A plain close would say FIN, which hides that these are missing.
+    // A plain close would send FIN, which would hide that the queued writes are missing. Reset instead.
     if (!sender_.empty() && contains(life_.apply(lifecycle_event::write_cut), lifecycle_action::reset))
     {
         channel_->reset();
         on_released();
     }
-    // Destroyed one by one at the end, when none is a member any more: each may destroy sessions, this one too.
+    // These are destroyed when the function returns, after they were moved out of the members: each handler may destroy
+    // sessions, and so this connection.
     receiver_.end();
     sender_.waiting = closer_.discarding = false;
     auto const read = std::move(receiver_.handler());
@@ -70,7 +71,7 @@ DUET_DECL void connection::change_channel(channel& next) noexcept
 {
     ref const keep{this};
     channel_ = &channel_->followed_by(next);
-    hang_up_due_ = false;  // the wait that begins again tells it
+    hang_up_due_ = false;  // the wait that is started again reports it
     if (receiver_.busy())
         issue_read();
     if (sender_.waiting)
@@ -103,15 +104,14 @@ DUET_DECL void connection::on_turn()
         look_for_hang_up();
 }
 
-/// Without its next operation or timer a connection may hang for good, so it ends here.
+/// Without its next operation or timer a connection could hang for ever, so end it.
 DUET_DECL void connection::out_of_memory() noexcept
 {
     latch(boost::asio::error::no_memory);
     abort();
 }
 
-// ---- Calling handlers
-// --------------------------------------------------------------------------------------------------
+// ---- Calling handlers -----------------------------------------------------------------------------------------------
 
 DUET_DECL void connection::complete(any_completion&& done, error_code error, std::size_t size)
 {
@@ -122,8 +122,7 @@ DUET_DECL void connection::complete(any_completion&& done, error_code error, std
     done(error, size);
 }
 
-/// A handler on its way through the executor's queue. When there is no memory for the way, it goes back to where it
-/// came from.
+/// A handler in the executor's queue. If there is no memory to post it, it moves back to where it came from.
 struct connection::posted_completion
 {
     posted_completion(ref target, any_completion& from, error_code e, std::size_t s) noexcept
@@ -148,8 +147,8 @@ struct connection::posted_completion
     std::size_t size;
 };
 
-/// Complete a handler behind what is already queued. No handler is lost: without memory to queue it, it is called here
-/// and now.
+/// Post a handler, behind what is already queued. If there is no memory to post it, call it directly, so that no
+/// handler is lost.
 inline void connection::post(any_completion&& done, error_code error, std::size_t size)
 {
     ref const keep{this};
@@ -160,20 +159,20 @@ inline void connection::post(any_completion&& done, error_code error, std::size_
     refused(error, size);
 }
 
-// ---- Those who wait
-// ----------------------------------------------------------------------------------------------------
+// ---- Waiting handlers -----------------------------------------------------------------------------------------------
 
 inline void connection::complete_all(awaited what, error_code error)
 {
     if (waiters_.empty())
         return;
-    // Those who wait now: where there is no memory to post, one who is told may wait again at once.
+    // Complete only the handlers that wait now. If there is no memory to post one, it runs here and may wait again at
+    // once.
     for (auto meant = waiters_.take_all(what); auto& each : meant)
         post(std::move(each.done), error, 0);
 }
 
-/// Park a handler until complete_all(), or until it is cancelled. False: no memory; the session has ended, and the
-/// handler is still the caller's.
+/// Store a handler until complete_all(), or until it is cancelled. False: no memory. The session has then ended, and
+/// the caller still owns the handler.
 inline bool connection::wait_for(awaited what, any_completion& done) noexcept
 {
     auto const park = [&]
@@ -197,7 +196,8 @@ inline void connection::cancel_waiter(std::uint64_t id) noexcept
     post(waiters_.take(id), boost::asio::error::operation_aborted, 0);
 }
 
-/// End every pending operation with operation_aborted; the connection stays as it is.
+/// End every pending operation with operation_aborted. The connection goes on, unless a write is cut part-way, which
+/// poisons the send side.
 DUET_DECL void connection::cancel_all() noexcept
 {
     ref const keep{this};

@@ -3,7 +3,7 @@
 #ifndef DUET_DETAIL_ENGINE_CONNECTION_CLOSE_IPP
 #define DUET_DETAIL_ENGINE_CONNECTION_CLOSE_IPP
 
-// The end: FIN, discarding input, waiting for the acknowledgement, reset, and the watch for a hang-up.
+// The end of a connection: FIN, discarding input, waiting for the acknowledgement, reset, and watching for a hang-up.
 
 #include <boost/asio/error.hpp>
 
@@ -21,7 +21,7 @@ inline void connection::latch(error_code error) noexcept
         error_ = error;
 }
 
-/// Carry out what the lifecycle asks for.
+/// Carry out the actions that the lifecycle requests.
 inline void connection::execute(lifecycle_action actions)
 {
     using action = lifecycle_action;
@@ -31,10 +31,10 @@ inline void connection::execute(lifecycle_action actions)
     bool const ends = contains(actions, action::reset) || contains(actions, action::release);
     if (contains(actions, action::send_fin))
     {
-        // not_connected: the peer is gone, which a read, a write or check_delivery() will tell.
+        // not_connected means that the peer is gone. A read, a write or check_delivery() will report that.
         error_code refused;
-        if (!contains(actions, action::await_delivery))             // which looks itself
-            times_.set_unacknowledged(channel_->unacknowledged());  // without the FIN
+        if (!contains(actions, action::await_delivery))             // check_delivery() asks itself
+            times_.set_unacknowledged(channel_->unacknowledged());  // before the FIN is counted
         channel_->shutdown_send(refused);
         closer_.fin_refused = refused.failed();
         entered_half_closed();
@@ -46,7 +46,7 @@ inline void connection::execute(lifecycle_action actions)
     {
         auto const cause = error_ ? error_ : error_code{life_.poisoned() ? errc::send_poisoned : errc::closed};
         fail_writes(cause);
-        // The peer is gone: shutdown_send() has nobody to tell, and succeeds.
+        // If the peer is gone, no FIN can reach it, and shutdown_send() succeeds.
         complete_all(awaited::fin, cause == condition::reset || cause == condition::dead_peer ? error_code{} : cause);
     }
     if (contains(actions, action::fail_reads) && !ends)
@@ -78,7 +78,8 @@ inline void connection::release(bool reset)
     complete_all(awaited::quiet, error_);
 }
 
-/// The last session object is gone. The kernel's plain close would say FIN, which hides that a write is missing.
+/// The last session object was destroyed. If writes are pending, reset: a plain close would send FIN, which would hide
+/// that a write is missing.
 DUET_DECL void connection::drop() noexcept
 {
     auto cut = lifecycle_action::none;
@@ -109,7 +110,7 @@ DUET_DECL void connection::start_close(any_completion&& done)
 inline void connection::begin_close()
 {
     times_.closing(clock_.now());
-    if (!sender_.empty() || life_.send() == send_state::finished)  // else the FIN is next
+    if (!sender_.empty() || life_.send() == send_state::finished)  // else execute() asks when it sends the FIN
         times_.set_unacknowledged(channel_->unacknowledged());
     execute(life_.apply(lifecycle_event::close_requested));
     if (life_.released())
@@ -120,11 +121,10 @@ inline void connection::begin_close()
         arm(times_.earliest(life_));
 }
 
-// ---- Discarding
-// --------------------------------------------------------------------------------------------------------
+// ---- Discarding -----------------------------------------------------------------------------------------------------
 
-/// Read and throw away until the peer's FIN. A close with unread input sends RST, which destroys what we have sent and
-/// the peer has not yet read (RFC 1122 4.2.2.13, RFC 2525 2.17), and a FIN before it does not change that.
+/// Read and discard input until the peer's FIN. A close with unread input sends RST, which destroys the bytes that we
+/// sent and the peer has not yet read (RFC 1122 4.2.2.13, RFC 2525 2.17). A FIN sent before does not prevent that.
 inline void connection::discard_input()
 {
     if (receiver_.busy() || closer_.discarding || life_.released() || life_.receive() != receive_state::open)
@@ -137,7 +137,7 @@ inline void connection::discard_input()
         return execute(life_.apply(lifecycle_event::close_gave_up, close_reason::discard_limit));
     if (!error && size == 0)
     {
-        // After a reset that was told elsewhere the end looks like the peer's FIN too.
+        // If the reset was already reported elsewhere, a read returns 0, as for the peer's FIN.
         if (error_)
             fail_receive(error_);
         else
@@ -166,19 +166,19 @@ inline void connection::on_discardable(error_code error)
     discard_input();
 }
 
-// ---- Delivery
-// ----------------------------------------------------------------------------------------------------------
+// ---- Delivery -------------------------------------------------------------------------------------------------------
 
-/// Both FINs are said. The end is clean when the peer's TCP has acknowledged ours.
+/// Both FINs were sent. The end is clean when the peer's TCP has acknowledged ours.
 inline void connection::check_delivery()
 {
     auto const left = channel_->unacknowledged();
-    // A reset that comes before the FIN was acknowledged leaves the count as it is: no need to ask for one.
+    // A reset before the acknowledgement of the FIN would leave the FIN in the count. So at 0 there was none, and
+    // has_failed() need not be asked.
     if (left == 0 && channel_->able().counts_fin && !closer_.fin_refused)
         return execute(life_.apply(lifecycle_event::all_acknowledged));
     if (channel_->has_failed())
     {
-        // A reset after the peer's FIN: no read would tell it any more.
+        // A reset after the peer's FIN: no read would report it any more.
         fail_receive(failure_of_channel());
         return;
     }
@@ -210,7 +210,7 @@ DUET_DECL void connection::start_delivered(any_completion&& done)
     look_again_soon();
 }
 
-/// Tell those who wait for the delivery, if it has come or will not.
+/// Complete delivered() if everything was acknowledged, or if that cannot happen any more.
 inline void connection::look_for_delivery()
 {
     if (!waiters_.has(awaited::delivery) || life_.released())
@@ -225,8 +225,7 @@ inline void connection::look_for_delivery()
         look_again_soon();
 }
 
-// ---- The hang-up
-// -------------------------------------------------------------------------------------------------------
+// ---- The hang-up ----------------------------------------------------------------------------------------------------
 
 DUET_DECL void connection::start_wait_peer_gone(any_completion&& done)
 {
@@ -261,18 +260,19 @@ DUET_DECL void connection::on_gone(error_code)
     look_for_hang_up();
 }
 
-/// End wait_peer_gone(), if the peer is gone.
+/// Complete wait_peer_gone() if the peer is gone.
 inline void connection::look_for_hang_up()
 {
     if (!life_.released() && !gone_cancelled_)
     {
         if (!channel_->has_hung_up())
-            return issue_wait_gone();  // urgent data, or the cancellation of something else
+            return issue_wait_gone();  // woken by urgent data, or by the cancellation of another operation
         if (channel_->has_failed())
             fail_send(failure_of_channel());
         else if (receiver_.busy())
         {
-            // Both FINs, or the pending read has met the failure and is about to tell it.
+            // Either both sides have sent FIN, or the pending read has met the failure and is about to report it. Let
+            // the read go first.
             hang_up_due_ = attempt([this] { channel_->turn(); });
             if (hang_up_due_)
                 return;
@@ -291,8 +291,7 @@ inline void connection::cancel_wait_gone() noexcept
     channel_->cancel_gone();
 }
 
-// ---- The report
-// --------------------------------------------------------------------------------------------------------
+// ---- The report -----------------------------------------------------------------------------------------------------
 
 DUET_DECL close_report connection::report() const noexcept
 {

@@ -37,20 +37,20 @@ enum class channel_wait : std::uint8_t
     turn,
 };
 
-/// Sees what passes between a connection and its channel, and the changes of state that follow: see
-/// connection::observe(). It is called on the connection's executor, from within the connection, and must not use the
-/// session. It outlives the connection, or is taken back.
+/// Receives what passes between a connection and its channel, and the changes of state that follow: see
+/// connection::observe(). Its functions are called on the connection's executor, from within the connection, and must
+/// not use the session. It must outlive the connection, or be detached before.
 class connection_observer
 {
 public:
-    /// An operation was tried: would_block is a result as any other.
+    /// An operation was tried. would_block is a result like any other.
     virtual void on_call(channel_call what, error_code const& result, std::size_t size) noexcept = 0;
 
     virtual void on_wait_begun(channel_wait what) noexcept = 0;
     virtual void on_wait_ended(channel_wait what, error_code const& result, std::size_t size) noexcept = 0;
 
-    /// `error` is the first terminal error, if there is one. A change is told with the next call or the next end of a
-    /// wait, and never later than the close or the reset of the channel.
+    /// The state has changed. `error` is the first terminal error, if there is one. A change is reported with the next
+    /// call or the next end of a wait, at the latest with the close or the reset of the channel.
     virtual void on_state(lifecycle const& now, error_code const& error) noexcept = 0;
 
 protected:

@@ -3,7 +3,7 @@
 #ifndef DUET_DETAIL_ENGINE_CONNECTION_READ_IPP
 #define DUET_DETAIL_ENGINE_CONNECTION_READ_IPP
 
-// The receive side: one read at a time, what ends it, and which error stays.
+// The receive side: one read at a time, what ends it, and which error is kept.
 
 #include <boost/asio/error.hpp>
 
@@ -23,7 +23,7 @@ inline error_code connection::refuse_read(read_kind kind, boost::asio::mutable_b
         return error_ ? error_ : error_code{errc::closed};
     if (life_.receive() == receive_state::failed)
         return error_;
-    // A read of no bytes would complete with 0, which means FIN.
+    // An empty buffer is refused: a read into it would complete with 0, which means FIN.
     if (kind != read_kind::wait && buffer.size() == 0)
         return boost::asio::error::invalid_argument;
     if (life_.receive() == receive_state::ended && kind != read_kind::wait)
@@ -43,13 +43,13 @@ DUET_DECL std::optional<io_result> connection::read_at_once(read_kind kind, boos
         return {};
     if (life_.receive() == receive_state::ended)
         return io_result{};
-    // Told at once, but a message that has begun to arrive is still read.
+    // Report the drain at once, unless a message has begun to arrive: that is read first.
     if (receiver_.finish_requested() && !channel_->has_input())
         return io_result{errc::draining, 0};
     return channel_->may_read() && channel_->readable_now() ? std::optional{io_result{}} : std::nullopt;
 }
 
-/// The end of a read that finds something at once.
+/// Try a read. Returns its result; nullopt: it has to wait.
 inline std::optional<io_result> connection::try_read(boost::asio::mutable_buffer buffer) noexcept
 {
     if (!channel_->may_read())
@@ -67,7 +67,7 @@ inline std::optional<io_result> connection::try_read(boost::asio::mutable_buffer
     return io_result{end_of_input_at_once(error), 0};
 }
 
-/// The handler is called when this has returned, so what is to be done behind it waits for a turn.
+/// The handler is called after this function returns, so what has to follow the handler waits for a turn.
 inline error_code connection::end_of_input_at_once(error_code error) noexcept
 {
     auto const told = end_of_input(error);
@@ -89,7 +89,7 @@ DUET_DECL std::size_t connection::splice_at_once(splice_pipe& pipe) noexcept
     }
     else if (error)
     {
-        end_of_input(error);  // told once, so it is kept for the read
+        end_of_input(error);  // the system may report it only once, so keep it for the next read
         after_peer_finished();
     }
     return size;
@@ -123,7 +123,7 @@ inline void connection::issue_read()
     complete(std::move(receiver_.handler()), error_, receiver_.size());
 }
 
-/// On leaving on_read(), also by an exception of the handler.
+/// RAII: on leaving on_read(), also by an exception from the handler, act on the peer's FIN.
 struct connection::leave_read
 {
     ~leave_read()
@@ -154,11 +154,11 @@ DUET_DECL void connection::on_read(error_code const& error, std::size_t size)
     auto const cause = receiver_.cause();
     if (error == boost::asio::error::operation_aborted)
     {
-        // A stream may cancel all of its operations at once; one that was not meant goes on. A cancelled read of a
-        // socket has transferred nothing.
+        // A stream may be able to cancel only all of its operations at once. A read that was not meant to be cancelled
+        // goes on. A cancelled read of a socket has transferred no bytes.
         if (!cause && !life_.released())
             return issue_read();
-        // A drain ends only the wait for what has not come: it may have in the meantime, unseen by the cancelled wait.
+        // A drain must not end the wait if input has arrived: it may have arrived after the wait was cancelled.
         if (cause == errc::draining && !life_.released() && channel_->has_input())
             return finish_read({});
         return finish_read(cause ? cause : error_code{errc::closed});
@@ -169,7 +169,7 @@ DUET_DECL void connection::on_read(error_code const& error, std::size_t size)
     finish_read(told == boost::asio::error::eof && in_the_middle ? error_code{errc::truncated} : told);
 }
 
-/// What a read is told that met the peer's FIN or a failure.
+/// Returns the error for a read that met the peer's FIN or a failure, and updates the lifecycle.
 inline error_code connection::end_of_input(error_code error) noexcept
 {
     if (error == boost::asio::error::eof && !error_)
@@ -178,14 +178,14 @@ inline error_code connection::end_of_input(error_code error) noexcept
         peer_just_finished_ = true;
         return error;
     }
-    // Linux tells a reset once, and from then on reads look like the peer's FIN: the first error is the one.
+    // Linux reports a reset once; later reads return 0, as for the peer's FIN. So the first error counts.
     auto const told = error == boost::asio::error::eof ? error_ : error;
     receiver_.end();
     return fail_receive(told);
 }
 
-/// The peer's FIN was read, and who was told has answered. Most say FIN too, at once: then the half-closed deadline is
-/// not worth its two system calls.
+/// The peer's FIN was read, and the handler of that read has run. Most handlers send FIN at once; waiting for that
+/// saves the two system calls of arming the half-closed deadline.
 inline void connection::after_peer_finished() noexcept
 {
     peer_just_finished_ = false;
@@ -200,18 +200,18 @@ inline void connection::finish_read(error_code const& error)
     receiver_.end();
     times_.read_by = deadline_table::never;
     if (life_.closing() && !life_.released())
-        discard_input();  // it had waited for this read to let go of the channel
+        discard_input();  // this had to wait until the read released the channel
     receiver_.complete(error);
 }
 
-/// End the pending read; what has arrived in the meantime goes before the cause.
+/// End the pending read with this cause. Bytes that have arrived in the meantime are delivered first.
 inline void connection::interrupt_read(error_code cause) noexcept
 {
     if (receiver_.interrupt(cause))
         channel_->cancel_read();
 }
 
-/// Whether an operation that has transferred `size` bytes heeds a cancellation of this type.
+/// True if an operation that has transferred `size` bytes obeys a cancellation of this type.
 inline bool heeds(boost::asio::cancellation_type_t type, std::size_t size) noexcept
 {
     using boost::asio::cancellation_type;
@@ -233,7 +233,7 @@ DUET_DECL void connection::request_finish() noexcept
         interrupt_read(errc::draining);
 }
 
-/// What every later operation is told about a failure of the stream.
+/// The error that every later operation reports after this failure of the stream.
 inline error_code terminal_error(error_code error) noexcept
 {
     if (error == condition::reset)

@@ -3,7 +3,7 @@
 #ifndef DUET_DETAIL_ENGINE_CONNECTION_TIME_IPP
 #define DUET_DETAIL_ENGINE_CONNECTION_TIME_IPP
 
-// What happens when a deadline passes. When one does is in deadline_table.hpp.
+// What happens when a deadline passes. deadline_table.hpp decides when it passes.
 
 #include <duet/detail/engine/connection.hpp>
 
@@ -70,7 +70,7 @@ DUET_DECL void connection::on_wakeup()
     arm(times_.earliest(life_));
 }
 
-/// Look for what no event tells: that the last byte was acknowledged, and in some systems that the peer is gone.
+/// Check for what no event reports: that the last byte was acknowledged and, on some systems, that the peer is gone.
 inline void connection::poll()
 {
     if (life_.closing() && life_.receive() == receive_state::ended && life_.send() == send_state::finished)

@@ -26,7 +26,7 @@ inline error_code connection::refuse_write() const noexcept
     return life_.poisoned() ? errc::send_poisoned : errc::send_finished;
 }
 
-/// Write until the request is finished or the channel takes no more: would_block.
+/// Write until the request is finished. would_block: the channel accepts no more bytes.
 inline error_code connection::push(write_request& request)
 {
     auto const before = sender_.sent();
@@ -42,7 +42,7 @@ DUET_DECL std::optional<io_result> connection::write_at_once(write_request& requ
         return io_result{refused, 0};
     if (!sender_.empty())
         return {};
-    // Tried here and now: most writes fit into the socket's buffer, and need neither a wait nor memory.
+    // Try at once: most writes fit into the socket's buffer, and then need neither a wait nor memory.
     auto const error = push(request);
     if (!error)
         return io_result{{}, request.sent()};
@@ -127,7 +127,7 @@ inline void connection::pump_writes()
     writes_flushed();
 }
 
-/// The queue is empty: a FIN that waited behind it may go.
+/// The queue of writes is empty: a FIN that waited behind it may be sent.
 inline void connection::writes_flushed()
 {
     times_.write_by = deadline_table::never;
@@ -143,9 +143,9 @@ inline void connection::cancel_write(std::uint64_t id, boost::asio::cancellation
         end_write(request, boost::asio::error::operation_aborted);
 }
 
-/// End one write with `cause`. If some of its bytes are on their way and some are not, the send side is poisoned: the
-/// peer could not tell where the next message begins. So it is if a FIN waits behind it, which would hide that a
-/// message is missing.
+/// End one write with `cause`. If some of its bytes were sent and some were not, the send side is poisoned, because the
+/// peer could not tell where the next message begins. The send side is also poisoned if a FIN waits behind the write,
+/// because that FIN would hide that a message is missing.
 inline void connection::end_write(write_queue::iterator request, error_code cause)
 {
     ref const keep{this};
@@ -173,8 +173,8 @@ DUET_DECL void connection::start_shutdown_send(any_completion&& done)
 {
     if (!channel_->able().half_close)
         return complete(std::move(done), boost::asio::error::operation_not_supported, 0);
-    // After the peer is gone there is nobody to tell, and that is no error here: a read or a write reports it. But a
-    // FIN behind a write that was cut would make the stump look whole.
+    // If the peer is gone, shutdown_send() succeeds: a read or a write reports the reset. But it fails after a write
+    // that was cut part-way, because a FIN would make the incomplete message look complete.
     if (life_.poisoned())
         return complete(std::move(done), errc::send_poisoned, 0);
     if (life_.released() && life_.send() != send_state::finished && error_ != condition::reset &&

@@ -17,12 +17,13 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The deadlines of a connection, as time points. It asks no clock and no socket: the time, the state of both
-/// directions and what is unacknowledged are told to it, and it tells the next time to look and what has expired.
+/// The deadlines of a connection, as time points. It reads no clock and no socket: its caller passes the time, the
+/// state of both directions and the number of unacknowledged bytes, and it returns the next time to check and what has
+/// expired.
 ///
-/// It counts progress: a byte that is read or written, and a byte that the peer acknowledges. The latter is seen only
-/// when somebody looks, because no call of ours tells it: the last bytes and the FIN may wait in the kernel's buffer
-/// for a slow reader.
+/// Progress is a byte that is read or written, or a byte that the peer acknowledges. No call reports an
+/// acknowledgement, so it is noticed only when somebody asks for the number of unacknowledged bytes: the last bytes and
+/// the FIN may wait in the kernel's buffer for a slow reader.
 class deadline_table
 {
 public:
@@ -38,7 +39,7 @@ public:
 
     deadlines const& limits() const noexcept { return limits_; }
 
-    /// New limits count from now on. A read or write under way keeps the deadline that it has.
+    /// The new limits are counted from `now`. A pending read or write keeps its deadline.
     void set(deadlines const& limits, time_point now) noexcept
     {
         if (limits.first_message != limits_.first_message && !first_message_met_)
@@ -49,7 +50,7 @@ public:
 
     // ---- What happens ----------------------------------------------------------------------------------------------
 
-    /// A byte came or went.
+    /// A byte was received or sent.
     void note_activity(time_point now) noexcept { active_ = std::max(active_, now); }
 
     time_point last_activity() const noexcept { return active_; }
@@ -64,20 +65,19 @@ public:
 
     void closing(time_point now) noexcept { close_since_ = active_ = looked_at_ = now; }
 
-    /// What is unacknowledged, as a figure to compare with later.
+    /// Remember the number of unacknowledged bytes, to compare with later.
     void set_unacknowledged(std::size_t left) noexcept { unacknowledged_ = left; }
 
     std::size_t unacknowledged() const noexcept { return unacknowledged_; }
 
-    // ---- Deadlines of the read and the write under way
-    // ---------------------------------------------------------------
+    // ---- Deadlines of the read and the write under way --------------------------------------------------------------
 
     time_point read_by = never;
     time_point write_by = never;
 
-    // ---- Polling: what no event tells ------------------------------------------------------------------------------
+    // ---- Polling for what no event reports --------------------------------------------------------------------------
 
-    /// Look again soon: at once after restart_polling(), and then ever more rarely.
+    /// Returns the next time to poll: soon after restart_polling(), then at growing intervals (1 ms to 50 ms).
     time_point look_again(time_point now) noexcept
     {
         using std::chrono::milliseconds;
@@ -88,7 +88,7 @@ public:
 
     void restart_polling() noexcept { poll_delay_ = {}; }
 
-    /// It is time to look; asked for once.
+    /// True, once, when it is time to poll.
     bool take_poll(time_point now) noexcept
     {
         if (now < poll_at_)
@@ -99,7 +99,7 @@ public:
 
     // ---- What is due -----------------------------------------------------------------------------------------------
 
-    /// The earliest time at which something could be due, as things stand.
+    /// The earliest time at which something may be due, in the present state.
     time_point earliest(lifecycle const& life) const noexcept
     {
         auto result = std::min({read_by, write_by, poll_at_});
@@ -111,8 +111,8 @@ public:
 
     bool first_message_expired(time_point now) const noexcept { return now >= first_message_by_; }
 
-    /// No byte has come or gone for too long: half_closed_timed_out or idle_timed_out. Ask acknowledged() before you
-    /// believe it.
+    /// The error if no byte was transferred for too long: half_closed_timed_out or idle_timed_out. Call acknowledged()
+    /// before acting on it, because an acknowledgement may have been progress.
     error_code quiet(lifecycle const& life, time_point now) const noexcept
     {
         if (life.half_closed() && now >= half_closed_by())
@@ -120,11 +120,13 @@ public:
         return now >= idle_by() ? error_code{errc::idle_timed_out} : error_code{};
     }
 
-    /// Whether bytes left the kernel's buffer since the last look, of which `left` are there now. That is progress.
+    /// True if the peer has acknowledged bytes since the last check; `left` bytes are unacknowledged now. That counts
+    /// as progress.
     bool acknowledged(std::size_t left, time_point now) noexcept
     {
         auto const before = std::exchange(unacknowledged_, left);
-        // Bytes that were written since the last look have no figure to compare with: they get their time.
+        // Bytes that were written since the last check have no earlier number to compare with, so they get the full
+        // time.
         bool const newer = looked_at_ < active_;
         if (left >= before && !(newer && left > 0))
             return false;
@@ -132,18 +134,18 @@ public:
         return true;
     }
 
-    /// A byte of another connection counts as one of this.
+    /// Count the activity of another connection as activity of this one.
     void join_activity(time_point other) noexcept
     {
-        // It is not one that was written here since the last look, and still has its time.
+        // It must not look like bytes that were written here since the last check, because those get the full time.
         bool const written = looked_at_ < active_;
         active_ = std::max(active_, other);
         if (!written)
             looked_at_ = std::max(looked_at_, active_);
     }
 
-    /// Whether close() has to give up, while `left` bytes are unacknowledged. It is asked in eighths of the deadline,
-    /// so that progress stretches the deadline by what it is, and no more.
+    /// True if close() has to give up while `left` bytes are unacknowledged. This is checked eight times per deadline,
+    /// so that progress extends the deadline from about the time when it happened.
     bool close_expired(std::size_t left, time_point now) noexcept
     {
         if (std::exchange(unacknowledged_, left) > left)
@@ -165,11 +167,11 @@ private:
     time_point close_total_by() const noexcept { return coarse_clock::after(close_since_, limits_.close_total); }
 
     deadlines limits_;
-    time_point active_;  // when the last byte came, went or was acknowledged, as far as known
+    time_point active_;  // when the last byte was received, sent or acknowledged, as far as known
     time_point first_message_by_;
     time_point half_closed_since_ = never;
     time_point close_since_ = never;
-    time_point looked_at_ = time_point::min();  // when unacknowledged_ was asked for
+    time_point looked_at_ = time_point::min();  // when unacknowledged_ was last determined
     time_point poll_at_ = never;
     duration poll_delay_{};
     std::size_t unacknowledged_ = 0;

@@ -22,10 +22,10 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-// How an operation begins. What can end at once does so before its handler is wrapped and stored, which is most of the
-// cost of a small write; only what has to wait pays for that.
+// How operations begin. An operation that can complete at once does so before its handler is wrapped and stored, which
+// is most of the cost of a small write. Only operations that have to wait pay that cost.
 
-/// The first buffer of a sequence that has room or bytes; an empty one: none has.
+/// The first buffer of a sequence whose size is not 0; an empty buffer if there is none.
 template <class Buffer, class Sequence>
 Buffer first_nonempty(Sequence const& buffers)
 {
@@ -36,7 +36,7 @@ Buffer first_nonempty(Sequence const& buffers)
     return each == end ? Buffer{} : Buffer{*each};
 }
 
-/// A read: it ends at once when it is refused, and waits in the connection's own place for a reader.
+/// A read. It completes at once if it is refused or need not wait; otherwise its handler is stored in the connection.
 class reading
 {
 public:
@@ -45,7 +45,7 @@ public:
 
     reading(kind how, boost::asio::mutable_buffer buffer) noexcept : kind_{how}, buffer_{buffer} {}
 
-    /// With a deadline of its own.
+    /// A read with its own deadline, instead of the session's read deadline.
     reading(kind how, boost::asio::mutable_buffer buffer, time_point by) noexcept : kind_{how}, buffer_{buffer}, by_{by}
     {
     }
@@ -62,7 +62,7 @@ private:
     std::optional<time_point> by_;
 };
 
-/// A write: it is tried at once, and what the kernel does not take is queued.
+/// A write. It is tried at once; the bytes that the kernel does not accept are queued.
 template <class Buffers>
 class writing
 {
@@ -71,7 +71,7 @@ class writing
 public:
     writing(Buffers const& buffers, bool whole) : buffers_{buffers}, whole_{whole} {}
 
-    /// A copy has not begun.
+    /// A copy is a new write that has not begun.
     writing(writing const& other) : writing{other.buffers_, other.whole_} {}
 
     writing(writing&&) noexcept(std::is_nothrow_move_constructible_v<Buffers>) = default;
@@ -108,7 +108,7 @@ private:
     bool whole_;
 };
 
-/// A write of what is in a pipe.
+/// A write of the bytes in a pipe.
 class writing_piped
 {
 public:
@@ -122,7 +122,7 @@ private:
     write_request request_;
 };
 
-/// The end: often nothing has to be waited for.
+/// close(). Often there is nothing to wait for.
 class closing
 {
 public:
@@ -131,7 +131,7 @@ public:
     void wait(connection& target, any_completion&& done) const { target.start_close(std::move(done)); }
 };
 
-/// Any other operation: one member function of the connection.
+/// Any other operation, started by one member function of the connection.
 class calling
 {
 public:
@@ -147,7 +147,8 @@ private:
     function start_;
 };
 
-/// Begin an operation that does not end at once, or may not tell it at once.
+/// Begin an operation that has to wait, or complete one whose result is known but whose handler must not be called
+/// directly.
 template <bool IsCoroutine, class Start, class Handler>
 void begin(connection& target, Start& start, std::optional<io_result> const& known, Handler&& handler)
 {

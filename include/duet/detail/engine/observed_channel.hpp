@@ -23,20 +23,21 @@ namespace detail {
 
 class connection;
 
-/// Stands between a connection and its channel and tells an observer what passes. To the connection it is the channel,
-/// and to the channel it is the user. A connection that nobody observes has none, and so pays nothing.
+/// Stands between a connection and its channel and reports to an observer what passes. For the connection it is the
+/// channel, and for the channel it is the user. A connection without an observer has no such object, so it pays
+/// nothing.
 ///
-/// The connection owns it. The waits that are under way refer to this and not to the connection, so this keeps the
-/// connection alive until the channel is closed and the last of them has ended.
+/// The connection owns it. Pending waits hold references to this object instead of the connection. Therefore this
+/// object keeps the connection alive until the channel is closed and the last wait has ended.
 class observed_channel final : public channel, private channel_user
 {
 public:
     DUET_DECL observed_channel(connection& user, channel& inner, connection_observer* observer) noexcept;
 
-    /// Null: nobody is told any more.
+    /// Report to another observer; null: to none.
     void observe(connection_observer* observer) noexcept { observer_ = observer; }
 
-    /// The connection goes on to another channel.
+    /// The connection changes to another channel.
     DUET_DECL channel& followed_by(channel& next) noexcept override;
 
 private:
@@ -94,7 +95,7 @@ private:
     connection_observer* observer_;
     owner_ref<channel_user> keep_;  // the connection
     lifecycle seen_;
-    channel_wait reading_ = channel_wait::read;  // what on_read() will end
+    channel_wait reading_ = channel_wait::read;  // which wait on_read() ends
     bool ended_ = false;
 };
 

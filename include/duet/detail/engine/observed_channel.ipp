@@ -17,7 +17,7 @@ namespace detail {
 DUET_DECL observed_channel::observed_channel(connection& user, channel& inner, connection_observer* observer) noexcept
     : channel{inner.able()}, connection_{user}, inner_{&inner}, observer_{observer}, keep_{&user}, seen_{user.life()}
 {
-    may_read_ = true;  // asked of the inner one each time
+    may_read_ = true;  // read_some() and readable_now() ask the inner channel
     inner_->set_user(*this);
 }
 
@@ -115,8 +115,8 @@ inline void observed_channel::cancel_gone() noexcept
     inner_->cancel_gone();
 }
 
-/// The handler of a wait belongs to this. So the attempt is this object's, too: a handler that is destroyed in it is no
-/// sign of a context that is being destroyed.
+/// The handler of a wait refers to this object, so the attempt has to be this object's, too. Otherwise a handler that
+/// is destroyed in a failing attempt would look like the destruction of the context.
 template <class Begin>
 void observed_channel::begin(channel_wait what, Begin wait)
 {
@@ -194,7 +194,7 @@ inline void observed_channel::abandon() noexcept
 inline void observed_channel::dispose() noexcept
 {
     if (ended_)
-        auto const last = std::move(keep_);  // it may destroy this
+        auto const last = std::move(keep_);  // may destroy this object
 }
 
 // ---- Towards the observer ------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ inline void observed_channel::tell_state() noexcept
         observer_->on_state(seen_, connection_.error());
 }
 
-/// The channel is closed. Its user, who closes it, is alive for now.
+/// The channel is closed. The connection, which closes it, stays alive until the call has returned.
 inline void observed_channel::end() noexcept
 {
     ended_ = true;

@@ -21,7 +21,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The completion signature of an operation of the coroutine face.
+/// The completion signature of an operation of the coroutine interface.
 template <class Result>
 struct completion_of
 {
@@ -34,7 +34,7 @@ struct completion_of<void>
     using signature = void(error_code);
 };
 
-/// What the coroutine face throws: a session_error, or that there is no memory for one.
+/// The exception that the coroutine interface throws: a session_error, or std::bad_alloc if there is no memory for one.
 [[gnu::cold]] inline std::exception_ptr exception_of(
     connection& target, char const* name, error_code const& error, std::size_t size) noexcept
 {
@@ -48,8 +48,8 @@ struct completion_of<void>
     }
 }
 
-/// Turns (error_code, size) into what the coroutine face promises. `Result` says which errors are values (the peer's
-/// FIN is 0) and what the result is.
+/// Converts (error_code, size) into the result that the coroutine interface promises. `Result` decides which errors
+/// count as values (the peer's FIN is 0) and what the result is.
 template <class Handler, class Result>
 class result_handler
 {
@@ -66,10 +66,10 @@ public:
         deliver(std::move(handler_), *connection_, name_, error, size);
     }
 
-    /// The same to a handler that was not wrapped.
+    /// As operator(), but for a handler that is not wrapped.
     static void deliver(Handler&& handler, connection& target, char const* name, error_code error, std::size_t size)
     {
-        // Asked before the handler is called: it may be what ends the connection's life.
+        // Compute this before calling the handler, which may destroy the connection.
         auto failure = failure_of(target, name, error, size);
         if constexpr (std::is_void_v<result_type>)
             std::move(handler)(tell(std::move(failure)));
@@ -80,8 +80,8 @@ public:
         }
     }
 
-    /// The same in two steps: this one on the session's executor, and what it returns is called on the handler's own.
-    /// By then the connection may be gone.
+    /// As operator(), in two steps. This function runs on the session's executor; the function that it returns runs on
+    /// the handler's executor, when the connection may already be gone.
     auto settle(error_code error, std::size_t size)
     {
         if constexpr (std::is_void_v<result_type>)
@@ -140,7 +140,7 @@ public:
     {
     }
 
-    /// An operation that has a name stays as it is, and may be begun again.
+    /// Calling a named operation copies it, so that it may be started again.
     template <boost::asio::completion_token_for<signature> Token>
     auto operator()(Token&& token) const& requires std::is_copy_constructible_v<Start>
     {
@@ -151,7 +151,7 @@ public:
     auto operator()(Token&& token) &&
     {
         return boost::asio::async_initiate<Token, signature>(
-            // Not without a capture: g++ 12 takes an empty initiation behind bind_executor for uninitialized memory.
+            // Keep a capture here: g++ 12 treats an empty initiation inside bind_executor as uninitialized memory.
             [name = name_](auto&& handler, connection::ref target, Start start)
             {
                 using handler_type = std::decay_t<decltype(handler)>;

@@ -17,14 +17,14 @@ namespace detail {
 
 enum class read_kind : std::uint8_t
 {
-    nothing,  ///< into no room at all
+    nothing,  ///< an empty buffer
     some,     ///< at least one byte
     exact,    ///< the whole buffer
-    wait,     ///< no byte at all: until a read would not wait
+    wait,     ///< reads nothing: waits until a read would not block
 };
 
-/// The read under way: what it is to read, how far it has come, why it is to end, and who waits for it. There is one
-/// at a time.
+/// The pending read: what it is to read, how many bytes it has, why it has to end, and its handler. There is at most
+/// one at a time.
 class receiver
 {
 public:
@@ -32,7 +32,7 @@ public:
 
     bool waits_only() const noexcept { return busy_ && kind_ == read_kind::wait; }
 
-    /// Where the handler of the read waits; put there before begin().
+    /// Storage for the handler of the read. Assign the handler before begin().
     any_completion& handler() noexcept { return done_; }
 
     void begin(read_kind kind, boost::asio::mutable_buffer buffer) noexcept
@@ -44,21 +44,21 @@ public:
         cause_.clear();
     }
 
-    /// What is left to fill.
+    /// The part of the buffer that is still to be filled.
     boost::asio::mutable_buffer rest() const noexcept { return buffer_ + size_; }
 
     void add(std::size_t size) noexcept { size_ += size; }
 
-    /// Bytes so far.
+    /// Bytes received so far.
     std::size_t size() const noexcept { return size_; }
 
-    /// What has come suffices.
+    /// True if enough bytes have arrived to complete the read.
     bool is_complete() const noexcept { return kind_ != read_kind::exact || size_ == buffer_.size(); }
 
-    /// Why the read is to end, if it is.
+    /// Why the read has to end; no error if it may go on.
     error_code const& cause() const noexcept { return cause_; }
 
-    /// End the read for this cause: the first one stays. False: there is none, or it is to end already.
+    /// Make the read end for this cause. The first cause stays. False: no read is pending, or it has a cause already.
     bool interrupt(error_code cause) noexcept
     {
         if (!busy_ || cause_)
@@ -67,7 +67,7 @@ public:
         return true;
     }
 
-    /// Another read may begin, also from within the handler, which is still to be called.
+    /// From now on another read may begin, even from within the handler of this one, which is still to be called.
     void end() noexcept { busy_ = false; }
 
     /// Call the handler, which may begin another read or destroy this.
@@ -81,7 +81,7 @@ public:
 
     void request_finish() noexcept { finish_requested_ = true; }
 
-    /// The owner wants the session to end between two messages.
+    /// True if the owner has asked the session to end between two messages.
     bool finish_requested() const noexcept { return finish_requested_; }
 
 private:

@@ -26,7 +26,7 @@ public:
 
     write_request& front() noexcept { return queue_.front(); }
 
-    /// Takes the request, unless there is no memory (std::bad_alloc). Its handler follows.
+    /// Takes the request, unless there is no memory (std::bad_alloc). Set its handler afterwards.
     void push_back(write_request&& request) { queue_.push_back(std::move(request)); }
 
     write_request& back() noexcept { return queue_.back(); }
@@ -38,7 +38,7 @@ public:
         return request;
     }
 
-    /// Take out all.
+    /// Remove all requests.
     write_queue take_all() noexcept { return std::exchange(queue_, {}); }
 
     write_queue::iterator find(std::uint64_t id) noexcept
@@ -59,10 +59,11 @@ public:
         return taken;
     }
 
-    /// Write until the request is finished or the channel takes no more: would_block.
+    /// Write until the request is finished. would_block: the channel accepts no more bytes.
     [[gnu::always_inline]] error_code push(channel& to, write_request& request)
     {
-        // A fast reader on another core could keep this loop busy; every so often the others get their turn.
+        // A fast reader on another core could keep this loop busy for ever, so it ends after 64 writes and lets other
+        // handlers run.
         for (int turns = 0; turns < 64; ++turns)
         {
             error_code error;
@@ -77,7 +78,7 @@ public:
         return boost::asio::error::would_block;
     }
 
-    /// Bytes that the channel has taken, over all writes.
+    /// Bytes that the channel has accepted, over all writes.
     std::uint64_t sent() const noexcept { return sent_; }
 
     /// A wait for writability is under way.

@@ -14,7 +14,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// For the inside: a second session object on the same connection.
+/// Access to a session's internals for the rest of the library.
 struct session_access
 {
     template <class Session>
@@ -29,7 +29,8 @@ struct session_access
         return Session{std::move(connection)};
     }
 
-    /// Move what a session can read now into a pipe: 0 where an ordinary read is to tell. Only where it `splices`.
+    /// Move the bytes that a session can read now into a pipe. 0: an ordinary read reports why. Only for sessions that
+    /// `splices` allows.
     template <class Session>
     static std::size_t splice(Session& session, splice_pipe& pipe) noexcept
     {
@@ -39,7 +40,7 @@ struct session_access
     template <class Session>
     static constexpr bool splices = Session::connection::may_splice;
 
-    /// write() of what is in a pipe, which must stay until it has completed.
+    /// write() of the bytes in a pipe. The pipe must stay valid until the write completes.
     template <class Session>
     static auto write(Session& session, piped_bytes const& bytes)
     {
@@ -54,7 +55,7 @@ struct session_access
         connection->start_when_quiet(any_completion{std::forward<Handler>(handler), connection->executor(), false});
     }
 
-    /// A byte of `other` counts as one of `session`. False: that has ended even so.
+    /// Count the activity of `other` as activity of `session`. False: `session` has ended even so.
     template <class Session, class Other>
     static bool join_activity(Session& session, Other& other)
     {
@@ -63,15 +64,15 @@ struct session_access
         return !connection->life().released();
     }
 
-    /// close(), but no matter how.
+    /// close() without its report.
     template <class Session>
     static auto close(Session& session)
     {
         return session.template make<ignore_error>("close", closing{});
     }
 
-    /// wait_readable() for a handler of (error_code, size), which is not called within this, unless there is no memory
-    /// to post it.
+    /// wait_readable() for a handler of (error_code, size). The handler is not called from within this function, unless
+    /// there is no memory to post it.
     template <class Session, class Handler>
     static void await_readable(Session& session, Handler&& handler)
     {
@@ -80,8 +81,8 @@ struct session_access
         detail::begin<false>(*connection, start, start.at_once(*connection), std::forward<Handler>(handler));
     }
 
-    /// A session that may use the reactor of its context. Throws boost::system::system_error when there is no memory
-    /// for its socket, neither there nor with Asio.
+    /// Create a session that may use the reactor of its context. Throws boost::system::system_error if neither the
+    /// reactor nor Asio has memory for its socket.
     template <class Session>
     static Session begin(typename Session::stream_type&& stream, typename Session::endpoint_type const& local,
         typename Session::endpoint_type const& remote, session_options const& options)
@@ -93,7 +94,7 @@ struct session_access
         return Session{made};
     }
 
-    /// The same of a descriptor, connected and non-blocking, which is taken unless this throws.
+    /// The same for a connected, non-blocking descriptor. The session owns it, unless this throws.
     template <class Session>
     static Session begin(typename Session::executor_type const& executor, int descriptor,
         typename Session::endpoint_type const& local, typename Session::endpoint_type const& remote,
@@ -106,7 +107,7 @@ struct session_access
         return Session{made};
     }
 
-    /// Let the sessions of a context that one thread runs use a reactor.
+    /// Let the sessions of a context use a reactor. Only one thread may run the context.
     template <class Session>
     static void prepare(boost::asio::io_context& context) noexcept
     {
@@ -114,7 +115,8 @@ struct session_access
     }
 };
 
-// A string zeroes what it grows by: a line needs little room, a stream much.
+// A string fills with zeros when it grows, so a read of a line asks for little room and a read of a whole stream for
+// much.
 inline constexpr std::size_t line_chunk = 4 * 1024;
 inline constexpr std::size_t stream_chunk = 64 * 1024;
 
@@ -151,7 +153,7 @@ template <class Stream>
 auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std::string delimiter, std::size_t limit)
     -> awaitable<std::size_t>
 {
-    // Found at once and everywhere, it would complete with 0, which means FIN.
+    // An empty delimiter would be found at once at position 0, and complete with 0, which means FIN.
     if (delimiter.empty())
         throw session_error{boost::asio::error::invalid_argument, "read_until", c->describe_peer(), 0};
     auto const by = c->read_deadline();
@@ -172,7 +174,7 @@ auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std
             error = errc::limit_exceeded;
             break;
         }
-        // The delimiter may straddle two reads.
+        // The delimiter may be split between two reads.
         searched = size < delimiter.size() ? 0 : size - delimiter.size() + 1;
         auto const room = std::min(detail::line_chunk, limit - size);
         buffer.resize(size + room);
@@ -183,7 +185,7 @@ auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std
         {
             got = co_await operation{c, "read_until", start};
         }
-        catch (...)  // a coroutine that was cancelled in the meantime does not even begin to wait
+        catch (...)  // co_await throws at once if the coroutine was cancelled in the meantime
         {
             buffer.resize(size);
             throw;
@@ -213,7 +215,7 @@ auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t lim
     for (;;)
     {
         auto const size = into.size();
-        // One byte over the limit tells more from the peer's FIN.
+        // Asking for one byte more than the limit allows distinguishes more input from the peer's FIN.
         auto const room = std::min(detail::stream_chunk - 1, limit - received) + 1;
         into.resize(size + room);
         detail::reading const start{kind::some, boost::asio::buffer(into.data() + size, room), by};
@@ -223,7 +225,7 @@ auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t lim
         {
             got = co_await operation{c, "read_all", start};
         }
-        catch (...)  // a coroutine that was cancelled in the meantime does not even begin to wait
+        catch (...)  // co_await throws at once if the coroutine was cancelled in the meantime
         {
             into.resize(size);
             throw;

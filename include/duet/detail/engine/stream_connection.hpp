@@ -18,7 +18,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A connection on a stream: it has the stream, its channels and the endpoints.
+/// A connection on a stream. It owns the stream, its channels and its endpoints.
 template <class Stream>
 class stream_connection final : public connection
 {
@@ -39,18 +39,19 @@ public:
         use(channels_.asio());
     }
 
-    /// Of a connected descriptor, which begin() takes.
+    /// For a connected descriptor, which begin() takes over.
     stream_connection(executor_type const& executor, endpoint_type const& local, endpoint_type const& remote,
         session_options const& options)
         : stream_connection{Stream{executor}, local, remote, options}
     {
     }
 
-    /// Let the sockets of a context that one thread runs use a reactor.
+    /// Let the sockets of a context use a reactor. Only one thread may run the context.
     static void prepare(boost::asio::io_context& context) noexcept { channels::prepare(context); }
 
-    /// Before the first operation: take a connected descriptor, non-blocking (-1: the stream has it), and use the
-    /// reactor of the context, if that suits. An error: the descriptor is still the caller's.
+    /// Call this before the first operation. Takes over `descriptor`, a connected, non-blocking socket (-1: the stream
+    /// already has it), and uses the reactor of the context if that suits. On an error the caller still owns the
+    /// descriptor.
     error_code begin(int descriptor = -1) noexcept
     {
         error_code error;
@@ -59,7 +60,7 @@ public:
         return error;
     }
 
-    /// For what is done with the stream from outside: from now on it is Asio's.
+    /// For programs that use the stream directly: from now on the socket waits in Asio's reactor.
     Stream& stream() noexcept
     {
         if (!life().released())
@@ -86,7 +87,7 @@ public:
 private:
     ~stream_connection() = default;
 
-    /// Out of line: where two references go in one function, g++ 12 warns of a use after free that is none.
+    /// Not inlined: if two references are released in one function, g++ 12 warns of a use after free, wrongly.
     [[gnu::noinline]] void dispose() noexcept override { delete this; }
 
     void on_released() noexcept override { channels_.end(); }

@@ -16,17 +16,17 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// What the handler of an operation other than a read or a write waits for.
+/// What an operation other than a read or a write waits for.
 enum class awaited : std::uint8_t
 {
-    fin,        ///< everything was written, and FIN handed to the kernel
+    fin,        ///< every queued write and the FIN were handed to the kernel
     delivery,   ///< the peer has acknowledged everything
     close,      ///< the connection has ended
     peer_gone,  ///< the peer is gone; one handler at a time
-    quiet,      ///< no byte has come or gone for too long
+    quiet,      ///< no byte was transferred for too long
 };
 
-/// The parked handlers of a connection, in the order in which they came. They are few, and rare.
+/// The waiting handlers of a connection, in the order of their arrival. They are few and rare, so a list is enough.
 class waiters
 {
 public:
@@ -60,19 +60,19 @@ public:
         list_.back() = {what, id, std::move(done)};
     }
 
-    /// Take out the first that waits for this; empty: there is none.
+    /// Remove the first handler that waits for this; empty if there is none.
     any_completion take(awaited what) noexcept
     {
         return take_first([what](waiter const& each) { return each.what == what; });
     }
 
-    /// Take out the one with this id; empty: it is not here.
+    /// Remove the handler with this id; empty if it is not here.
     any_completion take(std::uint64_t id) noexcept
     {
         return take_first([id](waiter const& each) { return each.id == id; });
     }
 
-    /// Take out all that wait for this now.
+    /// Remove all handlers that wait for this now.
     list take_all(awaited what) noexcept
     {
         list taken;
@@ -86,7 +86,7 @@ public:
         return taken;
     }
 
-    /// Take out all.
+    /// Remove all handlers.
     list take_all() noexcept { return std::exchange(list_, {}); }
 
 private:

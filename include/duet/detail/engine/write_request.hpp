@@ -21,7 +21,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// What is left to write of one write operation. The bytes are the caller's; so is the list of buffers until `own()`.
+/// The remaining part of one write operation. The caller owns the bytes. The caller also owns the list of buffers,
+/// until `own()` copies it.
 class write_request
 {
 public:
@@ -39,14 +40,14 @@ public:
         }
     }
 
-    /// Copy the list of buffers: the caller's own goes away when its initiating function returns.
+    /// Copy the list of buffers, because the caller's list ends when the initiating function returns.
     void own()
     {
         owned_.assign(rest_.begin(), rest_.end());
         rest_ = owned_;
     }
 
-    /// Bytes of a pipe.
+    /// A write of the bytes in a pipe.
     explicit write_request(piped_bytes const& bytes) noexcept
         : front_{nullptr, bytes.size}, pipe_{bytes.pipe}, whole_{true}
     {
@@ -54,12 +55,14 @@ public:
 
     bool finished() const noexcept { return front_.size() == 0 || (!whole_ && sent_ > 0); }
 
-    /// Ended here, the peer could not tell where the next message begins.
+    /// True if some bytes were sent and some were not. If the write ended here, the peer could not tell where the next
+    /// message begins.
     bool part_way() const noexcept { return !finished() && sent_ > 0; }
 
     std::size_t sent() const noexcept { return sent_; }
 
-    /// Hand to `write` what is left, as one buffer, as a sequence or in a pipe; it returns the bytes that were taken.
+    /// Pass the remaining bytes to `write`: as one buffer, as a sequence of buffers, or in a pipe. `write` returns how
+    /// many bytes were accepted.
     template <class Write>
     [[gnu::always_inline]] std::size_t push_to(Write&& write) const
     {
@@ -99,8 +102,8 @@ private:
         front_ += size;
     }
 
-    const_buffer front_;           // of a pipe only the size
-    splice_pipe* pipe_ = nullptr;  // in place of all buffers
+    const_buffer front_;           // for a pipe only the size is used
+    splice_pipe* pipe_ = nullptr;  // if not null, the source in place of all buffers
     std::span<const_buffer const> rest_;
     std::vector<const_buffer> owned_;
     std::size_t sent_ = 0;

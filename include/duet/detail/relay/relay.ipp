@@ -28,8 +28,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A relay under way: a pump for each direction, and a watch on each side, since a pump that waits for the one side
-/// does not see the other die.
+/// A relay under way: one pump for each direction, and one watch on each session. The watch is needed because a pump
+/// that waits for one session does not notice that the other one dies.
 template <class First, class Second>
 class relay_run : public std::enable_shared_from_this<relay_run<First, Second>>
 {
@@ -54,7 +54,7 @@ public:
         set_deadlines(second);
     }
 
-    /// Reset both, which ends everything else.
+    /// Reset both sessions. That ends all tasks.
     void abort() noexcept
     {
         first_.abort();
@@ -86,8 +86,8 @@ private:
     struct direction
     {
         relay_direction told{};
-        bool writing = false;      // the receiver is to take what was read
-        bool sender_gone = false;  // noticed by the watch on it
+        bool writing = false;      // a write to the receiver is under way
+        bool sender_gone = false;  // set by watch()
     };
 
     template <class Session>
@@ -114,7 +114,8 @@ private:
         no_memory();
     }
 
-    /// A byte on either side is one of both: while one takes in slowly what the other has said, that is not idle.
+    /// Count activity of one session as activity of both: a receiver that slowly takes what the other has sent is not
+    /// idle.
     template <class Side, class Other>
     static void end_together(self const& run, Side& side, Other& other)
     {
@@ -157,7 +158,7 @@ private:
         boost::asio::co_spawn(changed_.get_executor(), std::move(task), std::move(notifier));
     }
 
-    /// One direction, to its FIN or its failure. It does not throw.
+    /// Carry one direction until its FIN or its failure. Does not throw.
     template <class From, class To>
     static awaitable<void> pump(self run, From& from, To& to, direction& way)
     {
@@ -177,13 +178,15 @@ private:
         }
         way.writing = false;
         way.told.bytes = to.bytes_sent() - sent_before;
-        // An abort or a cancellation was ours, for a failure of the other side.
+        // `aborted` and `operation_aborted` come from this relay's own reaction to a failure of the other side. Report
+        // that failure instead.
         for (auto const& cause : {from.report().error, to.report().error})
             if ((way.told.error == errc::aborted || way.told.error == boost::asio::error::operation_aborted) && cause)
                 way.told.error = cause;
         if (run->cancelled_ && !way.told.finished)
             way.told.error = boost::asio::error::operation_aborted;
-        // What the receiver has is not all that there was: it must not look so. The pump that reads from it ends too.
+        // The receiver has only a part of the data, which must not look complete, so reset it. That also ends the pump
+        // that reads from it.
         if (!way.told.finished)
             to.abort();
         else if (way.sender_gone)
@@ -214,8 +217,8 @@ private:
         co_await to.shutdown_send();
     }
 
-    /// Carry by splice(2) as long as there is much at once; `before` came with what has just been read. What ends that
-    /// is not looked into: an ordinary read tells. False: it did not even begin.
+    /// Move bytes by splice(2) as long as at least `bulk` bytes arrive at once; the last read brought `before` bytes.
+    /// When splice(2) gets nothing, an ordinary read finds out why. False: splice(2) was not used at all.
     template <class From, class To>
     awaitable<bool> splice(From& from, To& to, direction& way, std::size_t before)
     {
@@ -237,7 +240,7 @@ private:
                         way.writing = false;
                     }
                     if (!pipe->reusable())
-                        pipes_ = nullptr;  // there is none, or the system refuses: no more attempts
+                        pipes_ = nullptr;  // no pipe is left, or the system refuses splice(2): stop trying
                 }
                 begun = begun || pipes_;
                 if (at_once < bulk)
@@ -248,7 +251,8 @@ private:
         co_return begun;
     }
 
-    /// What the receiver does not take at once is lost if the sender is gone: watch() has nobody to tell any more.
+    /// Begin a write. If the sender is gone and the receiver does not accept the bytes at once, reset the receiver:
+    /// watch() has already ended and would not notice.
     template <class To>
     void begin_write(To& to, direction& way)
     {
@@ -264,7 +268,7 @@ private:
             to.abort();
     }
 
-    /// Notice the death of `side` where no pump does. It does not throw.
+    /// Notice that `side` is gone when no pump reads from it. Does not throw.
     template <class Side, class Other>
     static awaitable<void> watch([[maybe_unused]] self run, Side& side, Other& other, direction& from_side)
     {
@@ -280,12 +284,12 @@ private:
         }
         from_side.sender_gone = true;
         if (from_side.told.finished)
-            other.cancel();  // it has all that was meant for it, and what it still says finds nobody
+            other.cancel();  // `other` has everything from `side`, and nobody is left to receive its bytes
         else if (from_side.writing)
-            other.abort();  // who takes nothing would hold the pump from seeing the failure
+            other.abort();  // the pump waits for `other` to accept bytes, and would not see the failure
     }
 
-    /// The end of one side: in good order if everything that was meant for it is there.
+    /// End one session: close it if it got everything that was meant for it, otherwise reset it.
     template <class Session>
     static awaitable<void> end(self run, Session& session, bool complete)
     {
@@ -306,20 +310,20 @@ private:
     }
 
     static constexpr std::size_t small_buffer = std::size_t{16} * 1024;
-    static constexpr std::size_t bulk = std::size_t{48} * 1024;  // at once: from here on splice(2) takes less time
+    static constexpr std::size_t bulk = std::size_t{48} * 1024;  // with so many bytes at once splice(2) is faster
 
     First& first_;
     Second& second_;
     relay_options options_;
     boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
         executor_type>
-        changed_;  // never expires: cancelled when a task has ended
+        changed_;  // never expires; cancelled whenever a task ends
     direction forward_;
     direction backward_;
     int pumps_ = 0;
     int others_ = 0;
     bool cancelled_ = false;
-    splice_pipes* pipes_ = nullptr;  // where bulk may go through one
+    splice_pipes* pipes_ = nullptr;  // null if splice(2) is not to be used
 };
 
 }  // namespace detail
@@ -331,7 +335,8 @@ boost::asio::awaitable<relay_report, typename First::executor_type> relay(
     using run_type = detail::relay_run<First, Second>;
     using token_type = boost::asio::use_awaitable_t<typename First::executor_type> const;
     auto const run = std::make_shared<run_type>(first, second, options);
-    // What is cancelled is not the relay's own coroutine: that one has an end to see to.
+    // Cancellation calls cancel() and does not reach the coroutine that runs the relay, because that one still has to
+    // end both sessions.
     auto const start = [run](auto handler)
     {
         auto slot = boost::asio::get_associated_cancellation_slot(handler);

@@ -28,25 +28,25 @@ namespace detail {
 
 using resolved_endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
 
-/// A function that resolves a name and may take its time.
+/// A function that resolves a name, and may block for a long time.
 using blocking_lookup = std::function<resolved_endpoints(std::string const& host, std::string const& service)>;
 
 /// getaddrinfo. Blocks. Throws system_error with Asio's codes for its errors.
 DUET_DECL resolved_endpoints look_up_by_system(std::string const& host, std::string const& service);
 
-/// The endpoint of an address and a port that are numbers: nothing to look up.
+/// The endpoint of a numeric address and port, which need no look-up; nullopt if they are not numeric.
 DUET_DECL std::optional<boost::asio::ip::tcp::endpoint> numeric_endpoint(
     std::string const& host, std::string const& service) noexcept;
 
-/// What came of a look-up.
+/// The result of a look-up.
 struct lookup_result
 {
     resolved_endpoints endpoints{};
     std::exception_ptr failure{};
 };
 
-/// All that the thread of a look-up knows of who waits for it. Once abandoned, the thread touches nothing of it any
-/// more: no executor, whose context may be gone, and no timer.
+/// The only connection from the thread of a look-up to the object that waits for the result. After abandon(), the
+/// thread uses nothing of that object: no executor, whose context may be gone, and no timer.
 class lookup_channel
 {
 public:
@@ -54,7 +54,8 @@ public:
 
     explicit lookup_channel(receiver to) : receiver_{std::move(to)} {}
 
-    /// Called in the look-up's thread. `receiver` is called under the lock, so that abandon() waits for it.
+    /// Called on the look-up's thread. It calls the receiver under the lock, so that abandon() waits for that call to
+    /// end.
     void deliver(lookup_result& result)
     {
         std::lock_guard const lock{mutex_};
@@ -74,17 +75,18 @@ private:
     receiver receiver_;
 };
 
-/// Start a thread that calls `lookup`, delivers the result and ends. Nobody waits for it: getaddrinfo cannot be
-/// interrupted, and takes up to half a minute when the name servers do not answer.
+/// Start a thread that calls `lookup`, delivers the result and ends. The thread is detached, because getaddrinfo cannot
+/// be interrupted and takes up to half a minute if the name servers do not answer.
 DUET_DECL void start_lookup_thread(
     blocking_lookup lookup, std::string host, std::string service, std::shared_ptr<lookup_channel> channel);
 
-/// One look-up, on the executor's side.
+/// The executor's side of one look-up.
 ///
-/// It waits on a timer that never expires, twice. The coroutine's wait is work for the context, and is cancelled by its
-/// slot. The keeper's handler only has a destructor, which abandons the channel: when the context is destroyed, it runs
-/// while the reactor shuts down. The coroutine itself is destroyed later, through the context's queue, and by then a
-/// thread that posts to that queue would race with its destruction.
+/// It waits twice on a timer that never expires. The coroutine's wait counts as work for the context, and the
+/// coroutine's cancellation slot ends it. The second wait has a `keeper` as its handler, whose destructor abandons the
+/// channel. When the context is destroyed, that destructor runs while Asio shuts down its services. The coroutine
+/// itself is destroyed later, together with the context's queue; a thread that posted to that queue then would race
+/// with its destruction.
 template <class Executor>
 class lookup : public std::enable_shared_from_this<lookup<Executor>>
 {

@@ -46,14 +46,14 @@ inline error_code code_of_getaddrinfo(int result, int system_error_number) noexc
         return error::socket_type_not_supported;
     case EAI_SYSTEM:
         return {system_error_number, boost::system::system_category()};
-    default:  // EAI_NONAME, and what some systems say for a name without addresses: EAI_NODATA, EAI_ADDRFAMILY
+    default:  // EAI_NONAME; some systems report EAI_NODATA or EAI_ADDRFAMILY for a name without addresses
         return error::host_not_found;
     }
 }
 
 DUET_DECL resolved_endpoints look_up_by_system(std::string const& host, std::string const& service)
 {
-    // The rest after a null byte would be dropped without a word: "good.example\0.evil.example".
+    // Refuse null bytes: getaddrinfo would silently ignore what follows one, as in "good.example\0.evil.example".
     if (host.find('\0') != std::string::npos || service.find('\0') != std::string::npos)
         throw system_error{boost::asio::error::invalid_argument, "resolve"};
     ::addrinfo hints{};
@@ -93,7 +93,8 @@ DUET_DECL std::optional<boost::asio::ip::tcp::endpoint> numeric_endpoint(
     return boost::asio::ip::tcp::endpoint{address, port};
 }
 
-/// No signal of the program is taken by a thread that it does not know of.
+/// RAII: blocks all signals while the look-up's thread is created, so that this thread, which the program does not know
+/// of, handles none of the program's signals.
 class all_signals_blocked
 {
 public:
@@ -133,7 +134,7 @@ inline void run_lookup(
         }
         catch (std::bad_alloc const&)
         {
-            // There was no memory to post with, and somebody waits for it.
+            // There was no memory to post the result, and somebody waits for it: try again.
             std::this_thread::sleep_for(std::chrono::milliseconds{10});
         }
     }

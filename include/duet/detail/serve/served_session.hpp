@@ -16,14 +16,14 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// One session of a server's, from its handler's first call to its end.
+/// One session of a server, from the first call of its handler to its end.
 template <class Protocol>
 struct served_session
 {
     using state_type = server_state<Protocol>;
     using session_type = typename state_type::session_type;
 
-    /// Another one begins.
+    /// Reuse this object for a new session.
     void begin(session_type peer, std::shared_ptr<state_type> of) noexcept
     {
         session.emplace(std::move(peer));
@@ -31,20 +31,20 @@ struct served_session
         aborted = cut = told = served = last_message = false;
     }
 
-    /// The session as its handler gets it.
+    /// A further session object on the same connection, for the handler.
     session_type handle() const { return session_access::make<session_type>(session_access::connection(*session)); }
 
     boost::asio::awaitable<void> converse() const { return (*state->on_conversation())(handle()); }
 
     boost::asio::awaitable<bool> answer(session_type& peer) const { return (*state->on_message())(peer); }
 
-    std::optional<session_type> session;  // keeps the connection open until its handler has ended
+    std::optional<session_type> session;  // keeps the connection open until the handler has ended
     std::shared_ptr<state_type> state;
     bool aborted = false;
-    bool cut = false;           // aborted before it was served to the end
-    bool told = false;          // to finish
-    bool served = false;        // to the end, whichever it was
-    bool last_message = false;  // the next one: it had been told to finish before it waited for that
+    bool cut = false;           // aborted before it was served to its end
+    bool told = false;          // it was asked to finish
+    bool served = false;        // it was served to its end, with or without an exception
+    bool last_message = false;  // the next message is the last: the session was asked to finish before it waited for it
 };
 
 template <class Protocol>

@@ -24,7 +24,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The inside of a server: its shards, and the threads of those beyond the first.
+/// The implementation of a server: its shards, and the threads of all shards but the first.
 template <class Protocol>
 class server_core
 {
@@ -66,10 +66,11 @@ private:
 
     explicit server_core(state_ref state) : state_{std::move(state)} {}
 
-    /// A thread beyond the first, and its context.
+    /// An additional thread and its context.
     struct worker
     {
-        // One thread does all of its I/O, and others do no more than post: the locks for I/O are left out.
+        // A single thread does all I/O of this context, and other threads only post to it, so the locks for I/O are
+        // left out.
         boost::asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
         boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{context.get_executor()};
         std::thread thread;
@@ -78,14 +79,15 @@ private:
         worker(worker const&) = delete;
         worker& operator=(worker const&) = delete;
 
-        /// A server that could not be made whole: its threads so far end here.
+        /// Stops and joins the thread if the server's constructor failed.
         ~worker();
 
-        /// Reset the shard's sessions, give their handlers a second to end, and join.
+        /// Reset the shard's sessions, give their handlers one second to end, and join the thread.
         void end(state_ref const& state, shard_type& shard);
     };
 
-    /// The listener of a further thread: of its own on the same endpoint, or the same socket where that cannot be.
+    /// The listener of an additional thread: its own socket on the same endpoint, or a duplicate of the first socket if
+    /// that one has no SO_REUSEPORT.
     static acceptor_type listen_again(boost::asio::io_context& context, int first,
         typename Protocol::endpoint const& endpoint, server_options const& options);
 

@@ -3,7 +3,7 @@
 #ifndef DUET_DETAIL_SERVE_SERVER_CORE_IPP
 #define DUET_DETAIL_SERVE_SERVER_CORE_IPP
 
-// Making a server, and its end.
+// Creating and ending a server.
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -26,7 +26,7 @@ namespace detail {
 template <class Protocol>
 server_core<Protocol>::server_core(boost::asio::io_context& context, acceptor_type first, server_options const& options,
     typename state_type::handler_type handler)
-    // From here on it is destroyed in good order, also if the rest fails.
+    // After this delegated constructor returns, the destructor runs even if the rest of this constructor throws.
     : server_core{std::make_shared<state_type>(context.get_executor(), options, std::move(handler))}
 {
     using session_type = typename acceptor_type::session_type;
@@ -58,7 +58,8 @@ server_core<Protocol>::~server_core()
         shards.front()->abort(state_);
     for (std::size_t i = 1; i < shards.size(); ++i)
         workers_[i - 1]->end(state_, *shards[i]);
-    // Their I/O objects before their contexts; the first shard's handlers may still hold the state.
+    // Destroy the I/O objects of the additional threads before their contexts. The state itself may live on: handlers
+    // of the first shard may still hold it.
     if (!shards.empty())
         shards.resize(1);
     workers_.clear();
@@ -110,7 +111,7 @@ void server_core<Protocol>::pin_threads()
     {
         auto const cpu = cpus[i % cpus.size()];
         auto const listener = shards[i]->acceptor().native_handle();
-        if (has_reuse_port(listener))  // otherwise they share one socket
+        if (has_reuse_port(listener))  // otherwise the threads share one socket
             take_connections_of(listener, cpu);
         pins_.push_back(std::make_shared<thread_pin>(cpu));
         auto apply = [weak = std::weak_ptr{pins_.back()}]

@@ -24,11 +24,11 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The sessions that a server serves on one thread, each from its handler's call to its end. All on one executor. Their
-/// shard alone keeps them, and they may call it: what waits in the context only knows of them.
+/// The sessions that a server serves on one thread. All functions run on one executor. Only the shard owns this object,
+/// and this object may call the shard; handlers that wait in the context hold only weak references.
 ///
-/// A coroutine that has served one waits for another. Where a handler is called for each message, a session that waits
-/// for one has no coroutine.
+/// A coroutine that has served a session waits for another one. If the handler is called for each message, a session
+/// that waits for a message has no coroutine.
 template <class Protocol>
 class server_sessions final : public std::enable_shared_from_this<server_sessions<Protocol>>,
                               private serving_pool_user<Protocol>
@@ -38,7 +38,7 @@ public:
     using session_type = typename state_type::session_type;
     using state_ref = std::shared_ptr<state_type>;
 
-    /// `when_ended` is called after each session.
+    /// Calls `when_ended` after each session.
     server_sessions(boost::asio::any_io_executor const& executor, std::function<void(state_ref const&)> when_ended)
         : drain_timer_{executor}, when_ended_{std::move(when_ended)}, pool_{executor, *this}
     {
@@ -54,7 +54,7 @@ public:
 
     bool empty() const noexcept { return live_.empty(); }
 
-    /// Serve this one. It has its place among max_sessions.
+    /// Serve this session. It must already have its place among max_sessions.
     void begin(state_ref const& state, session_type peer)
     {
         ++state->counts.accepted;
@@ -84,11 +84,11 @@ public:
             abort(state);
     }
 
-    /// No session will come any more.
+    /// No more sessions will begin.
     void expect_none() { pool_.expect_none(); }
 
-    /// Ask every session to finish: all at once, or one after the other over drain_spread. Those that begin later are
-    /// asked at once.
+    /// Ask every session to finish: all at once, or spread over drain_spread. Sessions that begin later are asked at
+    /// once.
     void finish(state_ref const& state) noexcept
     {
         finishing_ = true;
@@ -98,13 +98,13 @@ public:
         tell(state);
     }
 
-    /// Reset every session and cancel its handler, now and later.
+    /// Reset every session and cancel its handler. This also applies to sessions that begin later.
     void abort(state_ref const& state) noexcept
     {
         drain_timer_.cancel();
         aborting_ = true;
         bool any = false;
-        // Those that were aborted stand in front. Each may end, and leave the list, at once.
+        // Move each session to the front before aborting it: it may end, and leave the list, during the call.
         while (!live_.empty() && !live_.back().aborted)
         {
             auto const live = std::prev(live_.end());
@@ -117,7 +117,7 @@ public:
         }
         if (!any)
             return;
-        // For handlers that wait for something else than their session; behind what the session's end tells them.
+        // Cancel handlers that wait for something else, after the completions that the sessions' end has queued.
         auto const cancel = [weak = this->weak_from_this()]
         {
             if (auto const self = weak.lock())
@@ -129,8 +129,9 @@ public:
 
 private:
     using served_iterator = typename served_list<Protocol>::iterator;
-    /// What waits for a session's next message, without a coroutine. Destroyed instead of called, it tells that there
-    /// is nothing to be waited for any more.
+
+    /// The handler that waits for a session's next message, in place of a coroutine. If it is destroyed without a call,
+    /// the session ends, because nothing waits for it any more.
     class awaits_message
     {
     public:
@@ -186,7 +187,7 @@ private:
         }
         catch (...)
         {
-            // No memory to tell it; the session has ended all the same.
+            // There was no memory to report the end. The session has ended nevertheless.
         }
         ended(live);
     }
@@ -222,7 +223,7 @@ private:
         auto const any = [this] { return !live_.empty() && !live_.front().told; };
         for (; any() && (drain_at_ <= now || tell_every_ == tell_every_.zero()); drain_at_ += tell_every_)
         {
-            // Those that were told stand behind. Each may end, and leave the list, at once.
+            // Move each session to the back before asking it: it may end, and leave the list, during the call.
             auto const live = live_.begin();
             live_.splice(live_.end(), live_, live);
             live->told = true;
@@ -241,7 +242,7 @@ private:
                         self->tell(state);
                 });
         }
-        catch (std::exception const&)  // no memory to spread it
+        catch (std::exception const&)  // no memory for the timer: ask the rest at once
         {
             tell_every_ = {};
             tell(state);

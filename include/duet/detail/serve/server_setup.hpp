@@ -12,13 +12,13 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// How a server's listeners accept.
+/// The acceptor options for a server's listeners.
 DUET_DECL acceptor_options acceptor_options_of(server_options const& options);
 
-/// The first listener, as address and port say.
+/// Create the first listener, on the address and port of `options`.
 DUET_DECL acceptor listen_for(boost::asio::io_context& context, server_options const& options);
 
-/// Run, and go on when memory has run out: what was being begun is gone, and no more than that.
+/// Run the context, and go on after std::bad_alloc: only the operation that was being started is lost.
 DUET_DECL void run_on(boost::asio::io_context& context);
 
 }  // namespace detail

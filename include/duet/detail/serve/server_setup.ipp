@@ -20,7 +20,7 @@ DUET_DECL acceptor_options acceptor_options_of(server_options const& options)
     result.reuse_port = options.threads > 1;
     result.session = options.session;
     result.on_resource_failure = options.on_resource_failure;
-    // With a limit of sessions no client is to be taken out of the kernel's queue before its turn.
+    // With a limit on sessions, a client must stay in the kernel's queue until its turn, so accept one at a time.
     if (options.max_sessions != 0)
         result.batch = 1;
     return result;
@@ -44,7 +44,7 @@ DUET_DECL acceptor listen_for(boost::asio::io_context& context, server_options c
     }
     catch (session_error const& error)
     {
-        // A system without IPv6 says so when the socket is opened, or when it is bound.
+        // A system without IPv6 reports it when the socket is opened or when it is bound.
         if (error.code() != boost::asio::error::address_family_not_supported &&
             error.code() != boost::system::errc::address_not_available)
             throw;
@@ -63,7 +63,7 @@ DUET_DECL void run_on(boost::asio::io_context& context)
         }
         catch (std::bad_alloc const&)
         {
-            // Asio's way to tell that an operation could not begin.
+            // Asio throws this when it has no memory to start an operation.
         }
     }
 }

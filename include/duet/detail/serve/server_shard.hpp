@@ -21,8 +21,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// One thread's part of a server: a listener, the loop that accepts from it, and the sessions it yields. All of it on
-/// one executor, but for unpark().
+/// One thread's part of a server: a listener, the loop that accepts from it, and its sessions. All functions except
+/// unpark() run on one executor.
 template <class Protocol>
 class server_shard : public std::enable_shared_from_this<server_shard<Protocol>>
 {
@@ -49,13 +49,13 @@ public:
         parked_ = false;
         end_notifier notifier{[weak = this->weak_from_this(), state]
             {
-                if (auto const self = weak.lock())  // a thread's shard is gone before its context
+                if (auto const self = weak.lock())  // the shard of a thread is destroyed before its context
                     self->loop_ended(state);
             }};
         boost::asio::co_spawn(executor(), accept_loop(state, *this), std::move(notifier));
     }
 
-    /// Stop listening, serve what is queued, and ask every session to finish.
+    /// Stop listening, serve the clients that are queued, and ask every session to finish.
     void begin_drain(state_ref const& state) noexcept
     {
         if (std::exchange(draining_, true))
@@ -74,21 +74,21 @@ public:
         sessions_->abort(state);
     }
 
-    /// A place may be free again. Any thread.
+    /// A place among max_sessions may be free again. Callable from any thread.
     void unpark(state_ref state)
     {
         if (parked_.exchange(false))
             try_post(executor(), [state = std::move(state), this] { gate_.cancel(); });
     }
 
-    /// Neither accepting nor serving any more.
+    /// True if it neither accepts nor serves any more.
     bool idle() const noexcept { return !accepting_ && sessions_->empty(); }
 
-    /// Call `then` when a drain or an abort has come to its end here.
+    /// Call `then` when a drain or an abort has ended on this shard.
     void when_idle(std::function<void()> then) { when_idle_ = std::move(then); }
 
 private:
-    /// Until the listener is closed or fails, or memory runs out.
+    /// Accept until the listener is closed or fails, or memory runs out.
     static boost::asio::awaitable<void> accept_loop(state_ref state, server_shard& shard)
     {
         try
@@ -98,7 +98,7 @@ private:
         }
         catch (std::bad_alloc const&)
         {
-            // It begins again.
+            // loop_ended() starts the loop again.
         }
         catch (...)
         {
@@ -112,9 +112,9 @@ private:
         bool const waits = state->options().at_limit == limit_policy::wait;
         for (;;)
         {
-            // Waiting before the accept leaves the client in the kernel's queue. The place itself is taken after it:
-            // one held while no client comes would be missing on the other threads.
-            // A drain takes in who is queued all the same.
+            // Wait for a place before accepting, so that the client stays in the kernel's queue. Take the place only
+            // after accepting: a place held while no client comes would be missing on the other threads. During a
+            // drain, accept all queued clients.
             while (waits && !shard.draining_ && !state->has_place())
                 co_await wait_for_place(state, shard);
             auto peer = acceptor_access::take_queued(shard.acceptor_);
@@ -146,12 +146,13 @@ private:
         }
     }
 
-    /// Wait until a place may be free, or a drain begins. No longer than a second: where memory runs out, nobody tells.
+    /// Wait until a place may be free or a drain begins, for at most one second: if memory runs out, nothing ends the
+    /// wait.
     static boost::asio::awaitable<void> wait_for_place(state_ref state, server_shard& shard)
     {
         boost::asio::use_awaitable_t<> const token;
         error_code ignored;
-        // Told first, looked at again then: a place given back in between must not be missed.
+        // Set parked_ before checking again, so that a place that is freed in between is not missed.
         shard.parked_ = true;
         if (!state->has_place())
         {
@@ -161,7 +162,7 @@ private:
         shard.parked_ = false;
     }
 
-    /// The loop that accepts is gone. If memory was what it lacked, it begins again in a while.
+    /// The accepting loop has ended. If it ended for lack of memory, start it again after 100 ms.
     void loop_ended(state_ref const& state) noexcept
     {
         if (aborting_)
@@ -184,7 +185,7 @@ private:
                     }
                     catch (std::bad_alloc const&)
                     {
-                        // Its end was told, and it is tried again.
+                        // The end_notifier in start() has already called loop_ended(), which tries again.
                     }
                 });
         }

@@ -28,7 +28,7 @@ namespace detail {
 template <class Protocol>
 class server_shard;
 
-/// What the shards of a server share: the handler, the limit, the counters, and how far a drain has come.
+/// The state that the shards of a server share: the handler, the limit, the counters, and the progress of a drain.
 template <class Protocol>
 class server_state : public std::enable_shared_from_this<server_state<Protocol>>
 {
@@ -52,7 +52,7 @@ public:
 
     server_options const& options() const noexcept { return options_; }
 
-    /// One of them; the other is null.
+    /// Exactly one of on_conversation() and on_message() is not null.
     conversation_handler const* on_conversation() const noexcept
     {
         return handler_.conversation ? &handler_.conversation : nullptr;
@@ -66,7 +66,7 @@ public:
 
     bool has_place() const noexcept { return options_.max_sessions == 0 || active_.load() < options_.max_sessions; }
 
-    /// Take a place among max_sessions. Any thread.
+    /// Take a place among max_sessions. Callable from any thread.
     bool acquire() noexcept
     {
         auto active = active_.load();
@@ -79,7 +79,7 @@ public:
         return true;
     }
 
-    /// Give the place back, and let those try again that found none.
+    /// Give the place back, and wake the shards that wait for one. Callable from any thread.
     void release() noexcept
     {
         --active_;
@@ -88,7 +88,7 @@ public:
                 shard->unpark(this->shared_from_this());
     }
 
-    /// One shard has ended its last session of a drain. Any thread.
+    /// One shard has ended the last session of its drain. Callable from any thread.
     void shard_drained() noexcept
     {
         if (++drained_shards_ < shards_.size())
@@ -102,8 +102,8 @@ public:
             });
     }
 
-    /// Wait until the drain is done or the time has come. On executor(). It looks every second: where memory runs out,
-    /// nobody tells.
+    /// Wait until the drain has ended, or until `until`. Call it on executor(). It checks every second, because if
+    /// memory runs out nothing ends the wait.
     static boost::asio::awaitable<void> wait_drained(
         std::shared_ptr<server_state> self, std::chrono::steady_clock::time_point until)
     {
@@ -154,7 +154,7 @@ public:
         try_post(executor_, [self = this->shared_from_this()] { self->tell_listener_failure(); });
     }
 
-    /// On executor().
+    /// Call this on executor().
     void on_listener_failure(std::function<void()> hook)
     {
         failure_hook_ = std::move(hook);
@@ -177,7 +177,7 @@ private:
 
     server_options options_;
     handler_type handler_;
-    boost::asio::any_io_executor executor_;  // of the first shard
+    boost::asio::any_io_executor executor_;  // the first shard's executor
     std::vector<std::shared_ptr<shard_type>> shards_;
     std::atomic<std::size_t> active_{0};
     std::atomic<std::size_t> drained_shards_{0};

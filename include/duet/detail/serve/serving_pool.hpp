@@ -29,11 +29,11 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A coroutine that serves one session after the other.
+/// A coroutine that serves sessions one after another.
 template <class Protocol>
 struct serving_coroutine
 {
-    /// It has this one to serve. `why` there is no message, if there is none.
+    /// Serve this session next. `why` is the error that ended the wait for its message, if there was one.
     void take(typename served_list<Protocol>::iterator session, error_code why) noexcept
     {
         live = session;
@@ -42,7 +42,8 @@ struct serving_coroutine
         swept = false;
     }
 
-    /// False: the session has been told to finish. Throws what else ended the wait for a message.
+    /// True: there is a message to serve. False: the session was asked to finish. Throws any other error that ended the
+    /// wait for a message.
     bool has_message() const
     {
         if (cause == errc::draining)
@@ -55,16 +56,17 @@ struct serving_coroutine
 
     typename served_list<Protocol>::iterator live{};
     error_code cause;
-    bool busy = false;      // it has a session
-    bool handles = false;   // its handler runs
-    bool swept = false;     // by an abort
-    any_completion resume;  // while it rests
+    bool busy = false;      // it has a session to serve
+    bool handles = false;   // the session's handler runs
+    bool swept = false;     // cancel_aborted() has visited it
+    any_completion resume;  // resumes the coroutine; set while it rests
 
-    // Shared with the coroutine: the end of its thread may come when the sessions, and this, are gone.
+    // Shared with the coroutine, because the coroutine may end after the sessions and this object are gone: its
+    // thread's context is destroyed later.
     std::shared_ptr<boost::asio::cancellation_signal> signal = std::make_shared<boost::asio::cancellation_signal>();
 };
 
-/// What a serving_pool tells its user of a session that it was given to serve. It has let go of the session by then.
+/// What a serving_pool reports to its user about a session that it serves. The pool no longer uses the session then.
 template <class Protocol>
 class serving_pool_user
 {
@@ -84,10 +86,12 @@ protected:
     ~serving_pool_user() = default;
 };
 
-/// The coroutines that call the handlers of one thread's sessions. One that has served a session, or a message, rests
-/// until it is given another: spawning a coroutine costs six allocations and a third of what a short session takes.
+/// The coroutines that call the handlers of one thread's sessions. A coroutine that has served a session or a message
+/// rests until it gets another, because spawning a coroutine costs six allocations and a third of a short session's
+/// time.
 ///
-/// All on one executor. What waits in the context refers to the pool weakly, since the pool may go first.
+/// All functions run on one executor. Handlers that wait in the context hold only weak references, because the pool may
+/// be destroyed before the context.
 template <class Protocol>
 class serving_pool
 {
@@ -104,10 +108,11 @@ public:
     serving_pool(serving_pool const&) = delete;
     serving_pool& operator=(serving_pool const&) = delete;
 
-    /// `owner` contains this, and is kept alive as long as something runs in here. Before the first session.
+    /// Set the object that contains this pool, which must stay alive while a function of the pool runs. Call it before
+    /// the first session.
     void owned_by(std::shared_ptr<void> const& owner) noexcept { self_ = std::shared_ptr<serving_pool>{owner, this}; }
 
-    /// Have a coroutine call the handler: one that rests, or a new one.
+    /// Serve the session with a resting coroutine or, if there is none, a new one.
     void serve(served_iterator live, error_code cause) noexcept
     try
     {
@@ -119,14 +124,14 @@ public:
     }
     catch (std::bad_alloc const&)
     {
-        // Its end was told, or will be.
+        // The session's end is reported elsewhere: by add_coroutine() or by the notifier in spawn().
     }
-    catch (...)  // Asio lets out what an operation throws as it begins: not into this, but out of the context's run()
+    catch (...)  // Asio rethrows what an operation throws as it begins: let it leave the context's run() instead
     {
         try_post(executor_, [failure = std::current_exception()] { std::rethrow_exception(failure); });
     }
 
-    /// No session will come any more. Coroutines that rest would keep the context running.
+    /// No more sessions will begin: end the resting coroutines, because they keep the context running.
     void expect_none()
     {
         keeps_coroutines_ = false;
@@ -189,7 +194,7 @@ private:
         return std::prev(serving_.end());
     }
 
-    /// Serve a session, and the next: the handler's last return is followed by close(), its exception by abort().
+    /// Serve sessions one after another. After the handler's last return comes close(), after an exception abort().
     static boost::asio::awaitable<void> run(std::weak_ptr<serving_pool> target, coroutine_iterator self)
     {
         while (self->busy)
@@ -212,7 +217,7 @@ private:
             {
                 failure = std::current_exception();
             }
-            // What the handler, or its cancellation, has left. It may have ended on another executor's thread.
+            // The handler may have changed the coroutine's cancellation state, or ended on another executor's thread.
             co_await boost::asio::this_coro::throw_if_cancelled(false);
             if (!runs_here(*live))
                 co_await boost::asio::dispatch(boost::asio::deferred);

@@ -12,13 +12,14 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The numbers of the cores that the calling thread may run on, in order; none where the system does not tell.
+/// The numbers of the cores that the calling thread may run on, in ascending order; empty if the system cannot tell.
 DUET_DECL std::vector<int> cpus_of_this_thread();
 
-/// Let the calling thread run on these alone. False: the system refuses.
+/// Restrict the calling thread to these cores. False: the system refuses.
 DUET_DECL bool keep_this_thread_on(std::vector<int> const& cpus) noexcept;
 
-/// Keeps a thread on one core, from apply() on; destroyed on that thread, it lets it go where it went before.
+/// Keeps a thread on one core, from apply() on. If it is destroyed on that thread, it restores the cores that the
+/// thread had before.
 class thread_pin
 {
 public:
@@ -33,13 +34,13 @@ public:
             keep_this_thread_on(before_);
     }
 
-    /// To be called once, on the thread. Where the system refuses, or has no memory, nothing happens.
+    /// Call this once, on the thread to pin. Does nothing if the system refuses or memory is short.
     DUET_DECL void apply() noexcept;
 
 private:
     int cpu_;
     std::vector<int> before_;
-    std::thread::id thread_;  // none, where nothing happened
+    std::thread::id thread_;  // empty if apply() did nothing
 };
 
 }  // namespace detail

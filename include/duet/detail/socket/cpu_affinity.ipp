@@ -19,7 +19,7 @@ namespace detail {
 
 #if defined(__linux__)
 
-/// A set of cores as the system writes it; cpu_set_t alone has room for 1,024.
+/// A set of cores in the system's format, of any size; cpu_set_t itself has room for only 1,024 cores.
 class cpu_set
 {
 public:
@@ -62,7 +62,7 @@ DUET_DECL std::vector<int> cpus_of_this_thread()
                     result.push_back(cpu);
             break;
         }
-        if (!set || errno != EINVAL)  // EINVAL: the system has more
+        if (!set || errno != EINVAL)  // EINVAL: the system has more cores than the set has room for
             break;
     }
     return result;
@@ -104,7 +104,7 @@ DUET_DECL void thread_pin::apply() noexcept
     }
     catch (std::bad_alloc const&)
     {
-        // It is for speed alone.
+        // Ignore this: pinning only improves speed.
     }
 }
 

@@ -3,15 +3,15 @@
 #ifndef DUET_DETAIL_SOCKET_NEW_DESCRIPTOR_HPP
 #define DUET_DETAIL_SOCKET_NEW_DESCRIPTOR_HPP
 
-// Descriptors that no child process inherits. Where the system takes flags, they have them from birth; elsewhere
-// (macOS) a fork() of another thread between the two calls still inherits the descriptor.
+// Descriptors that no child process inherits. If the system accepts flags at creation, they are set atomically.
+// Elsewhere (macOS), another thread's fork() between the two calls still inherits the descriptor.
 
 #include <duet/detail/config.hpp>
 
 #include <fcntl.h>
 #include <sys/socket.h>
 
-// DUET_DETAIL_NO_SOCKET_FLAGS: for the tests, which have no system without the flags.
+// DUET_DETAIL_NO_SOCKET_FLAGS lets the tests build the branch for systems without these flags.
 #if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK) && !defined(DUET_DETAIL_NO_SOCKET_FLAGS)
 #define DUET_DETAIL_SOCKET_FLAGS
 #endif
@@ -20,7 +20,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// What the flags would have done, and on macOS also what stands there for MSG_NOSIGNAL.
+/// Set what the flags would have set, and on macOS SO_NOSIGPIPE, which replaces MSG_NOSIGNAL there.
 inline int prepare_new_socket(int descriptor, [[maybe_unused]] bool non_blocking) noexcept
 {
     if (descriptor < 0)

@@ -26,7 +26,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-// The system calls below, on a native descriptor. None blocks, none throws, none reads SO_ERROR.
+// System calls on a native descriptor. None of them blocks, throws or reads SO_ERROR.
 DUET_DECL void set_stream_options(int descriptor, bool tcp, session_options const& options) noexcept;
 DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout) noexcept;
 DUET_DECL std::size_t discard_input(int descriptor, std::size_t limit, boost::system::error_code& error) noexcept;
@@ -39,7 +39,7 @@ DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept;
 DUET_DECL std::string to_string(boost::asio::ip::tcp::endpoint const& endpoint);
 DUET_DECL std::string to_string(boost::asio::local::stream_protocol::endpoint const& endpoint);
 
-/// Receive from a non-blocking socket. 0 and eof is the peer's FIN.
+/// Receive from a non-blocking socket. Returns 0 and sets eof at the peer's FIN.
 inline std::size_t receive_some(
     int descriptor, boost::asio::mutable_buffer buffer, boost::system::error_code& error) noexcept
 {
@@ -66,7 +66,7 @@ inline std::size_t size_or_error(::ssize_t size, boost::system::error_code& erro
 
 #if defined(__linux__)
 
-// Send to a non-blocking socket, without SIGPIPE.
+// Send to a non-blocking socket without raising SIGPIPE.
 
 inline std::size_t send_some(
     int descriptor, boost::asio::const_buffer buffer, boost::system::error_code& error) noexcept

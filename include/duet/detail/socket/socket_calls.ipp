@@ -28,7 +28,7 @@ inline void set_int(int descriptor, int level, int name, int value) noexcept
     ::setsockopt(descriptor, level, name, &value, sizeof(value));
 }
 
-/// A call on a non-blocking descriptor found nothing to do. The two names are one value on most systems.
+/// True if a call on a non-blocking descriptor would have blocked. EAGAIN and EWOULDBLOCK are equal on most systems.
 inline bool is_would_block(int error) noexcept
 {
 #if EAGAIN != EWOULDBLOCK
@@ -50,8 +50,9 @@ DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout
 #endif
         return;
     }
-    // Probe after half of the time, then in quarters of the rest. On Linux TCP_USER_TIMEOUT also decides when
-    // unanswered probes are enough; the count matters where there is no such option.
+    // Send the first probe after half of the time, then probe in quarters of the remaining time. On Linux
+    // TCP_USER_TIMEOUT also decides how many unanswered probes are enough; the count matters on systems without that
+    // option.
     auto const whole = std::clamp<std::int64_t>(std::chrono::ceil<seconds>(timeout).count(), 2, 32767);
     auto const idle = static_cast<int>((whole + 1) / 2);
     auto const interval = static_cast<int>(std::max<std::int64_t>(1, (whole - idle) / 4));
@@ -90,8 +91,8 @@ DUET_DECL void set_stream_options(int descriptor, bool tcp, session_options cons
 
 DUET_DECL std::size_t discard_input(int descriptor, std::size_t limit, boost::system::error_code& error) noexcept
 {
-    // Copying into a buffer that is thrown away works for every kind of socket; MSG_TRUNC would spare the copy, for
-    // TCP on Linux alone.
+    // Copy into a scratch buffer: this works for every kind of socket. MSG_TRUNC would save the copy, but only for TCP
+    // on Linux.
     char scratch[16 * 1024];
     std::size_t total = 0;
     error.clear();
@@ -106,8 +107,9 @@ DUET_DECL std::size_t discard_input(int descriptor, std::size_t limit, boost::sy
         }
         if (received < 0 && errno == EINTR)
             continue;
-        // What came before the end or the failure is told first; both will still be there at the next call, except a
-        // reset, which the kernel tells once. So a failure is always told, with the bytes before it.
+        // Report the bytes before an end or a failure first. The next call meets the end or the failure again, except a
+        // reset, which the kernel reports only once. So a failure is always reported at once, together with the bytes
+        // before it.
         if (received < 0 && !(is_would_block(errno) && total > 0))
             error.assign(errno, boost::system::system_category());
         break;
@@ -156,12 +158,12 @@ DUET_DECL bool has_hung_up(int descriptor) noexcept
 
 DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept
 {
-    // A send of no bytes puts no segment on the wire, and fails with the connection's pending error. Unlike a recv it
-    // tells it while unread bytes are still queued before it.
+    // Sending 0 bytes puts no segment on the wire, and fails with the connection's pending error. Unlike recv, it
+    // reports the error even while unread bytes are still queued.
 #if defined(MSG_NOSIGNAL)
     int const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 #else
-    int const flags = MSG_DONTWAIT;  // macOS: Asio and prepare_new_socket() set SO_NOSIGPIPE
+    int const flags = MSG_DONTWAIT;  // on macOS, Asio and prepare_new_socket() set SO_NOSIGPIPE
 #endif
     if (::send(descriptor, "", 0, flags) == 0 || is_would_block(errno))
         return {};
@@ -182,7 +184,7 @@ DUET_DECL std::string to_string(boost::asio::local::stream_protocol::endpoint co
     auto path = endpoint.path();
     if (path.empty())
         return "unix:(unnamed)";
-    if (path.front() == '\0')  // Linux's abstract names
+    if (path.front() == '\0')  // an abstract name (Linux)
         path.front() = '@';
     return "unix:" + path;
 }

@@ -17,8 +17,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A pipe through which splice(2) moves bytes from one socket to another, and the program sees none of them. Linux
-/// only.
+/// A pipe for moving bytes from one socket to another by splice(2), without copying them to the program. Linux only.
 class splice_pipe
 {
 public:
@@ -33,25 +32,26 @@ public:
     splice_pipe& operator=(splice_pipe&&) = delete;
     DUET_DECL ~splice_pipe();
 
-    /// False: the system has none, or none of that size.
+    /// Create the pipe. False: the system has no pipe left, none of this size, or no splice(2).
     DUET_DECL bool open() noexcept;
 
-    /// Take in what a socket, non-blocking, has now, while the pipe is empty. 0 without an error says nothing, but may
-    /// be the end; would_block: there is no byte, or an urgent one in front, which a read passes over, and splice(2)
-    /// does not.
+    /// Move the bytes that a non-blocking socket has now into the pipe, which must be empty. 0 without an error may
+    /// mean the peer's FIN; a read has to find out. would_block: there is no byte, or an urgent byte is next, where
+    /// splice(2) stops but a read goes on.
     DUET_DECL std::size_t take(int socket, error_code& error) noexcept;
 
-    /// Give `size` bytes to a socket, non-blocking, or as many as it takes.
+    /// Move up to `size` bytes from the pipe to a non-blocking socket. Returns the number of bytes that the socket
+    /// accepted.
     DUET_DECL std::size_t give(int socket, std::size_t size, error_code& error) noexcept;
 
-    /// take() does not work here: nothing was taken, and the connection is as it was.
+    /// True if splice(2) does not work for this socket. Nothing was taken, and the connection is unchanged.
     bool refused() const noexcept { return refused_; }
 
-    /// It is open and empty, for whoever comes next.
+    /// True if the pipe is open and empty, so that it can be used again.
     bool reusable() const noexcept { return out_ >= 0 && held_ == 0 && !refused_; }
 
 private:
-    /// Larger than a pipe is by itself (64 KiB): half as many calls, and a tenth less time.
+    /// Larger than a pipe's default size (64 KiB): this halves the number of calls and saves a tenth of the time.
     static constexpr int capacity = 256 * 1024;
 
     int out_ = -1;
@@ -60,8 +60,8 @@ private:
     bool refused_ = false;
 };
 
-/// Empty pipes of one execution context: who waits for bytes holds no descriptors meanwhile, and who gets some need not
-/// open any.
+/// Keeps empty pipes of one execution context. A relay borrows a pipe only while it has bytes to move, so a relay that
+/// waits for bytes holds no descriptors, and one that gets bytes need not open new ones.
 class splice_pipes : public boost::asio::execution_context::service
 {
 public:
@@ -70,7 +70,7 @@ public:
 
     explicit splice_pipes(boost::asio::execution_context& context) : service{context} { kept_.reserve(most); }
 
-    /// Not open: the system has none.
+    /// Borrow a pipe. If it is not open, the system has none left.
     DUET_DECL splice_pipe borrow() noexcept;
     DUET_DECL void give_back(splice_pipe&& pipe) noexcept;
 
@@ -79,11 +79,11 @@ private:
 
     DUET_DECL void shutdown() noexcept override;
 
-    std::mutex mutex_;  // the threads of a context may have relays each
+    std::mutex mutex_;  // several threads of the context may run relays
     std::vector<splice_pipe> kept_;
 };
 
-/// One of them, as long as this lives. Not open: there is none.
+/// RAII: a borrowed pipe, given back by the destructor. If it is not open, there is none.
 class borrowed_pipe
 {
 public:
@@ -103,7 +103,7 @@ private:
     splice_pipe pipe_;
 };
 
-/// What a write gives from a pipe.
+/// Bytes in a pipe, as the source of a write.
 struct piped_bytes
 {
     splice_pipe* pipe;

@@ -23,7 +23,8 @@ namespace detail {
 
 #if defined(__linux__)
 
-/// splice(2) to a socket whose peer is gone raises SIGPIPE in the thread that calls it, and has no MSG_NOSIGNAL.
+/// RAII: blocks SIGPIPE. splice(2) has no MSG_NOSIGNAL, and raises SIGPIPE in the calling thread if the socket's peer
+/// is gone.
 class without_sigpipe
 {
 public:
@@ -47,7 +48,7 @@ public:
             ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
     }
 
-    /// It was raised. One that was there before is somebody else's.
+    /// Discard the SIGPIPE that splice(2) raised, unless one was already pending before: that one is not ours.
     void take_back() noexcept
     {
         ::timespec const now{};
@@ -63,8 +64,9 @@ private:
     ::sigset_t pending_;
 };
 
-/// The system, or a filter of its calls, has splice(2). It is asked with no connection at stake: what splice(2) fails
-/// with on one may be the connection's own, told once (an IPv6 router's ICMP makes EACCES of a timeout).
+/// True if the system supports splice(2) and no system call filter blocks it. This is tested without a connection,
+/// because an error of splice(2) on a connection may be the connection's own, and is reported only once (an IPv6
+/// router's ICMP message can turn a timeout into EACCES).
 inline bool system_splices(int pipe) noexcept
 {
     return ::splice(-1, nullptr, pipe, nullptr, 1, SPLICE_F_NONBLOCK) < 0 && errno == EBADF;
@@ -85,7 +87,8 @@ DUET_DECL bool splice_pipe::open() noexcept
         return false;
     out_ = both[0];
     in_ = both[1];
-    // A user who has 64 MiB of pipes gets no more than two pages for the next: slower than a buffer.
+    // Fail if the pipe is too small: a user with 64 MiB of pipes gets only two pages for each further pipe, which is
+    // slower than a buffer.
     return ::fcntl(out_, F_SETPIPE_SZ, capacity) >= capacity && system_splices(in_);
 }
 
@@ -100,7 +103,8 @@ DUET_DECL std::size_t splice_pipe::take(int socket, error_code& error) noexcept
     if (size >= 0)
         return held_ = static_cast<std::size_t>(size);
     int const failure = errno;
-    // A connection that has failed has hung up, too.
+    // EINVAL and ENOMEM may also be the connection's own failure. A failed connection has hung up, so then it is not a
+    // refusal.
     refused_ = (failure == EINVAL || failure == ENOMEM) && !has_hung_up(socket);
     if (!refused_)
         error.assign(failure, boost::system::system_category());
@@ -115,7 +119,8 @@ DUET_DECL std::size_t splice_pipe::give(int socket, std::size_t size, error_code
         given = ::splice(out_, nullptr, socket, nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     while (given < 0 && errno == EINTR);
     int const failure = given < 0 ? errno : 0;
-    // The peer may have gone between two parts of what was given: that is not told, but raised all the same.
+    // The peer may have gone after a part of the bytes was accepted. splice(2) then returns that part without an error,
+    // but has raised SIGPIPE.
     if (failure == EPIPE || (failure == 0 && static_cast<std::size_t>(given) < size))
         guard.take_back();
     if (failure == 0)
@@ -175,7 +180,7 @@ DUET_DECL void splice_pipes::give_back(splice_pipe&& pipe) noexcept
 DUET_DECL void splice_pipes::shutdown() noexcept
 {
     std::lock_guard const lock{mutex_};
-    std::vector<splice_pipe>{}.swap(kept_);  // and no room for more
+    std::vector<splice_pipe>{}.swap(kept_);  // free the capacity, too, so that give_back() keeps no more pipes
 }
 
 }  // namespace detail

@@ -58,7 +58,8 @@ DUET_DECL tcp_info query_tcp_info(int descriptor, boost::system::error_code& err
     socklen_t size = sizeof(raw);
     if (::getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &raw, &size) != 0)
     {
-        // A Unix-domain socket says ENOTSUP, ENOPROTOOPT or EOPNOTSUPP, by kernel: one answer for the caller.
+        // For a Unix-domain socket the error depends on the kernel (ENOTSUP, ENOPROTOOPT or EOPNOTSUPP), so report one
+        // error for all of them.
         if (errno == EBADF || errno == ENOTSOCK)
             error.assign(errno, boost::system::system_category());
         else

@@ -28,7 +28,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A connection in memory: what each end has said and the other has not yet read, and who waits at each end.
+/// A connection in memory: for each end the bytes that it has sent and its peer has not read, and its pending
+/// operations.
 class memory_link
 {
 public:
@@ -53,16 +54,16 @@ public:
     {
         std::string name;
         testing::memory_behaviour behaviour;
-        std::deque<char> bytes;  // said, and not yet read by the peer
-        bool fin = false;        // said
+        std::deque<char> bytes;  // sent, and not yet read by the peer
+        bool fin = false;        // sent
         bool reset = false;      // the connection has failed for this end
         bool closed = false;
         bool vanished = false;
         std::list<waiter> waiting;
     };
 
-    /// The connections of an execution context. When the context is destroyed, the waiters are destroyed with it: their
-    /// handlers own the sessions that own the streams.
+    /// The connections of an execution context. When the context is destroyed, the pending handlers are destroyed, too,
+    /// because they own the sessions that own the streams.
     class registry
     {
     public:
@@ -179,7 +180,7 @@ public:
         return total;
     }
 
-    /// FIN.
+    /// Send FIN.
     void shutdown_send(error_code& error) noexcept
     {
         error = !is_open() || own().reset ? error_code{boost::asio::error::not_connected} : error_code{};
@@ -190,7 +191,7 @@ public:
         wake(own());
     }
 
-    /// RST, and the end of this end.
+    /// Send RST and close this end.
     void reset() noexcept
     {
         if (!is_open())
@@ -199,7 +200,7 @@ public:
         end();
     }
 
-    /// The plain close: FIN, or RST where input is unread.
+    /// Close this end: send FIN, or RST if input is unread.
     void close() noexcept
     {
         if (!is_open())
@@ -211,7 +212,7 @@ public:
         end();
     }
 
-    /// What waits ends with operation_aborted.
+    /// End the pending operations with operation_aborted.
     void cancel() noexcept
     {
         if (!link_)
@@ -222,7 +223,7 @@ public:
 
     // ---- What can be asked -----------------------------------------------------------------------------------------
 
-    /// Throw away up to `limit` bytes. 0 without an error is the peer's FIN.
+    /// Discard up to `limit` bytes. 0 without an error is the peer's FIN.
     std::size_t discard(std::size_t limit, error_code& error)
     {
         error.clear();
@@ -235,7 +236,7 @@ public:
         return size;
     }
 
-    /// Bytes that the peer has not read; a FIN behind them is one.
+    /// The number of bytes that the peer has not read; a FIN behind them counts as one.
     std::size_t unacknowledged() const noexcept
     {
         if (!link_ || own().reset)
@@ -252,7 +253,7 @@ public:
 
     bool has_hung_up() const noexcept { return link_ && (own().reset || (own().fin && peer().fin && !own().vanished)); }
 
-    /// `done` is called from the executor when the wait is over.
+    /// Call `done` from the executor when the operation can complete.
     void park(waits_for what, any_completion done, boost::asio::mutable_buffer room = {},
         boost::asio::const_buffer bytes = {})
     {
@@ -314,7 +315,7 @@ private:
         return size;
     }
 
-    /// The connection fails for this end; what it had said is lost.
+    /// Make the connection fail for this end. Bytes that it sent and the peer has not read are lost.
     void break_off(side& which) noexcept
     {
         if (which.closed || which.vanished)
@@ -330,7 +331,7 @@ private:
         cancel();
     }
 
-    /// Something has changed for this end: look, from the executor, whose wait is over.
+    /// The state of this end has changed: post a check for operations that can complete now.
     void wake(side& which) noexcept
     {
         if (which.waiting.empty())

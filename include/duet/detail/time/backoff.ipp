@@ -19,8 +19,8 @@ DUET_DECL std::chrono::steady_clock::duration backoff::next() noexcept
     std::minstd_rand random{random_};
     auto const whole = static_cast<double>(current_.count());
     double const drawn = std::uniform_real_distribution<double>{0.0, options_.jitter}(random);
-    random_ = static_cast<std::uint32_t>(random());  // of 31 bits; as a seed it goes on from there
-    // Grown as floating point and then capped, so that it cannot overflow.
+    random_ = static_cast<std::uint32_t>(random());  // the state of a linear generator is its last output
+    // Multiply as floating point and then limit it, so that it cannot overflow.
     double const grown = std::min(whole * options_.multiplier, static_cast<double>(options_.maximum.count()));
     current_ = duration{static_cast<duration::rep>(grown)};
     return duration{static_cast<duration::rep>(whole * (1.0 - drawn))};

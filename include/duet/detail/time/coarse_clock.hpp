@@ -15,10 +15,10 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The time of std::chrono::steady_clock as the last timer tick saw it. Reading the precise clock twice for each
-/// message costs about 2 % of a small echo; this one costs next to nothing. It is for what happens with each message:
-/// a tick that comes late (on a virtual machine whose processor was taken away, by 120 ms as measured) makes a deadline
-/// counted from it early by as much.
+/// The time of std::chrono::steady_clock at the last timer tick. Reading the precise clock twice per message costs
+/// about 2 % of a small echo; reading this one costs next to nothing. It is used for what happens with each message. If
+/// a tick comes late (a virtual machine may lose its processor for a while; 120 ms were measured), a deadline counted
+/// from that tick is early by the same amount.
 struct coarse_clock
 {
     using time_point = std::chrono::steady_clock::time_point;
@@ -36,8 +36,8 @@ struct coarse_clock
 #endif
     }
 
-    /// `from` plus `timeout` plus one tick, so that a deadline counted from a tick that had passed is never early.
-    /// A timeout of 0 means none, and one beyond the clock's range too.
+    /// `from` plus `timeout` plus one tick: `from` may be up to one tick old, and the deadline must not be early. A
+    /// timeout of 0 means no deadline, and so does one beyond the clock's range.
     static time_point after(time_point from, duration timeout) noexcept
     {
         if (timeout <= duration::zero() || timeout >= time_point::max() - from - tick())
@@ -48,7 +48,7 @@ struct coarse_clock
     static constexpr duration tick() noexcept
     {
 #if defined(__linux__)
-        return std::chrono::milliseconds{10};  // at the lowest CONFIG_HZ of 100
+        return std::chrono::milliseconds{10};  // one tick at CONFIG_HZ=100, the lowest value
 #else
         return duration::zero();
 #endif

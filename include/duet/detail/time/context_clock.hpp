@@ -21,7 +21,8 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The time of an execution context that a test moves: see testing/manual_clock.hpp. It stands still by itself.
+/// The time of an execution context under a test's control: see testing/manual_clock.hpp. It does not advance by
+/// itself.
 class manual_time : public boost::asio::execution_context::service
 {
 public:
@@ -31,7 +32,7 @@ public:
 
     static constexpr time_point never = time_point::max();
 
-    /// A timer that may be waited for. Its owner ends the wait before it destroys this.
+    /// The state of one timer. Its owner must end the wait before it destroys this object.
     struct waiting
     {
         time_point at{};
@@ -47,8 +48,8 @@ public:
 
     ~manual_time() override { --number(); }
 
-    /// That of an executor's context, if it has one. Where there is none in the program, this costs a load and a
-    /// branch.
+    /// The manual clock of an executor's context; null if it has none. If the program has no manual clock at all, this
+    /// costs one load and one branch.
     template <class Executor>
     static manual_time* of(Executor const& executor)
     {
@@ -61,10 +62,11 @@ public:
 
     time_point now() const noexcept { return now_; }
 
-    /// When the next timer is due.
+    /// The time when the next timer is due; `never` if there is none.
     time_point next() const noexcept { return waiting_.empty() ? never : waiting_.front()->at; }
 
-    /// Timers that are due by then are told, the earliest first: what they complete is for the context to run.
+    /// Advance to `when` and end the waits that are due by then, the earliest first. The context runs what they
+    /// complete.
     void move_to(time_point when)
     {
         now_ = when;
@@ -72,7 +74,7 @@ public:
             tell(*waiting_.front(), {});
     }
 
-    /// Behind those that are due at the same time.
+    /// Begin a wait. Timers that are due at the same time end in the order of their waits.
     void wait(waiting& timer)
     {
         if (shut_down_)
@@ -83,7 +85,7 @@ public:
         timer.waits = true;
     }
 
-    /// End a wait.
+    /// End a wait with this error.
     void tell(waiting& timer, error_code error)
     {
         waiting_.remove(&timer);
@@ -93,7 +95,7 @@ public:
     }
 
 private:
-    /// Those who wait are told nothing: their handlers are destroyed, which may destroy the timers.
+    /// Destroy the waiting handlers without calling them. That may destroy the timers.
     void shutdown() override
     {
         shut_down_ = true;
@@ -112,11 +114,11 @@ private:
     }
 
     time_point now_;
-    std::list<waiting*> waiting_;  // by time
+    std::list<waiting*> waiting_;  // in the order of their times
     bool shut_down_ = false;
 };
 
-/// The clock of an executor's context: the system's, or the one that a test moves.
+/// The clock of an executor's context: the system's, or a manual clock that a test advances.
 class context_clock
 {
 public:

@@ -25,7 +25,7 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// A timer on the clock of its context: Asio's, or one that a test moves. One wait at a time.
+/// A timer on the clock of its context: Asio's, or a manual clock that a test advances. One wait at a time.
 template <class Executor>
 class basic_timer
 {
@@ -47,14 +47,14 @@ public:
     ~basic_timer()
     {
         if (manual_)
-            cancel();  // the other one does so itself
+            cancel();  // a system timer cancels its wait in its own destructor
     }
 
     Executor get_executor() noexcept { return system_.get_executor(); }
 
     context_clock const& clock() const noexcept { return clock_; }
 
-    /// A wait under way ends with operation_aborted.
+    /// Set the time. A pending wait ends with operation_aborted.
     void expires_at(time_point when)
     {
         if (!manual_)
@@ -72,7 +72,7 @@ public:
         expires_at(time < time_point::max() - now ? now + time : time_point::max());
     }
 
-    /// Completes with (error_code). Cancellation of any kind ends it with operation_aborted.
+    /// Completes with (error_code). Cancellation of any type ends the wait with operation_aborted.
     template <boost::asio::completion_token_for<void(error_code)> Token>
     auto async_wait(Token&& token)
     {
@@ -92,7 +92,7 @@ public:
         }
         catch (boost::system::system_error const&)
         {
-            // Then it wakes up in vain, once.
+            // The timer then wakes up once without need.
         }
     }
 

@@ -16,9 +16,9 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The one timer of an operation_owner. It is set to the earliest time that is known; if nothing is due by then,
-/// because there was progress, it is set again. So an operation that meets its deadline, which is nearly every one,
-/// costs no timer at all.
+/// The single timer of an operation_owner. It is set to the earliest known deadline. If nothing is due when it expires,
+/// because there was progress, it is set again. So an operation that meets its deadline, as nearly all do, touches no
+/// timer.
 class wakeup
 {
 public:
@@ -27,17 +27,18 @@ public:
 
     static constexpr time_point never = time_point::max();
 
-    /// `told` is called at the time, from the context. The owner contains this.
+    /// Calls `told` from the context when the timer expires. `owner` must contain this object.
     wakeup(
         boost::asio::any_io_executor const& executor, context_clock const& time, operation_owner& owner, function told)
         : timer_{executor, time}, owner_{owner}, told_{told}
     {
     }
 
-    /// When it is to wake up; never: it is not set.
+    /// The time of the next wake-up; `never` if none is set.
     time_point at() const noexcept { return at_; }
 
-    /// Wake up at this time, if that is earlier. False: there is no memory, and it may not wake up at all.
+    /// Wake up at `when` if that is earlier than the time already set. False: no memory; there may be no wake-up at
+    /// all.
     bool set(time_point when) noexcept
     {
         if (when >= at_)
@@ -45,7 +46,7 @@ public:
         at_ = when;
         auto const begin = [this]
         {
-            timer_.expires_at(at_);  // a wait under way comes back cancelled, and begins again
+            timer_.expires_at(at_);  // a pending wait completes as cancelled, and is started again
             if (!waiting_)
                 wait();
         };
@@ -55,7 +56,7 @@ public:
         return begun;
     }
 
-    /// Never wake up.
+    /// Cancel the wake-up.
     void cancel() noexcept
     {
         at_ = never;
@@ -76,7 +77,7 @@ private:
             else if (at_ != never && !owner.attempt([this] { wait(); }))
             {
                 at_ = never;
-                told_(owner);  // it finds out that there is no memory, or that there is some again
+                told_(owner);  // the owner tries to set the timer again, and finds out whether there is memory
             }
         };
         timer_.async_wait(placed_handler{owner_, ended, memory_});
