@@ -1,4 +1,5 @@
-# Sets DUET_BOOST_ASIO, the target that has Boost.Asio's headers. Defines Threads::Threads, and fmt::fmt with DUET_FMT.
+# Sets DUET_BOOST_ASIO, the target that has Boost.Asio's headers. Defines Threads::Threads, and fmt::fmt
+# with DUET_FMT and for the examples.
 #
 # What is installed is taken; what is not is downloaded. Everything is found with GLOBAL, since whoever adds duet as
 # a sub-directory links to duet::duet from outside of it, and found inside functions, so that no variable gets out.
@@ -71,7 +72,7 @@ endfunction()
 if(NOT TARGET Boost::asio)
     duet_require_boost()
 endif()
-if(DUET_FMT AND NOT TARGET fmt::fmt)
+if((DUET_FMT OR DUET_BUILD_EXAMPLES) AND NOT TARGET fmt::fmt)
     duet_require_fmt()
 endif()
 duet_require_threads()
