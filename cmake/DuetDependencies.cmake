@@ -1,4 +1,5 @@
-# Sets DUET_BOOST_ASIO, the target that has Boost.Asio's headers. Defines Threads::Threads, and fmt::fmt with DUET_FMT.
+# Sets DUET_BOOST_ASIO, the target that has Boost.Asio's headers. Defines Threads::Threads, and fmt::fmt
+# with DUET_FMT and for the examples.
 #
 # Uses installed packages, and downloads those that are not installed. Packages are found with GLOBAL, because a program that
 # adds duet as a sub-directory links duet::duet from outside of it, and inside functions, so that no variable leaks out.
@@ -71,7 +72,7 @@ endfunction()
 if(NOT TARGET Boost::asio)
     duet_require_boost()
 endif()
-if(DUET_FMT AND NOT TARGET fmt::fmt)
+if((DUET_FMT OR DUET_BUILD_EXAMPLES) AND NOT TARGET fmt::fmt)
     duet_require_fmt()
 endif()
 duet_require_threads()

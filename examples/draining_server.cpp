@@ -6,11 +6,11 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fmt/ostream.h>
 
 #include <chrono>
-#include <cstddef>
+#include <cstdio>
 #include <exception>
-#include <iostream>
 #include <string>
 
 #include <duet/run.hpp>
@@ -64,13 +64,14 @@ try
     asio::io_context context;
     duet::server server{context, {.port = options.port()},
         [&](duet::session peer) { return answer(std::move(peer), work, questions); }};
-    std::cout << "listening on " << server.local_endpoint() << std::endl;
+    fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
+    std::fflush(stdout);
     int const status = duet::run(context, server);
-    std::cerr << "questions: " << questions.read << " read, " << questions.answered << " answered\n";
+    fmt::print(stderr, "questions: {} read, {} answered\n", questions.read, questions.answered);
     return status;
 }
 catch (std::exception const& error)
 {
-    std::cerr << "draining_server: " << error.what() << '\n';
+    fmt::print(stderr, "draining_server: {}\n", error.what());
     return 1;
 }

@@ -7,17 +7,19 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_future.hpp>
+#include <fmt/format.h>
 
 #include <array>
 #include <chrono>
-#include <cstddef>
-#include <exception>
+#include <cstdio>
 #include <iostream>
 #include <iterator>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include <duet/connector.hpp>
+#include <duet/format.hpp>
 
 #include "options.hpp"
 
@@ -41,7 +43,7 @@ asio::awaitable<duet::close_report> converse(
         std::size_t const size = co_await peer.read_some(asio::buffer(buffer));
         if (size == 0)  // the server's FIN: it has said everything
             break;
-        std::cout.write(buffer.data(), static_cast<std::streamsize>(size));
+        fmt::print("{}", std::string_view{buffer.data(), size});
     }
     duet::close_report const end = co_await peer.close();
     co_return end;
@@ -65,14 +67,13 @@ try
     context.run();
     duet::close_report const end = conversation.get();  // throws what it has thrown
 
-    std::cerr << to_string(end.reason) << ": " << end.bytes_sent << " bytes sent, " << end.bytes_received
-              << " received\n";
-    if (!std::cout.flush())
+    fmt::print(stderr, "{}\n", end);
+    if (std::fflush(stdout) != 0)
         throw std::runtime_error{"standard output failed"};
     return end.clean() ? 0 : 1;  // a reset after the last byte, say, is no success: was that the whole answer?
 }
 catch (std::exception const& error)
 {
-    std::cerr << "echo_client: " << error.what() << '\n';
+    fmt::print(stderr, "echo_client: {}\n", error.what());
     return 1;
 }

@@ -3,10 +3,11 @@
 // Sends back whatever it receives, to everyone at once, and ends each connection when the client has.
 // Try: echo_server --port 7000 & echo hello | nc -N localhost 7000
 
+#include <fmt/ostream.h>
+
 #include <array>
-#include <cstddef>
+#include <cstdio>
 #include <exception>
-#include <iostream>
 
 #include <duet/duet.hpp>
 
@@ -35,11 +36,12 @@ try
 
     asio::io_context context;
     duet::server server{context, {.port = options.port()}, echo};
-    std::cout << "listening on " << server.local_endpoint() << std::endl;
+    fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
+    std::fflush(stdout);                // at once to a pipe or a file, too
     return duet::run(context, server);  // SIGINT or SIGTERM: stop listening, drain, report
 }
 catch (std::exception const& error)
 {
-    std::cerr << "echo_server: " << error.what() << '\n';
+    fmt::print(stderr, "echo_server: {}\n", error.what());
     return 1;
 }

@@ -5,8 +5,9 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <fmt/format.h>
 
-#include <chrono>
+#include <cstdio>
 #include <optional>
 
 #include <duet/run.hpp>
@@ -74,6 +75,6 @@ try
 }
 catch (std::exception const& error)
 {
-    std::cerr << "lifecycle: " << error.what() << '\n';
+    fmt::print(stderr, "lifecycle: {}\n", error.what());
     return 1;
 }

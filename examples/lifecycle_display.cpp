@@ -2,10 +2,14 @@
 
 #include "lifecycle_display.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <cstdio>
+#include <chrono>
 #include <functional>
 #include <utility>
+
+#include <duet/format.hpp>
 
 #include "lifecycle_kernel.hpp"
 
@@ -68,15 +72,16 @@ display::display(bool client, bool server) : table_{{client, server}}, client_{c
 
 void display::listening(duet::server::endpoint_type const& endpoint)
 {
-    table_.add({.line = "listening on " + text(endpoint)});
-    add(return_row(nullptr, server_side, "duet::server", "listens on " + text(endpoint)), server_side, nullptr);
+    table_.add({.line = fmt::format("listening on {}", text(endpoint))});
+    auto const result = fmt::format("listens on {}", text(endpoint));
+    add(return_row(nullptr, server_side, "duet::server", result), server_side, nullptr);
 }
 
 void display::add(row one, side who, connection const* line)
 {
     // Who else is there to be mixed up with?
     if (line && who == server_side && (!client_ || accepted_ > 1) && one.lanes[client_side].empty())
-        one.lanes[client_side] = {{':' + std::to_string(line->addresses[client_side].port()), style::client}};
+        one.lanes[client_side] = {{fmt::format(":{}", line->addresses[client_side].port()), style::client}};
     table_.add(std::move(one));
 }
 
@@ -133,7 +138,8 @@ void display::throws(end_point& end, std::string const& call, std::exception con
     segments wire;
     if (known && known->code() == boost::asio::error::connection_reset)
         reset(*end.line, end.who, wire);
-    returns(end, call, "throws: " + (known ? known->code().message() : std::string{error.what()}), wire);
+    auto const what = known ? known->code().message() : error.what();
+    returns(end, call, fmt::format("throws: {}", what), wire);
 }
 
 /// A peer in this program has shown it.
@@ -176,11 +182,9 @@ void display::look(connection& line)
         if (!error)
         {
             line.kernel[who] = info;
-            kernel = to_string(info.state);
+            kernel = fmt::format("{}", info.state);
         }
-        std::string states = "[" + std::string{to_string(session.receive_state())} + '/';
-        states += to_string(session.send_state());
-        states += ' ' + kernel + ']';
+        auto states = fmt::format("[{}/{} {}]", session.receive_state(), session.send_state(), kernel);
         bool const differs = states != line.states[who];
         one.lanes[who] = {{states, differs ? style::new_state : style::state}};
         line.states[who] = std::move(states);
@@ -206,7 +210,8 @@ void display::ended(duet::session_end const& end)
     auto& line = **known;
     if (end.failure)
     {
-        auto one = return_row(nullptr, server_side, "serve", "threw, so the session is " + to_string(end.report));
+        auto const result = fmt::format("threw, so the session is {}", to_string(end.report));
+        auto one = return_row(nullptr, server_side, "serve", result);
         if (reset_by_us(end.report))
             one.wire.push_back({"RST", server_side});
         add(std::move(one), server_side, &line);
@@ -236,23 +241,22 @@ void display::summarize(connection const& line)
         table_.add(std::move(one));
     };
     auto const& reports = line.reports;
-    auto const number = [](auto value) { return std::to_string(value); };
-    table_.add({.line = "The connection " + text(line.addresses[client_side]) + " to " +
-                        text(line.addresses[server_side]) + " has ended:"});
+    auto const number = [](auto value) { return fmt::format("{}", value); };
+    table_.add({.line = fmt::format("The connection {} to {} has ended:", text(line.addresses[client_side]),
+                    text(line.addresses[server_side]))});
     add_row("close()", [&](side who) { return to_string(*reports[who]); });
     add_row("bytes sent", [&](side who) { return number(reports[who]->bytes_sent); });
     add_row("received", [&](side who) { return number(reports[who]->bytes_received); });
     add_row("thrown away", [&](side who) { return number(reports[who]->bytes_discarded); });
     add_row("unacknowledged", [&](side who) { return number(reports[who]->bytes_unacknowledged); });
     add_row("its FIN", [&](side who) { return line.fin_order[who].empty() ? "none" : line.fin_order[who]; });
-    add_row("retransmitted", [&](side who) { return number(line.kernel[who].segments_retransmitted) + " segments"; });
+    add_row(
+        "retransmitted", [&](side who) { return fmt::format("{} segments", line.kernel[who].segments_retransmitted); });
     add_row("round trip",
         [&](side who)
         {
-            auto const time = line.kernel[who].round_trip_time.count();
-            std::array<char, 32> shown{};
-            std::snprintf(shown.data(), shown.size(), "%.3f ms", static_cast<double>(time) / 1000);
-            return time == 0 ? std::string{"unknown"} : std::string{shown.data()};
+            std::chrono::duration<double, std::milli> const time = line.kernel[who].round_trip_time;
+            return time == time.zero() ? "unknown" : fmt::format("{:.3f} ms", time.count());
         });
 
     row last{.label = "kernel now"};
@@ -277,13 +281,14 @@ std::string text(duet::session::endpoint_type const& endpoint)
 
 std::string bytes(std::uint64_t count)
 {
-    return std::to_string(count) + (count == 1 ? " byte" : " bytes");
+    return fmt::format("{} {}", count, count == 1 ? "byte" : "bytes");
 }
 
 std::string to_string(duet::close_report const& report)
 {
-    std::string const reason{to_string(report.reason)};
-    return report.reason == duet::close_reason::failed ? reason + ": " + report.error.message() : reason;
+    if (report.reason == duet::close_reason::failed)
+        return fmt::format("{}: {}", report.reason, report.error.message());
+    return fmt::format("{}", report.reason);
 }
 
 bool reset_by_us(duet::close_report const& report)

@@ -2,15 +2,16 @@
 
 #include "lifecycle_kernel.hpp"
 
-#include <array>
-#include <cinttypes>
+#include <fmt/format.h>
+
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <string>
 
+#include <duet/format.hpp>
 #include <duet/tcp_info.hpp>
 
 namespace example {
@@ -23,16 +24,13 @@ template <class Bytes>
 std::string key(Bytes const& address, unsigned port)
 {
     std::string result;
-    std::array<char, 16> text{};
     for (std::size_t i = 0; i < address.size(); i += sizeof(std::uint32_t))
     {
         std::uint32_t word = 0;
         std::memcpy(&word, address.data() + i, sizeof(word));
-        std::snprintf(text.data(), text.size(), "%08" PRIX32, word);
-        result += text.data();
+        fmt::format_to(std::back_inserter(result), "{:08X}", word);
     }
-    std::snprintf(text.data(), text.size(), ":%04X", port);
-    return result + text.data();
+    return fmt::format("{}:{:04X}", result, port);
 }
 
 /// An IPv4 connection stands in either table: a server that listens for both families has it in the second. Empty: it
@@ -64,12 +62,12 @@ std::string kernel_entry(tcp::endpoint const& local, tcp::endpoint const& remote
         std::string ends = key(local, six);
         if (ends.empty())
             continue;
-        ends += ' ' + key(remote, six) + ' ';
+        ends = fmt::format("{} {} ", ends, key(remote, six));
         for (std::string line; std::getline(file, line);)
             if (auto const at = line.find(ends); at != line.npos)
             {
                 auto const state = std::stoul(line.substr(at + ends.size(), 2), nullptr, 16);
-                return std::string{to_string(static_cast<duet::tcp_state>(state))} + " in " + name;
+                return fmt::format("{} in {}", static_cast<duet::tcp_state>(state), name);
             }
     }
     return known ? "nothing left of it" : "not known here";

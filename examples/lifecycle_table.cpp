@@ -2,6 +2,8 @@
 
 #include "lifecycle_table.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <clocale>
@@ -9,6 +11,7 @@
 #include <cstdlib>
 #include <sstream>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <langinfo.h>
@@ -116,8 +119,15 @@ void table::print_all()
         lock.unlock();
         if (next.complete)
             next.complete(next);
-        print(next);
-        std::fflush(stdout);
+        try
+        {
+            print(next);
+            std::fflush(stdout);
+        }
+        catch (std::system_error const&)
+        {
+            // fmt could not write: the terminal is gone, say. What is shown goes on.
+        }
         lock.lock();
     }
 }
@@ -127,9 +137,9 @@ void table::print(row const& one)
     if (!one.line.empty())
     {
         if (std::exchange(titled_, false))
-            std::printf("\n");
+            fmt::print("\n");
         for (auto const& each : wrap({{one.line}}, screen_width()))
-            std::printf("%s\n", each.text.c_str());
+            fmt::print("{}\n", each.text);
         return;
     }
     auto const size = fit();
@@ -161,32 +171,31 @@ void table::print_line(
     auto const stamp = styled(time, style::faint);
     auto const border = styled(unicode_ ? "│" : "|", style::faint).text;
     auto const end = server.width == 0 ? "" : " " + server.text;
-    std::printf("%s%s %s%s%s%s%s%s%s\n", pad(time_width, stamp).c_str(), stamp.text.c_str(), client.text.c_str(),
-        pad(size.lanes[client_side], client).c_str(), border.c_str(), wire.text.c_str(), pad(size.wire, wire).c_str(),
-        border.c_str(), end.c_str());
+    fmt::print("{}{} {}{}{}{}{}{}{}\n", pad(time_width, stamp), stamp.text, client.text,
+        pad(size.lanes[client_side], client), border, wire.text, pad(size.wire, wire), border, end);
 }
 
 void table::print_titles(columns const& size) const
 {
     auto const wire = styled("(wire)", style::inferred);
     strip const centred{std::string((size.wire - wire.width) / 2, ' ') + wire.text, (size.wire + wire.width) / 2};
-    std::printf("\n");
+    fmt::print("\n");
     print_line("ms", size, styled("client", style::title), centred, styled("server", style::title));
     char const* const dash = unicode_ ? "─" : "-";
     char const* const cross = unicode_ ? "┼" : "+";
     auto const rule = repeat(dash, time_width + 1 + size.lanes[client_side]) + cross + repeat(dash, size.wire) + cross +
                       repeat(dash, size.lanes[server_side] + 1);
-    std::printf("%s\n", styled(rule, style::faint).text.c_str());
+    fmt::print("{}\n", styled(rule, style::faint).text);
 }
 
 void table::print_legend() const
 {
     strip const arrows = arrow({"segment", client_side}, 19);
-    std::printf("\nThe life of a TCP connection, in milliseconds since the start.\n");
-    std::printf("Observed: %s and what it returned;\n", styled("each call", style::title).text.c_str());
-    std::printf("          %s, as duet and TCP_INFO tell, where they changed.\n",
-        styled("[receive/send KERNEL]", style::state).text.c_str());
-    std::printf("Inferred: %s, which nobody captured. Other ACKs are left out.\n", arrows.text.c_str());
+    fmt::print("\nThe life of a TCP connection, in milliseconds since the start.\n"
+               "Observed: {} and what it returned;\n"
+               "          {}, as duet and TCP_INFO tell, where they changed.\n"
+               "Inferred: {}, which nobody captured. Other ACKs are left out.\n",
+        styled("each call", style::title).text, styled("[receive/send KERNEL]", style::state).text, arrows.text);
 }
 
 /// The widths for the terminal as it is now. Very wide ones are not filled: the lanes would be too far apart.
@@ -210,7 +219,7 @@ table::strip table::styled(std::string const& text, style look) const
     auto const width = text.size() - static_cast<std::size_t>(std::ranges::count_if(text, continues));
     if (!colours_ || look == style::plain || text.empty())
         return {text, width};
-    return {"\033[" + std::string{sequences[static_cast<std::size_t>(look)]} + 'm' + text + "\033[0m", width};
+    return {fmt::format("\033[{}m{}\033[0m", sequences[static_cast<std::size_t>(look)], text), width};
 }
 
 /// Dotted and in parentheses, so that it looks inferred without colours, too.
@@ -287,9 +296,7 @@ std::string table::milliseconds(std::optional<row::clock::time_point> time) cons
     auto const passed = std::chrono::duration<double, std::milli>{*time - begun_}.count();
     int const digits = passed < 1e3 ? 3 : passed < 1e4 ? 2 : passed < 1e5 ? 1 : 0;
     bool const long_ago = passed >= 1e6;
-    std::array<char, 32> text{};
-    std::snprintf(text.data(), text.size(), "%.*f%s", digits, long_ago ? passed / 1e3 : passed, long_ago ? " s" : "");
-    return text.data();
+    return fmt::format("{:.{}f}{}", long_ago ? passed / 1e3 : passed, digits, long_ago ? " s" : "");
 }
 
 }  // namespace example

@@ -2,9 +2,10 @@
 
 #include "lifecycle_watched.hpp"
 
-#include <array>
-#include <cstdio>
+#include <fmt/format.h>
+
 #include <exception>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -20,7 +21,6 @@ std::string in_quotes(std::string_view data)
     std::string result = "\"";
     for (char const c : data.substr(0, most))
     {
-        std::array<char, 8> code{};
         if (c == '\n')
             result += "\\n";
         else if (c == '"' || c == '\\')
@@ -28,10 +28,7 @@ std::string in_quotes(std::string_view data)
         else if (c >= ' ' && c <= '~')
             result += c;
         else
-        {
-            std::snprintf(code.data(), code.size(), "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
-            result += code.data();
-        }
+            fmt::format_to(std::back_inserter(result), "\\x{:02x}", static_cast<unsigned char>(c));
     }
     return result + (data.size() > most ? "\"..." : "\"");
 }
@@ -69,20 +66,18 @@ watched_session::watched_session(std::unique_ptr<end_point> end, display& out) :
 
 asio::awaitable<std::size_t> watched_session::read_until(std::string& buffer, std::string delimiter, std::size_t limit)
 {
-    std::string name = "read_until(" + in_quotes(delimiter) + ')';
+    auto name = fmt::format("read_until({})", in_quotes(delimiter));
     auto call = [&buffer, limit, until = std::move(delimiter)](duet::session& session)
     { return session.read_until(buffer, until, limit); };
-    auto const describe = [&buffer](std::size_t size) {
-        return outcome{
-            std::to_string(size) + ": " + (size == 0 ? "the peer's FIN" : in_quotes(buffer.substr(0, size)))};
-    };
+    auto const describe = [&buffer](std::size_t size)
+    { return outcome{fmt::format("{}: {}", size, size == 0 ? "the peer's FIN" : in_quotes(buffer.substr(0, size)))}; };
     return shown<std::size_t>(*end_, *out_, std::move(name), {}, std::move(call), describe);
 }
 
 asio::awaitable<std::string> watched_session::read_all(std::size_t limit)
 {
     auto const call = [limit](duet::session& session) { return session.read_all(limit); };
-    auto const describe = [](std::string const& data) { return outcome{in_quotes(data) + " and FIN"}; };
+    auto const describe = [](std::string const& data) { return outcome{fmt::format("{} and FIN", in_quotes(data))}; };
     return shown<std::string>(*end_, *out_, "read_all()", {}, call, describe);
 }
 
@@ -91,9 +86,9 @@ asio::awaitable<std::size_t> watched_session::write(asio::const_buffer buffer)
     std::string_view const data{static_cast<char const*>(buffer.data()), buffer.size()};
     auto const call = [buffer](duet::session& session) { return session.write(buffer); };
     auto const describe = [who = end_->who](std::size_t size) {
-        return outcome{std::to_string(size), {{bytes(size), who}}};
+        return outcome{fmt::format("{}", size), {{bytes(size), who}}};
     };
-    return shown<std::size_t>(*end_, *out_, "write(" + in_quotes(data) + ')', {}, call, describe);
+    return shown<std::size_t>(*end_, *out_, fmt::format("write({})", in_quotes(data)), {}, call, describe);
 }
 
 /// Our FIN is about to be sent, unless it was before or the connection is broken.
@@ -151,7 +146,7 @@ asio::awaitable<duet::close_report> watched_session::close()
 asio::awaitable<std::vector<duet::session::endpoint_type>> watched_resolver::resolve(
     std::string host, std::string service)
 {
-    std::string const name = "resolve(" + in_quotes(host) + ", " + in_quotes(service) + ')';
+    auto const name = fmt::format("resolve({}, {})", in_quotes(host), in_quotes(service));
     out->calls(this, name);
     try
     {
@@ -164,7 +159,7 @@ asio::awaitable<std::vector<duet::session::endpoint_type>> watched_resolver::res
     }
     catch (duet::system_error const& error)
     {
-        out->returns(this, name, "throws: " + error.code().message());
+        out->returns(this, name, fmt::format("throws: {}", error.code().message()));
         throw;
     }
 }
@@ -177,18 +172,19 @@ watched_connector::watched_connector(
 
 asio::awaitable<watched_session> watched_connector::connect(std::string host, std::string service)
 {
-    std::string const name = "connect(" + in_quotes(host) + ", " + in_quotes(service) + ')';
+    auto const name = fmt::format("connect({}, {})", in_quotes(host), in_quotes(service));
     out_.calls(this, name);
     try
     {
         duet::session session = co_await connector_.connect(host, service);
         watched_session result{out_.meet(std::move(session), client_side), out_};
-        out_.returns(*result.end_, name, "a session from " + text(result.end_->session.local_endpoint()), {});
+        auto const told = fmt::format("a session from {}", text(result.end_->session.local_endpoint()));
+        out_.returns(*result.end_, name, told, {});
         co_return result;
     }
     catch (duet::system_error const& error)
     {
-        out_.returns(this, name, "throws: " + error.code().message());
+        out_.returns(this, name, fmt::format("throws: {}", error.code().message()));
         throw;
     }
 }
@@ -203,7 +199,8 @@ watched_server::watched_server(asio::io_context& context, std::uint16_t port, ha
 watched_session watched_server::accepted(duet::session peer, display& out)
 {
     watched_session result{out.meet(std::move(peer), server_side), out};
-    out.returns(*result.end_, "accept()", "a session with " + text(result.end_->session.remote_endpoint()), {});
+    auto const told = fmt::format("a session with {}", text(result.end_->session.remote_endpoint()));
+    out.returns(*result.end_, "accept()", told, {});
     return result;
 }
 

@@ -5,16 +5,20 @@
 
 // The command line of an example, kept here so that the example itself shows nothing but its topic.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <iostream>
 #include <limits>
 #include <map>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 namespace example {
@@ -46,7 +50,7 @@ public:
                 word = take(word, words.end());
         }
         if (arguments.empty() && !arguments_.empty())
-            refuse("unexpected argument '" + arguments_.front() + "'");
+            refuse("unexpected argument '{}'", arguments_.front());
     }
 
     std::string const& text(std::string_view name) const
@@ -89,11 +93,11 @@ private:
         auto const name = word->substr(2, equals == std::string::npos ? equals : equals - 2);
         auto const known = find(name);
         if (known == known_.end())
-            refuse("unknown option '--" + name + "'");
+            refuse("unknown option '--{}'", name);
         if (known->fallback.empty() && equals != std::string::npos)
-            refuse("option '--" + name + "' takes no value");
+            refuse("option '--{}' takes no value", name);
         if (!known->fallback.empty() && equals == std::string::npos && ++word == end)
-            refuse("option '--" + name + "' needs a value");
+            refuse("option '--{}' needs a value", name);
 
         auto const value = known->fallback.empty()       ? ""
                            : equals == std::string::npos ? *word
@@ -101,24 +105,27 @@ private:
         std::uint32_t number = 0;
         bool const bad = parse(known->fallback, number) && !parse(value, number);
         if (bad || (name == "port" && number > std::numeric_limits<std::uint16_t>::max()))
-            refuse("option '--" + name + "' cannot be '" + value + "'");
+            refuse("option '--{}' cannot be '{}'", name, value);
         given_[name] = value;
         return word;
     }
 
     [[noreturn]] void help(std::string_view about, std::string_view arguments) const
     {
-        std::cout << "usage: " << program_ << " [OPTION]... " << arguments << "\n\n" << about << "\n\n";
+        fmt::print("usage: {} [OPTION]... {}\n\n{}\n\n", program_, arguments, about);
         for (auto const& [name, fallback, text] : known_)
-            std::cout << "  --" << name << (fallback.empty() ? "" : " VALUE") << "\n        " << text
-                      << (fallback.empty() ? "" : " (default: " + fallback + ")") << '\n';
-        std::cout << "  --help\n        print this\n" << std::flush;
+            if (fallback.empty())
+                fmt::print("  --{}\n        {}\n", name, text);
+            else
+                fmt::print("  --{} VALUE\n        {} (default: {})\n", name, text, fallback);
+        fmt::print("  --help\n        print this\n");
         std::exit(EXIT_SUCCESS);
     }
 
-    [[noreturn]] void refuse(std::string_view problem) const
+    template <class... Words>
+    [[noreturn]] void refuse(fmt::format_string<Words const&...> problem, Words const&... words) const
     {
-        std::cerr << program_ << ": " << problem << "; see --help\n";
+        fmt::print(stderr, "{}: {}; see --help\n", program_, fmt::format(problem, words...));
         std::exit(2);
     }
 

@@ -4,13 +4,16 @@
 // included: a FIN is passed on as a FIN while the answer still comes back, a reset as a reset.
 // Try: python3 -m http.server 8000 & port_forwarder --port 7777 --to-port 8000 & curl http://localhost:7777/
 
+#include <fmt/ostream.h>
+
 #include <chrono>
+#include <cstdio>
 #include <exception>
-#include <iostream>
 #include <string>
 #include <utility>
 
 #include <duet/connector.hpp>
+#include <duet/format.hpp>
 #include <duet/relay.hpp>
 #include <duet/run.hpp>
 
@@ -32,9 +35,8 @@ asio::awaitable<void> forward(duet::session client, target const& to)
     duet::session server = co_await connector.connect(to.host, to.port);
     duet::relay_report const report = co_await duet::relay(client, server, to.relay);
 
-    std::clog << client.remote_endpoint() << ": " << report.forward.bytes << " bytes there, " << report.backward.bytes
-              << " back; client " << to_string(report.first.reason) << ", target " << to_string(report.second.reason)
-              << std::endl;
+    fmt::print(stderr, "{}: {} bytes there, {} back; client {}, target {}\n", fmt::streamed(client.remote_endpoint()),
+        report.forward.bytes, report.backward.bytes, report.first.reason, report.second.reason);
 }
 
 int main(int argc, char** argv)
@@ -48,11 +50,12 @@ try
     asio::io_context context;
     duet::server server{
         context, {.port = options.port()}, [&](duet::session client) { return forward(std::move(client), to); }};
-    std::cout << "listening on " << server.local_endpoint() << std::endl;
+    fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
+    std::fflush(stdout);
     return duet::run(context, server);
 }
 catch (std::exception const& error)
 {
-    std::cerr << "port_forwarder: " << error.what() << '\n';
+    fmt::print(stderr, "port_forwarder: {}\n", error.what());
     return 1;
 }

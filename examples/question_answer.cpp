@@ -5,13 +5,14 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
+#include <fmt/ostream.h>
 
 #include <chrono>
-#include <iostream>
+#include <cstdio>
 #include <stdexcept>
 
-#include <duet/connector.hpp>
-#include <duet/run.hpp>
+#include <duet/duet.hpp>
+#include <duet/format.hpp>
 
 #include "options.hpp"
 
@@ -47,11 +48,11 @@ asio::awaitable<void> ask(asio::io_context& context, example::options const& opt
         std::size_t const size = co_await peer.read_until(input, "\n", 4096);
         if (size == 0)
             throw std::runtime_error{"the server ended before it answered '" + question + "'"};
-        std::cout << input.substr(0, size) << std::flush;
+        fmt::print("{}", input.substr(0, size));
         input.erase(0, size);
     }
     duet::close_report const end = co_await peer.close();
-    std::cerr << "closed: " << to_string(end.reason) << '\n';
+    fmt::print(stderr, "closed: {}\n", end.reason);
 }
 
 int main(int argc, char** argv)
@@ -60,20 +61,20 @@ try
     example::options const options{argc, argv, "Asks a server, and prints its answers; or is the server.",
         {{"listen", "", "be the server"}, {"host", "localhost", "the server"}, {"port", "7777", "its port"}},
         "[QUESTION]..."};
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // a pipe or a file gets each line at once, too
     asio::io_context context;
     if (options.flag("listen"))
     {
         duet::server server{context, {.port = options.port()}, answer};
-        std::cout << "listening on " << server.local_endpoint() << std::endl;
+        fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
         return duet::run(context, server);
     }
     auto asked = asio::co_spawn(context, ask(context, options), asio::use_future);
     context.run();
     asked.get();  // throws what it has thrown
-    return 0;
 }
 catch (std::exception const& error)
 {
-    std::cerr << "question_answer: " << error.what() << '\n';
+    fmt::print(stderr, "question_answer: {}\n", error.what());
     return 1;
 }

@@ -8,10 +8,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
+#include <fmt/ostream.h>
 
 #include <chrono>
-#include <cstddef>
-#include <iostream>
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 
@@ -38,13 +38,13 @@ asio::awaitable<void> send_lines(asio::io_context& context, example::options con
             if (!server.valid())
                 server = co_await connector.connect(options.text("host"), options.text("port"));
             // A server that dies may have acted on the line before: each is answered once, but may be received twice.
-            std::string line = "line " + std::to_string(number) + '\n';
+            std::string line = fmt::format("line {}\n", number);
             co_await server.write(asio::buffer(line));
             line.clear();
             std::size_t const size = co_await server.read_until(line, "\n", 4096);
             if (size == 0)
                 throw std::runtime_error{"the server has ended the connection"};
-            std::cout << server.remote_endpoint() << " answers: " << line << std::flush;
+            fmt::print("{} answers: {}", fmt::streamed(server.remote_endpoint()), line);
             delays.reset();  // not at the connect: a server that drops us again and again is no server, either
             ++number;
         }
@@ -52,7 +52,7 @@ asio::awaitable<void> send_lines(asio::io_context& context, example::options con
         {
             server = {};
             pause = delays.next();
-            std::cout << error.what() << "; next try in " << pause / 1ms << " ms" << std::endl;
+            fmt::print("{}; next try in {} ms\n", error.what(), pause / 1ms);
         }
         timer.expires_after(pause);
         co_await timer.async_wait(asio::use_awaitable);
@@ -66,14 +66,14 @@ try
     example::options const options{argc, argv, "Sends lines, prints the answers, and outlives its server.",
         {{"host", "localhost", "the server"}, {"port", "7777", "its port"},
             {"interval", "100", "milliseconds between two lines"}, {"count", "1000000", "the number of lines"}}};
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // a pipe or a file gets each line at once, too
     asio::io_context context;
     auto ended = asio::co_spawn(context, send_lines(context, options), asio::use_future);
     context.run();
     ended.get();  // throws what it has thrown
-    return 0;
 }
 catch (std::exception const& error)
 {
-    std::cerr << "reconnecting_client: " << error.what() << '\n';
+    fmt::print(stderr, "reconnecting_client: {}\n", error.what());
     return 1;
 }

@@ -4,11 +4,12 @@
 // says "that was all", and leaves the other direction open for the answer.
 // Try: sort_server --port 7000 & printf 'b\na\n' | nc -N localhost 7000
 
+#include <fmt/ostream.h>
+
 #include <algorithm>
 #include <chrono>
-#include <cstddef>
+#include <cstdio>
 #include <exception>
-#include <iostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,17 +59,18 @@ try
     settings.on_session_end = [](duet::session_end const& end)
     {
         if (end.failure)
-            std::cerr << "sort_server: " << end.what() << '\n';
+            fmt::print(stderr, "sort_server: {}\n", end.what());
     };
 
     asio::io_context context;
     duet::server server{context, settings,
         [limit = options.number("limit")](duet::session peer) { return sort_lines(std::move(peer), limit); }};
-    std::cout << "listening on " << server.local_endpoint() << std::endl;
+    fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
+    std::fflush(stdout);
     return duet::run(context, server);
 }
 catch (std::exception const& error)
 {
-    std::cerr << "sort_server: " << error.what() << '\n';
+    fmt::print(stderr, "sort_server: {}\n", error.what());
     return 1;
 }

@@ -6,16 +6,17 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/use_future.hpp>
+#include <fmt/format.h>
 
 #include <array>
 #include <chrono>
-#include <cstddef>
-#include <exception>
-#include <iostream>
+#include <cstdio>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
-#include <duet/connector.hpp>
-#include <duet/run.hpp>
+#include <duet/duet.hpp>
+#include <duet/format.hpp>
 
 #include "options.hpp"
 
@@ -46,10 +47,10 @@ asio::awaitable<void> say(
         std::size_t const size = co_await peer.read(asio::buffer(line));
         if (size == 0)
             throw std::runtime_error{"the server ended before its echo"};
-        std::cout << line << std::flush;
+        fmt::print("{}", line);
     }
     duet::close_report const end = co_await peer.close();
-    std::cerr << "closed: " << to_string(end.reason) << '\n';
+    fmt::print(stderr, "closed: {}\n", end.reason);
 }
 
 int main(int argc, char** argv)
@@ -59,21 +60,21 @@ try
         "Sends lines to a server on a Unix-domain socket, and prints their echo.",
         {{"listen", "", "be the server"}, {"path", "unix_echo.sock", "where the socket is"}}, "[LINE]..."};
     asio::local::stream_protocol::endpoint const endpoint{options.text("path")};
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // a pipe or a file gets each line at once, too
     asio::io_context context;
     if (options.flag("listen"))
     {
         // What a server listens on may be made beforehand: a path here, or a descriptor that systemd hands over.
         duet::unix_server server{context, duet::unix_acceptor{context, endpoint}, {}, echo};
-        std::cout << "listening on " << server.local_endpoint() << std::endl;
+        fmt::print("listening on {}\n", server.local_endpoint().path());
         return duet::run(context, server);  // its end removes the socket from the file system
     }
     auto said = asio::co_spawn(context, say(context, endpoint, options.arguments()), asio::use_future);
     context.run();
     said.get();  // throws what it has thrown
-    return 0;
 }
 catch (std::exception const& error)
 {
-    std::cerr << "unix_echo: " << error.what() << '\n';
+    fmt::print(stderr, "unix_echo: {}\n", error.what());
     return 1;
 }

@@ -4,9 +4,10 @@
 // client costs its connection in between, but neither a coroutine nor a buffer.
 // Try: word_server --port 7000 & printf 'put color blue\nget color\n' | nc -N localhost 7000
 
-#include <cstddef>
+#include <fmt/ostream.h>
+
+#include <cstdio>
 #include <exception>
-#include <iostream>
 #include <map>
 #include <sstream>
 #include <string>
@@ -61,11 +62,12 @@ try
     words known;
     asio::io_context context;
     duet::server server{context, {.port = options.port()}, [&](duet::session& peer) { return answer(peer, known); }};
-    std::cout << "listening on " << server.local_endpoint() << std::endl;
+    fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
+    std::fflush(stdout);
     return duet::run(context, server);
 }
 catch (std::exception const& error)
 {
-    std::cerr << "word_server: " << error.what() << '\n';
+    fmt::print(stderr, "word_server: {}\n", error.what());
     return 1;
 }

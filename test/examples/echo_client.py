@@ -21,7 +21,7 @@ def talk(port, *words, data=b""):
 
 
 def check_report(client, reason, sent, received):
-    check_equal(client.errors, f"{reason}: {sent} bytes sent, {received} received\n", "its report")
+    check_equal(client.errors, f"{reason}, {received} bytes received, {sent} sent\n", "its report")
 
 
 @case
