@@ -50,7 +50,7 @@ protected:
 /// the user stays alive. When the channel is closed or reset, reads and waits for the hang-up end with
 /// operation_aborted; the wait for writability then may end or not.
 ///
-/// Everything happens on the executor of the connection. test/channel.cpp tests each channel against this text.
+/// Everything happens on the executor of the connection. test/channel/channel.cpp tests each channel against this text.
 class channel
 {
 public:
