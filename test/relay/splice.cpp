@@ -2,31 +2,26 @@
 
 // The relay where it moves bulk by splice(2): when it does, and that nothing is lost or different for it.
 
+#define BOOST_TEST_MODULE relay.splice
 #include <duet/relay.hpp>
 
-#define BOOST_TEST_MODULE relay.splice
-
 #include "relay/relay_fixture.hpp"
+#include "relay/splice_calls.hpp"
 
 #include <boost/test/unit_test.hpp>
 
-#include <array>
-#include <atomic>
 #include <cerrno>
-#include <cstdarg>
 #include <filesystem>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <thread>
 
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 using namespace duet_test;
-using namespace std::chrono_literals;
 
 namespace {
 
@@ -41,12 +36,6 @@ int pipe_ends()
         count += what.starts_with("pipe:") ? 1 : 0;
     }
     return count;
-}
-
-bool is_socket(int descriptor)
-{
-    struct ::stat what = {};
-    return ::fstat(descriptor, &what) == 0 && S_ISSOCK(what.st_mode);
 }
 
 /// So many more pipes than when it was made; empty ones are kept.
@@ -70,47 +59,6 @@ std::string const& much()
     return data;
 }
 
-/// What becomes of some system calls, for a scope.
-class calls
-{
-public:
-    struct how
-    {
-        int splice_fails = 0;        // with this errno
-        int taking_fails = 0;        // of splice(2), from a socket
-        bool hangs_up = false;       // ... which is at its end then
-        int resizing_fails = 0;      // of a pipe
-        bool ends_half_way = false;  // splice(2) has given half when the peer goes
-    };
-
-    struct count
-    {
-        std::atomic<int> splice = 0;
-    };
-
-    explicit calls(how const& wanted)
-    {
-        now() = wanted;
-        made().splice = 0;
-    }
-
-    calls(calls const&) = delete;
-    calls& operator=(calls const&) = delete;
-    ~calls() { now() = {}; }
-
-    static how& now()
-    {
-        static how result;
-        return result;
-    }
-
-    static count& made()
-    {
-        static count result;
-        return result;
-    }
-};
-
 void carry_much(raw_socket& left, raw_socket& right)
 {
     std::jthread const says{[&]
@@ -129,45 +77,6 @@ void ask(raw_socket& from, raw_socket& to)
 }
 
 }  // namespace
-
-// The test program's own, found before the C library's.
-extern "C" ::ssize_t splice(int in, ::loff_t*, int out, ::loff_t*, std::size_t size, unsigned flags)
-{
-    ++calls::made().splice;
-    auto const& how = calls::now();
-    if (how.splice_fails != 0)
-    {
-        errno = how.splice_fails;
-        return -1;
-    }
-    if (how.taking_fails != 0 && is_socket(in))
-    {
-        if (how.hangs_up)
-            ::shutdown(in, SHUT_RDWR);
-        errno = how.taking_fails;
-        return -1;
-    }
-    if (how.ends_half_way)
-    {
-        ::raise(SIGPIPE);
-        size /= 2;
-    }
-    return ::syscall(SYS_splice, in, nullptr, out, nullptr, size, flags);
-}
-
-extern "C" int fcntl(int descriptor, int command, ...)
-{
-    std::va_list rest;
-    va_start(rest, command);
-    long const argument = va_arg(rest, long);
-    va_end(rest);
-    if (command == F_SETPIPE_SZ && calls::now().resizing_fails != 0)
-    {
-        errno = calls::now().resizing_fails;
-        return -1;
-    }
-    return static_cast<int>(::syscall(SYS_fcntl, descriptor, command, argument));
-}
 
 BOOST_AUTO_TEST_CASE(bulk_has_a_pipe_and_small_messages_have_none)
 {

@@ -141,3 +141,35 @@ BOOST_AUTO_TEST_CASE(many_threads_race_with_the_end_of_the_session)
         talk.context.run();
     }
 }
+
+BOOST_AUTO_TEST_CASE(a_canceller_works_from_another_thread_and_outlives_the_session)
+{
+    conversation_with<duet::session> talk;
+    duet::canceller kept;
+    talk.play(
+        [&](duet::session& s) -> asio::awaitable<void>
+        {
+            kept = s.canceller();
+            auto const executor = co_await asio::this_coro::executor;
+            started<std::string> reading{executor, read(s)};
+            co_await settle();
+            auto const elsewhere = [&]
+            {
+                kept.cancel();
+                return 0;
+            };
+            co_await in_thread(elsewhere);
+            co_await expect_error(reading.result(), condition::cancelled);
+            talk.peer.send_all("still here");
+            auto const heard = co_await read(s);
+            BOOST_TEST(heard == "still here");
+            kept.abort();
+            co_await expect_error(read(s), errc::aborted);
+        });
+    kept.cancel();
+    kept.abort();
+    talk.context.restart();
+    talk.context.run();
+    duet::canceller const nothing;
+    nothing.cancel();
+}

@@ -1,12 +1,12 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
 // Deadlines: which one ended what, what is left afterwards, that none is early, and that progress restarts those which
-// it should and no other. Where a peer has to be in time, a play in which it was not is played again.
+// it should and no other. Where a peer has to be in time, a play in which it was not is played again. The deadline of a
+// write is in write.cpp.
 
 #define BOOST_TEST_MODULE session.deadlines
 #include <duet/session.hpp>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/test/unit_test.hpp>
@@ -31,7 +31,6 @@ using duet::close_reason;
 using duet::condition;
 using duet::errc;
 using duet::receive_state;
-using duet::send_state;
 
 namespace {
 
@@ -181,75 +180,6 @@ BOOST_AUTO_TEST_CASE(a_stale_timer_does_not_end_the_next_operation)
             talk.peer.send_all("y");
             auto const data = co_await reading.result();
             BOOST_TEST(data == "y");
-        });
-}
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(write_deadline_runs_only_while_no_byte_is_taken, Session, both)
-{
-    auto const data = pattern(long_write);
-    for (pace reader{slow}; reader.is_to_play();)
-    {
-        conversation_with<Session> talk{small_window};
-        talk.play(stalling({.write = slow, .close = slow}),
-            [&](Session& s) -> asio::awaitable<void>
-            {
-                auto const executor = co_await asio::this_coro::executor;
-                auto const begin = clock_type::now();
-                auto const at_peer = [&]
-                {
-                    std::size_t size = 0;
-                    while (clock_type::now() - begin < 2 * slow)
-                    {
-                        reader.step();
-                        size += talk.peer.recv_some(4096).data.size();
-                        ::poll(nullptr, 0, std::chrono::milliseconds{slow}.count() / 20);
-                    }
-                    reader.step();
-                    return size + talk.peer.recv_all().data.size();
-                };
-                started<std::size_t> peer{executor, in_thread(at_peer)};
-                auto const written = co_await outcome_of(write(s, data));
-                auto const took = clock_type::now() - begin;
-                if (written.ok())
-                    co_await s.shutdown_send();
-                else
-                    s.abort();
-                auto const size = co_await peer.result();
-                if (!reader.kept())
-                    co_return;
-                BOOST_TEST(written.ok());
-                BOOST_TEST((took >= 2 * slow));
-                BOOST_TEST(written.bytes == data.size());
-                BOOST_TEST(size == data.size());
-            });
-    }
-}
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(write_deadline_ends_a_stalled_write_with_its_bytes, Session, both)
-{
-    conversation_with<Session> talk{small_window};
-    auto const data = pattern(long_write);
-    talk.play(stalling({.write = 50ms}),
-        [&](Session& s) -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            auto const begin = clock_type::now();
-            started<std::size_t> first{executor, write(s, data)};
-            started<std::size_t> second{executor, write(s, "second")};
-            auto const end = co_await outcome_of(first.result());
-            BOOST_TEST((clock_type::now() - begin >= 50ms));
-            BOOST_TEST(end.code == errc::write_timed_out);
-            BOOST_TEST(end.code == condition::timed_out);
-            BOOST_TEST(end.operation == "write");
-            BOOST_TEST(end.bytes == s.bytes_sent());
-            BOOST_TEST(end.bytes > 0U);
-            auto const other = co_await outcome_of(second.result());
-            BOOST_TEST(other.code == errc::send_poisoned);
-            BOOST_TEST(s.send_state() == send_state::failed);
-            BOOST_TEST(s.receive_state() == receive_state::open);
-            talk.peer.send_all("x");
-            auto const heard = co_await read(s);
-            BOOST_TEST(heard == "x");
         });
 }
 

@@ -1,25 +1,20 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-// The session while it lives: reads, writes, half-close, deadlines and cancellation. How it ends is in
-// close.cpp.
-
-#include <duet/session.hpp>
+// The session while it lives: reads, deadlines, and the stream below it, in their plain cases. Writes are in write.cpp,
+// cancellation in cancellation.cpp, and the ends in close.cpp.
 
 #define BOOST_TEST_MODULE session.session
+#include <duet/session.hpp>
+
 #include <boost/test/unit_test.hpp>
 
 #include "session/session_fixture.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-
-#include <array>
-#include <deque>
+#include <cerrno>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <tuple>
-#include <vector>
 
 using namespace duet_test;
 using namespace std::chrono_literals;
@@ -306,116 +301,6 @@ BOOST_AUTO_TEST_CASE(a_session_without_connection_is_a_place_for_one)
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_AUTO_TEST_SUITE(writing)
-
-// P04: a FIN never overtakes a write, and nothing follows it.
-BOOST_AUTO_TEST_CASE_TEMPLATE(p04_shutdown_send_waits_for_the_write_and_ends_the_direction, Session, both)
-{
-    conversation_with<Session> talk{small_window};
-    talk.play(stalling(),
-        [&](Session& s) -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            auto const sent = pattern(long_write);
-            started<std::size_t> writing{executor, write(s, sent)};
-            co_await settle();
-            BOOST_TEST(!writing.done());
-            started<void> finishing{executor, shutdown_send(s)};
-            co_await settle();
-            BOOST_TEST(s.send_state() == send_state::finishing);
-            co_await expect_error(write(s, "too late"), errc::send_finished);
-            auto const heard = co_await in_thread([&] { return talk.peer.recv_all(); });
-            BOOST_TEST((heard.data == sent));
-            BOOST_TEST(heard.error == 0);
-            auto const size = co_await writing.result();
-            BOOST_TEST(size == sent.size());
-            co_await finishing.result();
-            BOOST_TEST(s.send_state() == send_state::finished);
-            co_await shutdown_send(s);  // P13: again
-            talk.peer.send_all("answer");
-            auto const answer = co_await read(s);
-            BOOST_TEST(answer == "answer");
-        });
-}
-
-BOOST_AUTO_TEST_CASE(writes_that_overlap_queue_in_order_each_whole)
-{
-    conversation_with<duet::session> talk{small_window};
-    talk.play(stalling(),
-        [&](duet::session& s) -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            std::string expected;
-            std::deque<std::string> texts;
-            std::deque<started<std::size_t>> writes;
-            for (std::size_t i = 0; i < 8; ++i)
-            {
-                texts.push_back(pattern(200000, i));
-                expected += texts.back();
-                writes.emplace_back(executor, write(s, texts.back()));
-                co_await settle();
-            }
-            auto const heard = co_await in_thread([&] { return talk.peer.recv_exactly(expected.size()); });
-            BOOST_TEST((heard == expected));
-            for (auto& each : writes)
-            {
-                auto const size = co_await each.result();
-                BOOST_TEST(size == 200000u);
-            }
-        });
-}
-
-BOOST_AUTO_TEST_CASE(a_vectored_write_takes_any_number_of_buffers_empty_ones_too)
-{
-    conversation_with<duet::session> talk{small_window};
-    talk.play(stalling(),
-        [&](duet::session& s) -> asio::awaitable<void>
-        {
-            std::deque<std::string> parts;
-            std::vector<asio::const_buffer> buffers;
-            std::string expected;
-            for (std::size_t i = 0; i < 100; ++i)
-            {
-                parts.push_back(pattern(i % 3 == 0 ? 0 : i * 100, i));
-                buffers.emplace_back(asio::buffer(parts.back()));
-                expected += parts.back();
-            }
-            auto const executor = co_await asio::this_coro::executor;
-            started<std::size_t> writing{executor, awaited<std::size_t>(s.write(buffers))};
-            buffers.clear();  // the list is copied; the bytes are not
-            auto const heard = co_await in_thread([&] { return talk.peer.recv_exactly(expected.size()); });
-            BOOST_TEST((heard == expected));
-            auto const size = co_await writing.result();
-            BOOST_TEST(size == expected.size());
-            std::vector<asio::const_buffer> const nothing;
-            auto const none = co_await s.write(nothing);
-            BOOST_TEST(none == 0u);
-        });
-}
-
-BOOST_AUTO_TEST_CASE(delivered_waits_for_the_peers_acknowledgement)
-{
-    conversation_with<duet::session> talk{small_window};
-    talk.play(stalling(),
-        [&](duet::session& s) -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            auto const sent = pattern(long_write);
-            started<std::size_t> writing{executor, write(s, sent)};
-            started<void> delivering{executor, awaited<void>(s.delivered())};
-            for (int i = 0; i < 10; ++i)
-                co_await settle();
-            BOOST_TEST(!delivering.done());
-            auto const heard = co_await in_thread([&] { return talk.peer.recv_exactly(sent.size()); });
-            BOOST_TEST((heard == sent));
-            co_await writing.result();
-            co_await delivering.result();
-            BOOST_TEST(unacknowledged_bytes(s.native_handle()) == 0);
-        });
-}
-
-BOOST_AUTO_TEST_SUITE_END()
-
 BOOST_AUTO_TEST_SUITE(deadlines)
 
 BOOST_AUTO_TEST_CASE(read_deadline_leaves_the_session_and_its_bytes)
@@ -535,103 +420,6 @@ BOOST_AUTO_TEST_CASE(first_message_deadline_is_not_stretched_by_dribbling)
             co_await pause(100ms);
             BOOST_TEST(s.state() == session_state::open);
         });
-}
-
-BOOST_AUTO_TEST_SUITE_END()
-
-BOOST_AUTO_TEST_SUITE(cancelling)
-
-BOOST_AUTO_TEST_CASE(a_cancelled_read_loses_no_byte_and_disturbs_no_other_operation)
-{
-    conversation_with<duet::session> talk{small_window};
-    talk.play(stalling(),
-        [&](duet::session& s) -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            auto const sent = pattern(long_write);
-            started<std::size_t> writing{executor, write(s, sent)};
-            started<close_reason> gone{executor, awaited<close_reason>(s.wait_peer_gone())};
-            for (int i = 0; i < 20; ++i)
-            {
-                started<std::string> reading{executor, read(s)};
-                co_await settle();
-                reading.cancel();
-                co_await expect_error(reading.result(), condition::cancelled);
-            }
-            BOOST_TEST(!writing.done());
-            BOOST_TEST(!gone.done());
-            talk.peer.send_all("kept");
-            auto const heard = co_await read(s);
-            BOOST_TEST(heard == "kept");
-            auto const all = co_await in_thread([&] { return talk.peer.recv_exactly(sent.size()); });
-            BOOST_TEST((all == sent));
-            auto const size = co_await writing.result();
-            BOOST_TEST(size == sent.size());
-            gone.cancel();
-            co_await expect_error(gone.result(), condition::cancelled);
-        });
-}
-
-BOOST_AUTO_TEST_CASE(total_cancellation_of_a_write_is_heeded_only_before_its_first_byte)
-{
-    conversation_with<duet::session> talk{small_window};
-    talk.play(stalling(),
-        [&](duet::session& s) -> asio::awaitable<void>
-        {
-            auto const first = pattern(long_write, 1);
-            auto const second = pattern(1000, 2);
-            asio::cancellation_signal stop_first;
-            asio::cancellation_signal stop_second;
-            std::vector<duet::error_code> first_end;
-            std::vector<duet::error_code> second_end;
-            s.write(asio::buffer(first))(asio::bind_cancellation_slot(
-                stop_first.slot(), [&](duet::error_code code, std::size_t) { first_end.push_back(code); }));
-            s.write(asio::buffer(second))(asio::bind_cancellation_slot(
-                stop_second.slot(), [&](duet::error_code code, std::size_t) { second_end.push_back(code); }));
-            stop_first.emit(asio::cancellation_type::total);
-            stop_second.emit(asio::cancellation_type::total);
-            co_await until([&] { return !second_end.empty(); }, "the second write ends");
-            BOOST_TEST((second_end[0] == condition::cancelled));
-            BOOST_TEST(first_end.empty());
-            auto const heard = co_await in_thread([&] { return talk.peer.recv_exactly(first.size()); });
-            BOOST_TEST((heard == first));
-            co_await until([&] { return !first_end.empty(); }, "the first write ends");
-            BOOST_TEST(!first_end[0]);
-            co_await write(s, "and on");
-            BOOST_TEST(talk.peer.recv_exactly(6) == "and on");
-        });
-}
-
-BOOST_AUTO_TEST_CASE(a_canceller_works_from_another_thread_and_outlives_the_session)
-{
-    conversation_with<duet::session> talk;
-    duet::canceller kept;
-    talk.play(
-        [&](duet::session& s) -> asio::awaitable<void>
-        {
-            kept = s.canceller();
-            auto const executor = co_await asio::this_coro::executor;
-            started<std::string> reading{executor, read(s)};
-            co_await settle();
-            auto const elsewhere = [&]
-            {
-                kept.cancel();
-                return 0;
-            };
-            co_await in_thread(elsewhere);
-            co_await expect_error(reading.result(), condition::cancelled);
-            talk.peer.send_all("still here");
-            auto const heard = co_await read(s);
-            BOOST_TEST(heard == "still here");
-            kept.abort();
-            co_await expect_error(read(s), errc::aborted);
-        });
-    kept.cancel();
-    kept.abort();
-    talk.context.restart();
-    talk.context.run();
-    duet::canceller const nothing;
-    nothing.cancel();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

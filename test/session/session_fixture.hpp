@@ -199,6 +199,14 @@ asio::awaitable<void> shutdown_send(Session& session)
     co_await session.shutdown_send();
 }
 
+// What a peer sees that reads to the end and then closes.
+inline received read_all_and_close(raw_socket& peer)
+{
+    auto all = peer.recv_all();
+    peer.close();
+    return all;
+}
+
 inline asio::awaitable<void> pause(std::chrono::steady_clock::duration time)
 {
     auto const executor = co_await asio::this_coro::executor;
