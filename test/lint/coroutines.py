@@ -2,7 +2,7 @@
 """Finds co_await where g++ 12 miscompiles it, or where a newer g++ leaks.
 
 Legal C++, wrong code without a word, and users copy the examples: so a co_await is a whole statement or is bound to a
-named object, everywhere. test/compiler_probe.cpp shows what happens otherwise and is left out.
+named object, everywhere. test/completion/compiler_probe.cpp shows what happens otherwise and is left out.
 """
 
 import cxx

@@ -15,9 +15,6 @@ class Rule(NamedTuple):
 
 
 RULES = [
-    Rule("test", "*.cpp", "test/CMakeLists.txt", r"duet_add_test\({name}\b"),
-    *(Rule(f"test/{folder}", "*.cpp", "test/CMakeLists.txt", rf"duet_add_test\({folder}/{{name}}\b")
-        for folder in ("channel", "engine", "testing")),
     Rule("test/examples", "*.py", "test/CMakeLists.txt", r"duet_add_example_test\({name}\b"),
     Rule("examples", "*.cpp", "examples/CMakeLists.txt", r"duet_add_example\((?:\w+ (?:[\w.]+ )*)?{name}\b"),
     Rule("include/duet/detail", "*/*.ipp", "src/duet.cpp", r"/{name}\.ipp>", containing="DUET_DECL"),
@@ -26,17 +23,29 @@ RULES = [
 ]
 
 
+def test_rules(root):
+    """One for each folder with test programs: the CMakeLists.txt above names them, by their paths from there."""
+    for folder in sorted({path.parent for path in (root / "test").rglob("*.cpp")}):
+        above = next(each for each in (folder, *folder.parents) if (each / "CMakeLists.txt").is_file())
+        path = "" if folder == above else folder.relative_to(above).as_posix() + "/"
+        yield Rule(folder.relative_to(root).as_posix(), "*.cpp", (above / "CMakeLists.txt").relative_to(root).as_posix(),
+            rf"duet_add_test\({re.escape(path)}{{name}}\b", containing="BOOST_TEST_MODULE")
+
+
 def unlisted(names, text, rule):
     return [name for name in names
             if name not in rule.exempt and not re.search(rule.pattern.format(name=re.escape(name)), text)]
 
 
+def check_rule(tree, rule):
+    paths = [path for path in sorted((tree.root / rule.folder).glob(rule.files)) if rule.containing in tree.text(path)]
+    # A Python file that others import is no test.
+    imported = set(re.findall(r"^\s*(?:import|from) (\w+)", "".join(map(tree.text, paths)), re.M))
+    list_file = tree.root / rule.list_file
+    for name in unlisted([path.stem for path in paths if path.stem not in imported], tree.text(list_file), rule):
+        yield list_file, 1, f"does not name {rule.folder}/{rule.files.replace('*', name)}"
+
+
 def check(tree):
-    for rule in RULES:
-        paths = [path for path in sorted((tree.root / rule.folder).glob(rule.files))
-                 if rule.containing in tree.text(path)]
-        # A Python file that others import is no test.
-        imported = set(re.findall(r"^\s*(?:import|from) (\w+)", "".join(map(tree.text, paths)), re.M))
-        list_file = tree.root / rule.list_file
-        for name in unlisted([path.stem for path in paths if path.stem not in imported], tree.text(list_file), rule):
-            yield list_file, 1, f"does not name {rule.folder}/{rule.files.replace('*', name)}"
+    for rule in (*test_rules(tree.root), *RULES):
+        yield from check_rule(tree, rule)

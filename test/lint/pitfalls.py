@@ -2,8 +2,8 @@
 """Every known pitfall of TCP programs, P01 to P44, has a test that carries its number, or a reason why it has none.
 
 test/pitfalls.txt says which. A line is one of
-    P01  wire.cpp                    the number stands in test/wire.cpp
-    P01  wire.cpp:no_reset_on_close  and so does this name
+    P01  wire/close.cpp                    the number stands in test/wire/close.cpp
+    P01  wire/close.cpp:no_reset_on_close  and so does this name
     P01  -  the reason why no test of ours is about it
 A number may have several lines with tests. '#' begins a comment.
 """

@@ -2,12 +2,15 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 """The lint finds what it is there to find, and nothing else."""
 
+import pathlib
+import tempfile
 import unittest
 
 import checks
 import coroutines
 import cxx
 import layers
+import lint
 import listed
 import picture
 import pitfalls
@@ -202,11 +205,25 @@ class Picture(unittest.TestCase):
 
 class Listed(unittest.TestCase):
     def test_unlisted(self):
-        tests, *_, examples, _, headers = listed.RULES
-        text = "duet_add_test(wire NETNS)\nduet_add_test(run)\nduet_add_example(lifecycle lifecycle_display.cpp)\n"
-        self.assertEqual(listed.unlisted(["wire", "run", "session", "wir"], text, tests), ["session", "wir"])
+        examples, headers = (rule for rule in listed.RULES if rule.folder in ("examples", "include/duet"))
+        text = "duet_add_example(lifecycle lifecycle_display.cpp)\n"
         self.assertEqual(listed.unlisted(["lifecycle", "lifecycle_display", "echo"], text, examples), ["echo"])
         self.assertEqual(listed.unlisted(["format", "run"], "#include <duet/run.hpp>", headers), [])
+
+    def test_every_folder_of_tests(self):
+        with tempfile.TemporaryDirectory() as root:
+            for path in ("wire/segments.cpp", "wire/segment.cpp", "wire/part.cpp", "support/selftest/kernel.cpp"):
+                file = pathlib.Path(root, "test", path)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text("" if path == "wire/part.cpp" else "#define BOOST_TEST_MODULE x\n")
+            pathlib.Path(root, "test/CMakeLists.txt").write_text("duet_add_test(wire/segments NETNS)\n")
+            pathlib.Path(root, "test/support/selftest/CMakeLists.txt").write_text("duet_add_test(kerne)\n")
+            rules = list(listed.test_rules(pathlib.Path(root)))
+            self.assertEqual([(rule.folder, rule.list_file) for rule in rules],
+                [("test/support/selftest", "test/support/selftest/CMakeLists.txt"), ("test/wire", "test/CMakeLists.txt")])
+            found = [wrong for rule in rules for _, _, wrong in listed.check_rule(lint.Tree(root), rule)]
+            self.assertEqual(found,
+                ["does not name test/support/selftest/kernel.cpp", "does not name test/wire/segment.cpp"])
 
 
 class Text(unittest.TestCase):

@@ -12,4 +12,4 @@
 
 #include <duet/server.hpp>
 
-#include "session_fixture.hpp"
+#include "session/session_fixture.hpp"

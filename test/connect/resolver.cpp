@@ -1,0 +1,336 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#include "duet/resolver.hpp"
+
+#define BOOST_TEST_MODULE connect.resolver
+#include <boost/test/unit_test.hpp>
+
+#include "support/coro.hpp"
+#include "support/fd.hpp"
+#include "support/started.hpp"
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/strand.hpp>
+
+#include <atomic>
+#include <csignal>
+#include <exception>
+#include <memory>
+#include <semaphore>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <pthread.h>
+
+#include <duet/error.hpp>
+
+using namespace duet_test;
+using namespace std::chrono_literals;
+using asio::ip::tcp;
+using duet::condition;
+using endpoints = std::vector<tcp::endpoint>;
+
+namespace {
+
+endpoints const answer{{asio::ip::make_address("192.0.2.1"), 80}, {asio::ip::make_address("2001:db8::1"), 80}};
+
+// A look-up that takes until the test lets it go on. Its threads outlive every resolver: they share this.
+class gate
+{
+public:
+    // Waits for the threads to leave: they are nobody's, and would run into the next test.
+    ~gate()
+    {
+        open(1000);
+        eventually([&] { return state_->inside == 0; }, "every look-up's thread has left");
+    }
+
+    duet::system_resolver::lookup_function lookup()
+    {
+        return [state = state_](std::string const&, std::string const&)
+        {
+            ++state->inside;
+            ++state->begun;
+            state->entry.acquire();
+            struct leave
+            {
+                std::atomic<int>& inside;
+                ~leave() { --inside; }
+            } const guard{state->inside};
+            return answer;
+        };
+    }
+
+    int inside() const { return state_->inside; }
+    int begun() const { return state_->begun; }
+    void open(int count = 1) { state_->entry.release(count); }
+
+private:
+    struct state
+    {
+        std::counting_semaphore<> entry{0};
+        std::atomic<int> inside{0};
+        std::atomic<int> begun{0};
+    };
+
+    std::shared_ptr<state> state_ = std::make_shared<state>();
+};
+
+asio::awaitable<void> keep(asio::awaitable<endpoints> resolving, endpoints& result)
+{
+    result = co_await std::move(resolving);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(numbers_are_not_looked_up)
+{
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            std::atomic<int> lookups{0};
+            duet::system_resolver resolver{[&](std::string const&, std::string const&)
+                {
+                    ++lookups;
+                    return answer;
+                }};
+            auto const v4 = co_await resolver.resolve("127.0.0.1", "80");
+            auto const v6 = co_await resolver.resolve("2001:db8::1", "65535");
+            BOOST_TEST(lookups == 0);
+            BOOST_REQUIRE(v4.size() == 1U);
+            BOOST_REQUIRE(v6.size() == 1U);
+            BOOST_TEST(v4[0] == tcp::endpoint(asio::ip::make_address("127.0.0.1"), 80));
+            BOOST_TEST(v6[0] == tcp::endpoint(asio::ip::make_address("2001:db8::1"), 65535));
+
+            std::vector<std::string> const names{"localhost", "127.1", "127.0.0.1 ", "", "::g", "1.2.3.4.5"};
+            for (auto const& name : names)
+            {
+                auto const found = co_await resolver.resolve(name, "80");
+                BOOST_TEST(found == answer, boost::test_tools::per_element());
+            }
+            std::vector<std::string> const services{"http", "65536", "-1", "+80", "80 ", "", "0x50"};
+            for (auto const& service : services)
+            {
+                auto const found = co_await resolver.resolve("127.0.0.1", service);
+                BOOST_TEST(found == answer, boost::test_tools::per_element());
+            }
+            BOOST_TEST(lookups == static_cast<int>(names.size() + services.size()));
+        });
+}
+
+BOOST_AUTO_TEST_CASE(the_systems_look_up)
+{
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            duet::system_resolver resolver;
+            auto const found = co_await resolver.resolve("localhost", "80");
+            BOOST_TEST(!found.empty());
+            for (auto const& each : found)
+                BOOST_TEST((each.address().is_loopback() && each.port() == 80));
+            auto const here = co_await resolver.resolve("", "80");
+            BOOST_TEST(!here.empty());
+            for (auto const& each : here)
+                BOOST_TEST(each.address().is_loopback());
+        });
+}
+
+BOOST_AUTO_TEST_CASE(the_systems_errors)
+{
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            duet::system_resolver resolver;
+            co_await expect_error(resolver.resolve("localhost", "no such service"), asio::error::service_not_found);
+            co_await expect_error(resolver.resolve("", ""), asio::error::host_not_found);
+            std::string const with_null{"127.0.0.1\0.example.com", 22};
+            co_await expect_error(resolver.resolve(with_null, "80"), asio::error::invalid_argument);
+            std::string const service_with_null{"80\0x", 4};
+            co_await expect_error(resolver.resolve("127.0.0.1", service_with_null), asio::error::invalid_argument);
+        });
+}
+
+BOOST_AUTO_TEST_CASE(what_a_look_up_throws_comes_through)
+{
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            duet::system_resolver resolver{[](std::string const& host, std::string const&) -> endpoints
+                {
+                    if (host == "system")
+                        throw duet::system_error{asio::error::host_not_found_try_again};
+                    throw std::domain_error{host};
+                }};
+            co_await expect_error(resolver.resolve("system", "80"), asio::error::host_not_found_try_again);
+            std::string thrown;
+            try
+            {
+                auto const unexpected = co_await resolver.resolve("another kind", "80");
+            }
+            catch (std::domain_error const& error)
+            {
+                thrown = error.what();
+            }
+            BOOST_TEST(thrown == "another kind");
+        });
+}
+
+// run() fails when no work is left while its coroutine waits, and when work is left after it has ended.
+BOOST_AUTO_TEST_CASE(a_look_up_is_work_as_long_as_it_is_awaited)
+{
+    gate entry;
+    duet::system_resolver resolver{entry.lookup()};
+    asio::io_context context;
+    endpoints found;
+    bool ended = false;
+    asio::co_spawn(context, keep(resolver.resolve("slow", "80"), found), [&](std::exception_ptr) { ended = true; });
+    auto const begun = [&]
+    {
+        context.poll();
+        return entry.inside() == 1;
+    };
+    eventually(begun, "the look-up has begun");
+    BOOST_TEST(!context.stopped());
+    entry.open();
+    context.restart();
+    context.run_for(run_guard);
+    BOOST_TEST(context.stopped());
+    BOOST_TEST(ended);
+    BOOST_TEST(found == answer, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_cancelled_look_up_is_left_to_itself)
+{
+    no_leaked_descriptors const descriptors;
+    gate entry;
+    {
+        asio::io_context context;
+        duet::system_resolver resolver{entry.lookup()};
+        auto const body = [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            started<endpoints> resolving{executor, resolver.resolve("slow", "80")};
+            co_await until([&] { return entry.inside() == 1; }, "the look-up has begun");
+            resolving.cancel();
+            co_await expect_error(resolving.result(), condition::cancelled);
+            BOOST_TEST(entry.inside() == 1);
+        };
+        run(context, body());  // no work is left
+    }
+    BOOST_TEST(entry.inside() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(look_ups_do_not_wait_for_each_other)
+{
+    gate entry;
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            duet::system_resolver slow{entry.lookup()};
+            duet::system_resolver quick;
+            started<endpoints> first{executor, slow.resolve("slow", "80")};
+            started<endpoints> second{executor, slow.resolve("slow", "80")};
+            co_await until([&] { return entry.inside() == 2; }, "both look-ups have begun");
+            auto const found = co_await quick.resolve("localhost", "80");
+            BOOST_TEST(!found.empty());
+            BOOST_TEST(!first.done());
+            entry.open(2);
+            auto const late = co_await first.result();
+            auto const later = co_await second.result();
+            BOOST_TEST(late == answer, boost::test_tools::per_element());
+            BOOST_TEST(later == answer, boost::test_tools::per_element());
+        });
+}
+
+BOOST_AUTO_TEST_CASE(the_context_is_destroyed_while_a_look_up_runs)
+{
+    no_leaked_descriptors const descriptors;
+    gate entry;
+    endpoints found;
+    bool ended = false;
+    {
+        asio::io_context context;
+        auto const strand = asio::make_strand(context);  // whose copies must not outlive the context
+        {
+            duet::system_resolver resolver{entry.lookup()};
+            asio::co_spawn(
+                strand, keep(resolver.resolve("slow", "80"), found), [&](std::exception_ptr) { ended = true; });
+        }
+        while (entry.inside() == 0)
+            context.run_for(1ms);
+    }  // does not wait
+    BOOST_TEST(entry.inside() == 1);
+    BOOST_TEST(!ended);
+}
+
+// For the sanitizers: the thread delivers at any point of the context's end.
+BOOST_AUTO_TEST_CASE(the_context_is_destroyed_while_a_look_up_ends)
+{
+    gate entry;
+    int const turns = 100;
+    endpoints found;
+    for (int turn = 0; turn < turns; ++turn)
+    {
+        asio::io_context context;
+        duet::system_resolver resolver{entry.lookup()};
+        asio::co_spawn(
+            asio::make_strand(context), keep(resolver.resolve("slow", "80"), found), [](std::exception_ptr) {});
+        while (entry.begun() <= turn)
+            context.run_for(1ms);
+        entry.open();
+        for (int step = 0; step < turn % 50; ++step)
+            std::this_thread::yield();
+        if (turn % 3 == 0)
+            context.run_for(1us);
+    }
+}
+
+// A cancelled look-up that ends at the same time, and the context as well.
+BOOST_AUTO_TEST_CASE(a_look_up_is_cancelled_while_it_ends)
+{
+    gate entry;
+    int const turns = 100;
+    endpoints found;
+    for (int turn = 0; turn < turns; ++turn)
+    {
+        asio::cancellation_signal signal;
+        asio::io_context context;
+        duet::system_resolver resolver{entry.lookup()};
+        asio::co_spawn(context, keep(resolver.resolve("slow", "80"), found),
+            asio::bind_cancellation_slot(signal.slot(), [](std::exception_ptr) {}));
+        while (entry.begun() <= turn)
+            context.run_for(1ms);
+        entry.open();
+        for (int step = 0; step < turn % 50; ++step)
+            std::this_thread::yield();
+        signal.emit(asio::cancellation_type::terminal);
+        if (turn % 2 == 0)
+            context.run_for(run_guard);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(its_threads_take_no_signals)
+{
+    std::atomic<bool> blocked{false};
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            duet::system_resolver resolver{[&](std::string const&, std::string const&)
+                {
+                    sigset_t mask;
+                    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+                    blocked = ::sigismember(&mask, SIGINT) == 1 && ::sigismember(&mask, SIGTERM) == 1;
+                    return answer;
+                }};
+            auto const found = co_await resolver.resolve("a", "80");
+            BOOST_TEST(found.size() == 2U);
+        });
+    BOOST_TEST(blocked);
+    sigset_t mask;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    BOOST_TEST(::sigismember(&mask, SIGINT) == 0);
+}
