@@ -23,6 +23,7 @@
 #include <duet/server_options.hpp>
 #include <duet/session.hpp>
 #include <duet/session_options.hpp>
+#include <duet/session_stream.hpp>
 #include <duet/stream_traits.hpp>
 #include <duet/tcp_info.hpp>
 #include <duet/version.hpp>

@@ -24,6 +24,7 @@
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/session_options.hpp>
+#include <duet/session_stream.hpp>
 #include <duet/stream_traits.hpp>
 #include <duet/tcp_info.hpp>
 
@@ -67,6 +68,8 @@ struct session_access;
 template <class Stream>
 class basic_session
 {
+    static_assert(detail::stream_requirements<Stream>::checked);
+
     using connection = detail::stream_connection<Stream>;
     using ref = detail::owner_ref<connection>;
     using kind = detail::read_kind;

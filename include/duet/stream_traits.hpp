@@ -19,12 +19,9 @@
 namespace duet {
 inline namespace v0 {
 
-/// The seam between a session and what carries its bytes: all that a session asks of a stream beyond Asio's
-/// AsyncReadStream, AsyncWriteStream, `write_some`, `async_wait` and `get_executor`.
-///
-/// Specialise it to put sessions on another stream. Every function is called on the session's executor, returns at
-/// once and never throws. A stream that cannot end one direction on its own says so (`half_close`): session's
-/// shutdown_send() then fails with operation_not_supported and sends nothing.
+/// The seam between a session and what carries its bytes: all that a session asks of a stream beyond the members that
+/// it has in common with Asio's sockets. Specialise it to put sessions on another stream: session_stream
+/// (session_stream.hpp) lists what it has to have, and what each means.
 template <class Stream>
 struct stream_traits;
 
@@ -49,6 +46,9 @@ struct stream_traits<boost::asio::basic_stream_socket<Protocol, Executor>>
 #else
     static constexpr bool tells_hang_up = false;
 #endif
+
+    /// The peer of a reset sees one, though we have left no input unread. Unix-domain sockets know no RST.
+    static constexpr bool tells_reset = is_tcp;
 
     /// A connection accepted here has the options of its listener.
 #if defined(__linux__)

@@ -14,7 +14,7 @@ FLOORS = [
     # handlers and how they are called; system calls on descriptors
     "completion/ socket/ time/",
     # ways to wait, and what a stream has to supply
-    "stream_traits connect_error channel/",
+    "stream_traits session_stream connect_error channel/",
     # one connection
     "engine/",
     "session",

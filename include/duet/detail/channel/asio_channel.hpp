@@ -13,6 +13,7 @@
 #include <duet/detail/completion/operation_memory.hpp>
 #include <duet/detail/socket/socket_calls.hpp>
 #include <duet/error.hpp>
+#include <duet/session_stream.hpp>
 #include <duet/stream_traits.hpp>
 
 namespace duet {
@@ -34,20 +35,14 @@ class asio_channel final : public channel
 {
     using traits = stream_traits<Stream>;
 
-    static constexpr bool tells_hang_up() noexcept
-    {
-        if constexpr (requires { traits::tells_hang_up; })
-            return traits::tells_hang_up;
-        else
-            return true;
-    }
+    static_assert(stream_requirements<Stream>::checked);
 
 public:
     static constexpr bool is_descriptor = has_tcp_descriptor<Stream>;
 
     /// Both arguments must outlive the channel.
     asio_channel(Stream& stream, channel_user& user) noexcept
-        : channel{{traits::half_close, is_descriptor, tells_hang_up()}, &user}, stream_{stream}
+        : channel{{traits::half_close, is_descriptor, tells_hang_up<Stream>()}, &user}, stream_{stream}
     {
     }
 
