@@ -81,7 +81,7 @@ public:
             std::make_shared<detail::memory_link>(boost::asio::query(executor, boost::asio::execution::context));
         link->sides[0].name = std::move(first);
         link->sides[1].name = std::move(second);
-        return {memory_stream{end{executor, link, 0}}, memory_stream{end{executor, link, 1}}};
+        return {memory_stream{end_type{executor, link, 0}}, memory_stream{end_type{executor, link, 1}}};
     }
 
     executor_type get_executor() const noexcept { return end_.executor(); }
@@ -190,10 +190,10 @@ public:
     bool has_hung_up() const noexcept { return end_.has_hung_up(); }
 
 private:
-    using end = detail::memory_end;
-    using waits_for = end::waits_for;
+    using end_type = detail::memory_end;
+    using waits_for = end_type::waits_for;
 
-    explicit memory_stream(end&& one) noexcept : end_{std::move(one)} {}
+    explicit memory_stream(end_type&& one) noexcept : end_{std::move(one)} {}
 
     bool is_connected(error_code& error) const noexcept
     {
@@ -209,7 +209,7 @@ private:
         end_.park(what, std::move(done), room, bytes);
     }
 
-    end end_;
+    end_type end_;
 };
 
 }  // namespace testing
