@@ -234,8 +234,8 @@ constexpr bool close_says_fin() noexcept
 /// of a pair of connected streams.
 ///
 /// **Everywhere.** All functions are called on the stream's executor, by one thread at a time. They return at once, and
-/// those of the traits do not throw. No handler is called from within any of them: it is called later, once, from the
-/// execution context. When that is destroyed, the handlers it still has are destroyed, too.
+/// those of the traits and write_some() do not throw. No handler is called from within any of them: it is called later,
+/// once, from the execution context. When that is destroyed, the handlers it still has are destroyed, too.
 ///
 /// **The stream**
 /// - It can be moved while nothing is under way, which does not throw. Its destructor is a plain close.
