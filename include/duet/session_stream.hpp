@@ -265,7 +265,7 @@ constexpr bool close_says_fin() noexcept
 /// - `shutdown_send(stream, error)`: end our direction, behind every byte that was taken: the peer reads those, and
 /// then
 ///   eof. Without half_close it is the goodbye of both directions: the peer answers with its own, and what it still
-///   sends may be lost.
+///   sends may be lost. An error: it was not said, and close() waits for the peer's end until its deadline.
 /// - `reset(stream)`: the end of both, at once, such that the peer does not take it for a FIN.
 /// - `close(stream)`: the plain close. reset() and close() end all that is under way with operation_aborted.
 /// - `cancel(stream)`: end all that is under way with operation_aborted. The stream stays usable.

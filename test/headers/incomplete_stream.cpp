@@ -26,4 +26,4 @@ struct duet::stream_traits<incomplete_stream> : duet::stream_traits<duet::testin
 };
 #endif
 
-template class duet::basic_session<incomplete_stream>;
+static_assert(sizeof(duet::basic_session<incomplete_stream>) > 0);

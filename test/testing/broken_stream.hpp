@@ -15,7 +15,9 @@
 #include "testing/record_stream.hpp"
 
 #include <cstddef>
+#include <memory>
 #include <utility>
+#include <vector>
 
 namespace duet_test {
 
@@ -43,6 +45,7 @@ enum class fault
     never_acknowledged,
     tells_at_once,
     goodbye_refused,
+    keeps_handlers,
 };
 
 /// A stream in memory that has one fault.
@@ -88,8 +91,17 @@ public:
         else if (broken == fault::hang_up_not_told && what == wait_error)
             memory_stream::async_wait(
                 what, [done = std::move(handler)](duet::error_code error) mutable { error ? done(error) : void(); });
+        else if (broken == fault::keeps_handlers && what == wait_error)
+            kept().push_back(std::make_shared<Handler>(std::move(handler)));
         else
             memory_stream::async_wait(what, std::move(handler));
+    }
+
+    /// Handlers that outlive their execution context.
+    static std::vector<std::shared_ptr<void>>& kept()
+    {
+        static std::vector<std::shared_ptr<void>> all;
+        return all;
     }
 
     fault broken;

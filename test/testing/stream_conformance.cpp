@@ -161,6 +161,8 @@ BOOST_AUTO_TEST_CASE(each_fault_is_found_by_its_rule)
     found_by("what_is_read_is_acknowledged", fault::never_acknowledged);
     found_by("nothing_is_called_within_a_function", fault::tells_at_once);
     found_by("the_fin_is_behind_all_bytes", fault::goodbye_refused);
+    found_by("handlers_go_with_the_context", fault::keeps_handlers);
+    broken_stream::kept().clear();
 }
 
 BOOST_AUTO_TEST_CASE(a_layer_that_forgets_what_it_holds_and_its_goodbye_is_found)

@@ -156,14 +156,14 @@ struct stream_rules
         if constexpr (!traits::half_close)
         {
             basic_session<Stream> session{std::move(t.near)};
-            auto const finished = t.begin([&](auto&& done) { session.shutdown_send()(std::move(done)); });
+            auto const finished = t.begin([&](auto done) { session.shutdown_send()(std::move(done)); });
             t.await(finished, "shutdown_send() of a session");
             demand(finished.error() == boost::asio::error::operation_not_supported,
                 "shutdown_send() of a session does not fail with operation_not_supported");
             t.poll();
             demand(!traits::has_input(t.far), "shutdown_send() of a session has said something to the peer");
             auto const bytes = boost::asio::buffer("!", 1);
-            auto const written = t.begin([&](auto&& done) { session.async_write_some(bytes, std::move(done)); });
+            auto const written = t.begin([&](auto done) { session.async_write_some(bytes, std::move(done)); });
             t.await_success(written, "a write after it");
             t.read_exactly(t.far, "!");
         }
@@ -351,15 +351,15 @@ struct stream_rules
         basic_session<Stream> far{std::move(t.far)};
         auto const bytes = boost::asio::buffer("!", 1);
         auto const room = t.room();
-        auto const written = t.begin([&](auto&& done) { near.async_write_some(bytes, std::move(done)); });
-        auto const arrived = t.begin([&](auto&& done) { far.read_some(room)(std::move(done)); });
+        auto const written = t.begin([&](auto done) { near.async_write_some(bytes, std::move(done)); });
+        auto const arrived = t.begin([&](auto done) { far.read_some(room)(std::move(done)); });
         t.await_success(written, "a write of a session");
         t.await_success(arrived, "a read of a session");
-        auto const closing = t.begin([&](auto&& done) { near.close()(std::move(done)); });
-        auto const at_end = t.begin([&](auto&& done) { far.async_read_some(room, std::move(done)); });
+        auto const closing = t.begin([&](auto done) { near.close()(std::move(done)); });
+        auto const at_end = t.begin([&](auto done) { far.async_read_some(room, std::move(done)); });
         t.await(at_end, "a read of a session at the end");
         demand(at_end.error() == boost::asio::error::eof, "a session reads at the end: " + in_words(at_end.error()));
-        auto const closed = t.begin([&](auto&& done) { far.close()(std::move(done)); });
+        auto const closed = t.begin([&](auto done) { far.close()(std::move(done)); });
         t.await_success(closing, "close() of a session");
         t.await_success(closed, "close() of a session");
         for (auto const* const end : {&near, &far})
