@@ -89,9 +89,9 @@ std::string table_of_the_code()
 {
     std::string table{"\n"};
     std::set<std::string> seen{describe(lifecycle{})};
-    for (std::deque<lifecycle> todo{lifecycle{}}; !todo.empty(); todo.pop_front())
+    for (std::deque<lifecycle> unexplored{lifecycle{}}; !unexplored.empty(); unexplored.pop_front())
     {
-        auto const from = todo.front();
+        auto const from = unexplored.front();
         if (from.released())
             continue;
         table += describe(from) + '\n';
@@ -105,7 +105,7 @@ std::string table_of_the_code()
                 state == describe(from) ? "=" : state.c_str());
             table += line.data();
             if (seen.insert(state).second)
-                todo.push_back(to);
+                unexplored.push_back(to);
         }
     }
     return table;

@@ -32,12 +32,10 @@ public:
     using session_type = typename acceptor_type::session_type;
     using state_ref = std::shared_ptr<state_type>;
 
-    explicit server_shard(acceptor_type acceptor)
-        : acceptor_{std::move(acceptor)}, gate_{acceptor_.get_executor()}, sessions_{server_sessions<Protocol>::make(
-                                                                               acceptor_.get_executor(),
-                                                                               [this](state_ref const& state)
-                                                                               { check_drained(state); })}
+    explicit server_shard(acceptor_type acceptor) : acceptor_{std::move(acceptor)}, gate_{acceptor_.get_executor()}
     {
+        auto when_ended = [this](state_ref const& state) { check_drained(state); };
+        sessions_ = server_sessions<Protocol>::make(acceptor_.get_executor(), std::move(when_ended));
     }
 
     acceptor_type& acceptor() noexcept { return acceptor_; }

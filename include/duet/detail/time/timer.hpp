@@ -35,10 +35,10 @@ public:
 
     explicit basic_timer(Executor const& executor) : basic_timer{executor, context_clock{executor}} {}
 
-    basic_timer(Executor const& executor, context_clock const& clock)
-        : system_{executor}, clock_{clock}, manual_{
-                                                clock_.manual() ? std::make_unique<manual_time::waiting>() : nullptr}
+    basic_timer(Executor const& executor, context_clock const& clock) : system_{executor}, clock_{clock}
     {
+        if (clock_.manual())
+            manual_ = std::make_unique<manual_time::waiting>();
     }
 
     basic_timer(basic_timer const&) = delete;
@@ -126,7 +126,7 @@ private:
         Executor>
         system_;
     context_clock clock_;
-    std::unique_ptr<manual_time::waiting> manual_;
+    std::unique_ptr<manual_time::waiting> manual_;  // null on the system's clock
 };
 
 using timer = basic_timer<boost::asio::any_io_executor>;
