@@ -27,7 +27,8 @@ namespace detail {
 /// session_error instead.
 ///
 /// Alternatives are worse. An operation that completes with an exception_ptr and a value does not compile in Boost 1.81
-/// when it is awaited directly. A child coroutine for each operation costs a coroutine frame and about 400
+/// when it is awaited directly, and newer versions would show the exception_ptr to every other completion token, too,
+/// because an operation has one signature. A child coroutine for each operation costs a coroutine frame and about 400
 /// instructions. Only handlers that are the awaiting coroutine itself get such a code, and it does not outlive their
 /// call.
 class thrown_failure final : public boost::system::error_category
