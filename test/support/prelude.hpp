@@ -12,4 +12,5 @@
 
 #include <duet/server.hpp>
 
+#include "session/memory_fixture.hpp"
 #include "session/session_fixture.hpp"
