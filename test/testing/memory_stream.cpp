@@ -173,6 +173,7 @@ BOOST_FIXTURE_TEST_CASE(an_end_that_is_dropped_with_unread_input_resets, fixture
     {
         auto const dropped = std::move(b);
     }
+    BOOST_TEST(a.lowest_layer().unacknowledged() == 6U);
     error_code end;
     auto const reads = [&]() -> asio::awaitable<void>
     {

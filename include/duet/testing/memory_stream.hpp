@@ -38,7 +38,7 @@ using memory_session = basic_session<memory_stream>;
 /// - bytes that arrived before a FIN or a RST are read first;
 /// - an end that is closed while it has unread input sends RST; so does a closed one that is written to, and the first
 ///   write to it still succeeds;
-/// - what the peer has not read is unacknowledged, and so is a FIN behind such bytes.
+/// - what the peer has not read is unacknowledged, also after RST, and so is a FIN behind such bytes.
 ///
 /// It is an AsyncReadStream and a SyncWriteStream that never blocks (would_block). Use both ends on the thread of one
 /// executor. Its functions call no handlers; handlers are posted to the executor.
@@ -180,7 +180,7 @@ public:
     /// Discard up to `limit` bytes. 0 without an error is the peer's FIN.
     std::size_t discard(std::size_t limit, error_code& error) { return end_.discard(limit, error); }
 
-    /// The number of bytes that the peer has not read; a FIN behind them counts as one.
+    /// The number of bytes that the peer has not read, or will never read after a RST; a FIN behind them counts as one.
     std::size_t unacknowledged() const noexcept { return end_.unacknowledged(); }
 
     bool has_input() const noexcept { return end_.has_input(); }

@@ -55,6 +55,7 @@ public:
         std::string name;
         testing::memory_behaviour behaviour;
         std::deque<char> bytes;  // sent, and not yet read by the peer
+        std::size_t lost = 0;    // sent, and never to be read: the connection has failed
         bool fin = false;        // sent
         bool reset = false;      // the connection has failed for this end
         bool closed = false;
@@ -236,11 +237,11 @@ public:
         return size;
     }
 
-    /// The number of bytes that the peer has not read; a FIN behind them counts as one.
+    /// The number of bytes that the peer has not read, or will never read after a RST; a FIN behind them counts as one.
     std::size_t unacknowledged() const noexcept
     {
         if (!link_ || own().reset)
-            return 0;
+            return link_ ? own().lost : 0;
         return own().bytes.size() + (own().fin && (own().vanished || !own().bytes.empty()) ? 1 : 0);
     }
 
@@ -307,7 +308,7 @@ private:
         {
             // It is taken, and answered with RST.
             if (size > 0)
-                break_off(own());
+                break_off(own(), size);
             return size;
         }
         auto const* const first = static_cast<char const*>(from.data());
@@ -315,12 +316,13 @@ private:
         return size;
     }
 
-    /// Make the connection fail for this end. Bytes that it sent and the peer has not read are lost.
-    void break_off(side& which) noexcept
+    /// Make the connection fail for this end. Bytes that it sent and the peer has not read are lost, and `more`.
+    void break_off(side& which, std::size_t more = 0) noexcept
     {
         if (which.closed || which.vanished)
             return;
         which.reset = true;
+        which.lost += which.bytes.size() + more;
         which.bytes.clear();
         wake(which);
     }
