@@ -2,17 +2,15 @@
 
 // close() of a connection that goes well: what it sends, waits for, discards and reports. What goes over the wire is in
 // wire/; here the peer is a witness.
-
 #define BOOST_TEST_MODULE session.close
 #include <duet/session.hpp>
 
 #include <boost/test/unit_test.hpp>
 
-#include "session/session_fixture.hpp"
+#include "session/memory_fixture.hpp"
 
 #include <chrono>
 #include <string>
-#include <tuple>
 
 using namespace duet_test;
 using namespace std::chrono_literals;
@@ -24,28 +22,20 @@ using duet::receive_state;
 using duet::send_state;
 using duet::session_state;
 
-namespace {
-
-// The two streams that the library brings.
-using both = std::tuple<duet::session, duet::unix_session>;
-
-}  // namespace
-
 BOOST_AUTO_TEST_SUITE(graceful)
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(close_is_clean_when_both_have_said_fin_and_everything_is_acknowledged, Session, both)
+BOOST_AUTO_TEST_CASE(close_is_clean_when_both_have_said_fin_and_everything_is_acknowledged)
 {
-    conversation_with<Session> talk;
+    memory_talk talk;
     talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             co_await write(s, "hello");
             talk.peer.send_all("you");
             auto const heard = co_await read(s);
             BOOST_TEST(heard == "you");
-            auto const at_peer = [&] { return read_all_and_close(talk.peer); };
             auto const executor = co_await asio::this_coro::executor;
-            started<received> peer{executor, in_thread(at_peer)};
+            started<received> peer{executor, talk.peer.receive_all_and_close()};
             auto const report = co_await s.close();
             BOOST_TEST(report.reason == close_reason::clean);
             BOOST_TEST(report.clean());
@@ -66,22 +56,21 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_is_clean_when_both_have_said_fin_and_everyth
         });
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(close_answers_a_fin_that_was_read_before, Session, both)
+BOOST_AUTO_TEST_CASE(close_answers_a_fin_that_was_read_before)
 {
-    conversation_with<Session> talk;
+    memory_talk talk;
     talk.peer.send_all("last words");
     talk.peer.shutdown_write();
     talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const heard = co_await read_to_end(s);
             BOOST_TEST(heard.data == "last words");
             BOOST_TEST(!heard.code);
             BOOST_TEST(s.state() == session_state::half_closed_remote);
             co_await write(s, "answer");
-            auto const at_peer = [&] { return read_all_and_close(talk.peer); };
             auto const executor = co_await asio::this_coro::executor;
-            started<received> peer{executor, in_thread(at_peer)};
+            started<received> peer{executor, talk.peer.receive_all_and_close()};
             auto const report = co_await s.close();
             BOOST_TEST(report.reason == close_reason::clean);
             auto const all = co_await peer.result();
@@ -90,18 +79,17 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_answers_a_fin_that_was_read_before, Session,
         });
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(P01_unread_input_does_not_destroy_what_was_sent, Session, both)
+BOOST_AUTO_TEST_CASE(P01_unread_input_does_not_destroy_what_was_sent)
 {
-    conversation_with<Session> talk;
+    memory_talk talk;
     auto const reply = pattern(64 * 1024);
     talk.peer.send_all(pattern(50'000));
     talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             co_await write(s, reply);
-            auto const at_peer = [&] { return read_all_and_close(talk.peer); };
             auto const executor = co_await asio::this_coro::executor;
-            started<received> peer{executor, in_thread(at_peer)};
+            started<received> peer{executor, talk.peer.receive_all_and_close()};
             auto const report = co_await s.close();
             BOOST_TEST(report.reason == close_reason::discarded_input);
             BOOST_TEST(report.clean());
@@ -114,19 +102,18 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(P01_unread_input_does_not_destroy_what_was_sent, S
         });
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(P02_nor_behind_a_fin, Session, both)
+BOOST_AUTO_TEST_CASE(P02_nor_behind_a_fin)
 {
-    conversation_with<Session> talk;
+    memory_talk talk;
     auto const reply = pattern(64 * 1024);
     talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             co_await write(s, reply);
             co_await s.shutdown_send();
             talk.peer.send_all("unread");
-            auto const at_peer = [&] { return read_all_and_close(talk.peer); };
             auto const executor = co_await asio::this_coro::executor;
-            started<received> peer{executor, in_thread(at_peer)};
+            started<received> peer{executor, talk.peer.receive_all_and_close()};
             auto const report = co_await s.close();
             BOOST_TEST(report.reason == close_reason::discarded_input);
             BOOST_TEST(report.bytes_discarded == 6U);
@@ -136,13 +123,13 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(P02_nor_behind_a_fin, Session, both)
         });
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(close_flushes_queued_writes_before_its_fin, Session, both)
+BOOST_AUTO_TEST_CASE(close_flushes_queued_writes_before_its_fin)
 {
-    conversation_with<Session> talk{small_window};
-    auto const first = pattern(long_write, 1);
+    memory_talk talk{small_capacity};
+    auto const first = pattern(stalling_size, 1);
     auto const second = pattern(100'000, 2);
-    talk.play(stalling(),
-        [&](Session& s) -> asio::awaitable<void>
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
             started<std::size_t> one{executor, write(s, first)};
@@ -155,8 +142,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_flushes_queued_writes_before_its_fin, Sessio
             // Accepted before close(): whole. Afterwards: refused.
             auto const late = co_await outcome_of(write(s, "late"));
             BOOST_TEST(late.code == errc::closed);
-            auto const at_peer = [&] { return read_all_and_close(talk.peer); };
-            auto const all = co_await in_thread(at_peer);
+            auto const all = co_await talk.peer.receive_all_and_close();
             BOOST_TEST((all.data == first + second));
             BOOST_TEST(all.error == 0);
             auto const one_written = co_await one.result();
@@ -170,22 +156,23 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_flushes_queued_writes_before_its_fin, Sessio
 }
 
 // A peer that sends before it reads would otherwise wait for us as we wait for it.
-BOOST_AUTO_TEST_CASE_TEMPLATE(close_discards_input_while_it_flushes, Session, both)
+BOOST_AUTO_TEST_CASE(close_discards_input_while_it_flushes)
 {
-    conversation_with<Session> talk{small_window};
-    auto const ours = pattern(long_write, 1);
-    auto const theirs = pattern(4 * long_write, 2);
-    talk.play(stalling(),
-        [&](Session& s) -> asio::awaitable<void>
+    memory_talk talk{small_capacity};
+    auto const ours = pattern(stalling_size, 1);
+    auto const theirs = pattern(4 * stalling_size, 2);
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
             started<std::size_t> writing{executor, write(s, ours)};
-            auto const at_peer = [&]
+            auto const at_peer = [&]() -> asio::awaitable<received>
             {
-                talk.peer.send_all(theirs);
-                return read_all_and_close(talk.peer);
+                co_await talk.peer.send(theirs);
+                auto const all = co_await talk.peer.receive_all_and_close();
+                co_return all;
             };
-            started<received> peer{executor, in_thread(at_peer)};
+            started<received> peer{executor, at_peer()};
             auto const report = co_await s.close();
             BOOST_TEST(report.reason == close_reason::discarded_input);
             BOOST_TEST(report.bytes_discarded == theirs.size());
@@ -196,17 +183,16 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_discards_input_while_it_flushes, Session, bo
         });
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(close_ends_a_pending_read_with_closed, Session, both)
+BOOST_AUTO_TEST_CASE(close_ends_a_pending_read_with_closed)
 {
-    conversation_with<Session> talk;
+    memory_talk talk;
     talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
             started<std::string> reading{executor, read(s)};
             co_await settle();
-            auto const at_peer = [&] { return read_all_and_close(talk.peer); };
-            started<received> peer{executor, in_thread(at_peer)};
+            started<received> peer{executor, talk.peer.receive_all_and_close()};
             auto const report = co_await s.close();
             BOOST_TEST(report.reason == close_reason::clean);
             auto const end = co_await outcome_of(reading.result());
@@ -219,12 +205,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_ends_a_pending_read_with_closed, Session, bo
 }
 
 // P39: each pending operation completes once, and close() last of all.
-BOOST_AUTO_TEST_CASE_TEMPLATE(close_completes_every_kind_of_pending_operation, Session, both)
+BOOST_AUTO_TEST_CASE(close_completes_every_kind_of_pending_operation)
 {
-    conversation_with<Session> talk{small_window};
-    auto const data = pattern(long_write);
-    talk.play(stalling(),
-        [&](Session& s) -> asio::awaitable<void>
+    memory_talk talk{small_capacity};
+    auto const data = pattern(stalling_size);
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
             started<bool> readable{executor, awaited<bool>(s.wait_readable())};
@@ -234,8 +220,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_completes_every_kind_of_pending_operation, S
             started<close_reason> gone{executor, awaited<close_reason>(s.wait_peer_gone())};
             co_await settle();
             started<duet::close_report> closing{executor, close(s)};
-            auto const at_peer = [&] { return read_all_and_close(talk.peer); };
-            auto const all = co_await in_thread(at_peer);
+            auto const all = co_await talk.peer.receive_all_and_close();
             BOOST_TEST((all.data == data));
             auto const report = co_await closing.result();
             BOOST_TEST(report.reason == close_reason::clean);
@@ -253,12 +238,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_completes_every_kind_of_pending_operation, S
 }
 
 // P13
-BOOST_AUTO_TEST_CASE_TEMPLATE(close_may_be_called_again_and_several_times_at_once, Session, both)
+BOOST_AUTO_TEST_CASE(close_may_be_called_again_and_several_times_at_once)
 {
-    conversation_with<Session> talk;
+    memory_talk talk;
     talk.peer.send_all("unread");
     talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
             started<duet::close_report> one{executor, close(s)};
@@ -278,11 +263,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_may_be_called_again_and_several_times_at_onc
         });
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(close_goes_on_by_itself_when_its_waiting_is_cancelled, Session, both)
+BOOST_AUTO_TEST_CASE(close_goes_on_by_itself_when_its_waiting_is_cancelled)
 {
-    conversation_with<Session> talk;
+    memory_talk talk;
     talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
             started<duet::close_report> one{executor, close(s)};
@@ -297,18 +282,18 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(close_goes_on_by_itself_when_its_waiting_is_cancel
             other.cancel();
             auto const other_end = co_await outcome_of(other.result());
             BOOST_TEST(other_end.code == condition::cancelled);
-            co_await until([&] { return s.close_reason() != close_reason::none; }, "the close ends by itself");
+            co_await talk.ended(s);
             BOOST_TEST(s.close_reason() == close_reason::clean);
             auto const report = co_await s.close();
             BOOST_TEST(report.reason == close_reason::clean);
         });
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(cancelled_close_can_be_awaited_again, Session, both)
+BOOST_AUTO_TEST_CASE(cancelled_close_can_be_awaited_again)
 {
-    conversation_with<Session> talk;
+    memory_talk talk;
     talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
             started<duet::close_report> one{executor, close(s)};
@@ -316,8 +301,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(cancelled_close_can_be_awaited_again, Session, bot
             one.cancel();
             auto const end = co_await outcome_of(one.result());
             BOOST_TEST(end.code == condition::cancelled);
-            auto const at_peer = [&] { return read_all_and_close(talk.peer); };
-            started<received> peer{executor, in_thread(at_peer)};
+            started<received> peer{executor, talk.peer.receive_all_and_close()};
             auto const report = co_await s.close();
             BOOST_TEST(report.reason == close_reason::clean);
             auto const all = co_await peer.result();
@@ -325,11 +309,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(cancelled_close_can_be_awaited_again, Session, bot
         });
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(cancelled_close_can_be_aborted, Session, both)
+BOOST_AUTO_TEST_CASE(cancelled_close_can_be_aborted)
 {
-    conversation_with<Session> talk;
+    memory_talk talk;
     talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
             started<duet::close_report> one{executor, close(s)};
@@ -343,11 +327,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(cancelled_close_can_be_aborted, Session, both)
         });
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(after_close_every_operation_is_an_error_and_every_accessor_answers, Session, both)
+BOOST_AUTO_TEST_CASE(after_close_every_operation_is_an_error_and_every_accessor_answers)
 {
-    conversation_with<Session> talk;
+    memory_talk talk;
     talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const local = s.local_endpoint();
             auto const remote = s.remote_endpoint();
