@@ -8,11 +8,12 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/test/unit_test.hpp>
 
-#include "session/session_fixture.hpp"
+#include "session/memory_fixture.hpp"
 
-#include <future>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -56,27 +57,20 @@ struct pending
 // A session whose peer never reads: every kind of waiting can be had.
 struct stalled_talk
 {
-    stalled_talk() : talk{small_window}, s{talk.make(stalling())} {}
+    stalled_talk() : s{talk.make()} {}
 
-    void turn()
-    {
-        talk.context.restart();
-        talk.context.poll();
-    }
+    void turn() { talk.time.clock.run_ready(); }
 
     // Run until it has completed, or fail.
     void wait_for(pending const& one)
     {
-        talk.context.restart();
-        auto const guard = guard_clock::now() + run_guard;
-        while (one.times == 0 && guard_clock::now() < guard)
-            talk.context.run_one_for(10ms);
+        talk.time.run_until([&] { return one.times > 0; }, "the end of an operation");
         BOOST_TEST(one.times == 1);
     }
 
-    tcp_talk talk;
-    duet::session s;
-    std::string long_data = pattern(long_write);
+    memory_talk talk{small_capacity};
+    memory_session s;
+    std::string long_data = pattern(stalling_size);
     std::string buffer = std::string(10, '\0');
 };
 
@@ -134,14 +128,8 @@ BOOST_AUTO_TEST_CASE(an_exact_read_that_has_begun_heeds_partial_and_terminal_onl
             pending read;
             t.s.read(asio::buffer(t.buffer))(read.handler());
             t.talk.peer.send_all("abc");
-            t.talk.context.restart();
-            eventually(
-                [&]
-                {
-                    t.talk.context.poll();
-                    return t.s.bytes_received() == 3;
-                },
-                "the first bytes are read");
+            t.turn();
+            BOOST_TEST(t.s.bytes_received() == 3U);
             read.signal.emit(type);
             t.turn();
             if (type == cancellation_type::total)
@@ -235,19 +223,18 @@ BOOST_AUTO_TEST_CASE(a_cancelled_operation_disturbs_no_other)
                 BOOST_TEST(write.times == 0);
 
                 // The FIN stays queued, whoever waits for it.
-                auto peer = std::async(std::launch::async,
-                    [&]
-                    {
-                        auto all = t.talk.peer.recv_all();
-                        t.talk.peer.send_all("answer");
-                        t.talk.peer.close();
-                        return all;
-                    });
+                received all;
+                auto const at_peer = [&]() -> asio::awaitable<void>
+                {
+                    all = co_await t.talk.peer.receive_all();
+                    t.talk.peer.send_all("answer");
+                    t.talk.peer.close();
+                };
+                asio::co_spawn(t.talk.context, at_peer(), asio::detached);
                 for (int i = 0; i < count; ++i)
                     if (i != victim && i != gone)
                         t.wait_for(others[i]);
                 t.wait_for(write);
-                auto const all = peer.get();
                 BOOST_TEST((all.data == t.long_data));
                 BOOST_TEST(all.error == 0);
                 BOOST_TEST(!write.code);
@@ -295,12 +282,12 @@ BOOST_AUTO_TEST_CASE(P41_the_buffer_is_free_after_a_cancelled_read)
 
 BOOST_AUTO_TEST_CASE(a_cancelled_read_loses_no_byte_and_disturbs_no_other_operation)
 {
-    conversation_with<duet::session> talk{small_window};
-    talk.play(stalling(),
-        [&](duet::session& s) -> asio::awaitable<void>
+    memory_talk talk{small_capacity};
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
-            auto const sent = pattern(long_write);
+            auto const sent = pattern(stalling_size);
             started<std::size_t> writing{executor, write(s, sent)};
             started<close_reason> gone{executor, awaited<close_reason>(s.wait_peer_gone())};
             for (int i = 0; i < 20; ++i)
@@ -315,7 +302,7 @@ BOOST_AUTO_TEST_CASE(a_cancelled_read_loses_no_byte_and_disturbs_no_other_operat
             talk.peer.send_all("kept");
             auto const heard = co_await read(s);
             BOOST_TEST(heard == "kept");
-            auto const all = co_await in_thread([&] { return talk.peer.recv_exactly(sent.size()); });
+            auto const all = co_await talk.peer.receive_exactly(sent.size());
             BOOST_TEST((all == sent));
             auto const size = co_await writing.result();
             BOOST_TEST(size == sent.size());
@@ -326,11 +313,11 @@ BOOST_AUTO_TEST_CASE(a_cancelled_read_loses_no_byte_and_disturbs_no_other_operat
 
 BOOST_AUTO_TEST_CASE(total_cancellation_of_a_write_is_heeded_only_before_its_first_byte)
 {
-    conversation_with<duet::session> talk{small_window};
-    talk.play(stalling(),
-        [&](duet::session& s) -> asio::awaitable<void>
+    memory_talk talk{small_capacity};
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
         {
-            auto const first = pattern(long_write, 1);
+            auto const first = pattern(stalling_size, 1);
             auto const second = pattern(1000, 2);
             asio::cancellation_signal stop_first;
             asio::cancellation_signal stop_second;
@@ -342,12 +329,12 @@ BOOST_AUTO_TEST_CASE(total_cancellation_of_a_write_is_heeded_only_before_its_fir
                 stop_second.slot(), [&](duet::error_code code, std::size_t) { second_end.push_back(code); }));
             stop_first.emit(asio::cancellation_type::total);
             stop_second.emit(asio::cancellation_type::total);
-            co_await until([&] { return !second_end.empty(); }, "the second write ends");
+            co_await talk.until([&] { return !second_end.empty(); });
             BOOST_TEST((second_end[0] == condition::cancelled));
             BOOST_TEST(first_end.empty());
-            auto const heard = co_await in_thread([&] { return talk.peer.recv_exactly(first.size()); });
+            auto const heard = co_await talk.peer.receive_exactly(first.size());
             BOOST_TEST((heard == first));
-            co_await until([&] { return !first_end.empty(); }, "the first write ends");
+            co_await talk.until([&] { return !first_end.empty(); });
             BOOST_TEST(!first_end[0]);
             co_await write(s, "and on");
             BOOST_TEST(talk.peer.recv_exactly(6) == "and on");
@@ -356,15 +343,15 @@ BOOST_AUTO_TEST_CASE(total_cancellation_of_a_write_is_heeded_only_before_its_fir
 
 BOOST_AUTO_TEST_CASE(a_coroutine_is_cancelled_through_co_spawns_slot)
 {
-    tcp_talk talk;
+    memory_talk talk;
     talk.play(
-        [&](duet::session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
             std::string line = "begun ";
             started<std::size_t> reading{executor, s.read_until(line, "\n", 100)};
             talk.peer.send_all("abc");
-            co_await until([&] { return s.bytes_received() == 3; }, "bytes are read");
+            co_await talk.until([&] { return s.bytes_received() == 3; });
             reading.cancel();
             auto const end = co_await outcome_of(reading.result());
             BOOST_TEST(end.code == condition::cancelled);
