@@ -92,6 +92,18 @@ public:
         return slot.take();
     }
 
+    // Run one handler, or move to the next deadline if none is ready. False: nothing is left that could happen.
+    bool step()
+    {
+        context.restart();
+        if (context.poll_one() > 0)
+            return true;
+        if (next() == time_point::max())
+            return false;
+        times_.move_to(next());
+        return true;
+    }
+
     void run_leftover()
     {
         run_until([&] { return next() == time_point::max(); }, "the end of all timers");
