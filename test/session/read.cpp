@@ -1,23 +1,20 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
 // The edges of the session's reads: splits, limits, what is left in the caller's buffer, and what the end of a
-// connection does to a read. The plain cases are in session.cpp.
+// connection does to a read. The plain cases are in session.cpp,
+// those of the kernel in kernel_reads.cpp.
 
 #define BOOST_TEST_MODULE session.read
 #include <duet/session.hpp>
 
 #include <boost/test/unit_test.hpp>
 
-#include "session/session_fixture.hpp"
+#include "session/memory_fixture.hpp"
 
 #include <array>
-#include <cerrno>
 #include <limits>
 #include <string>
-#include <tuple>
 #include <vector>
-
-#include <sys/socket.h>
 
 using namespace duet_test;
 using namespace std::chrono_literals;
@@ -30,22 +27,21 @@ using duet::send_state;
 
 namespace {
 
-using both = std::tuple<duet::session, duet::unix_session>;
 constexpr auto no_limit = std::numeric_limits<std::size_t>::max();
 
 }  // namespace
 
 // Every split of a short stream into two segments: what is read does not depend on it.
-BOOST_AUTO_TEST_CASE_TEMPLATE(read_until_finds_a_delimiter_that_straddles_reads, Session, both)
+BOOST_AUTO_TEST_CASE(read_until_finds_a_delimiter_that_straddles_reads)
 {
     std::string const stream = "one\r\n\r\r\ntwo\r\nrest";
     for (std::size_t split = 0; split <= stream.size(); ++split)
     {
         BOOST_TEST_CONTEXT("split at " << split)
         {
-            conversation_with<Session> talk;
+            memory_talk talk;
             talk.play(
-                [&](Session& s) -> asio::awaitable<void>
+                [&](memory_session& s) -> asio::awaitable<void>
                 {
                     auto const executor = co_await asio::this_coro::executor;
                     std::string buffer;
@@ -93,10 +89,10 @@ BOOST_AUTO_TEST_CASE(read_until_limit_is_exact)
     {
         BOOST_TEST_CONTEXT(row.sent.size() << " bytes, limit " << row.limit)
         {
-            tcp_talk talk;
+            memory_talk talk;
             talk.peer.send_all(row.sent);
             talk.play(
-                [&](duet::session& s) -> asio::awaitable<void>
+                [&](memory_session& s) -> asio::awaitable<void>
                 {
                     std::string buffer;
                     auto const end = co_await outcome_of(s.read_until(buffer, "\n", row.limit));
@@ -128,11 +124,11 @@ BOOST_AUTO_TEST_CASE(read_until_limit_is_exact)
 
 BOOST_AUTO_TEST_CASE(read_until_at_the_fin)
 {
-    tcp_talk talk;
+    memory_talk talk;
     talk.peer.send_all("line\nrest");
     talk.peer.shutdown_write();
     talk.play(
-        [&](duet::session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             std::string buffer;
             auto const line = co_await s.read_until(buffer, "\n", 100);
@@ -174,17 +170,17 @@ BOOST_AUTO_TEST_CASE(read_all_limits)
             auto const data = pattern(row.sent);
             for (bool const append : {false, true})
             {
-                tcp_talk talk;
+                memory_talk talk;
                 talk.play(
-                    [&](duet::session& s) -> asio::awaitable<void>
+                    [&](memory_session& s) -> asio::awaitable<void>
                     {
                         auto const executor = co_await asio::this_coro::executor;
-                        auto const at_peer = [&]
+                        auto const at_peer = [&]() -> asio::awaitable<void>
                         {
-                            talk.peer.send_all(data);
+                            co_await talk.peer.send(data);
                             talk.peer.shutdown_write();
                         };
-                        started<void> peer{executor, in_thread(at_peer)};
+                        started<void> peer{executor, at_peer()};
                         if (append)
                         {
                             std::string into = "before";
@@ -215,56 +211,12 @@ BOOST_AUTO_TEST_CASE(read_all_limits)
     }
 }
 
-// Cancelled between two reads of its loop: the data is there, and no more than the data.
-BOOST_AUTO_TEST_CASE(P41_a_collecting_read_adds_nothing_of_its_own_to_the_callers_string)
+BOOST_AUTO_TEST_CASE(asio_face_reads_into_the_first_buffer_with_room)
 {
-    for (bool const until : {true, false})
-    {
-        BOOST_TEST_CONTEXT("read_until " << until)
-        {
-            tcp_talk talk;
-            talk.play(
-                [&](duet::session& s) -> asio::awaitable<void>
-                {
-                    auto const executor = co_await asio::this_coro::executor;
-                    std::string buffer = "had ";
-                    auto collect = [&]() -> asio::awaitable<std::size_t>
-                    {
-                        if (until)
-                        {
-                            auto const size = co_await s.read_until(buffer, "\n", 100);
-                            co_return size;
-                        }
-                        auto const size = co_await s.read_all(buffer, 100);
-                        co_return size;
-                    };
-                    started<std::size_t> reading{executor, collect()};
-                    // Its handler runs before the read's, and when both are ready at once the read has its bytes by
-                    // then.
-                    auto watch = [&]() -> asio::awaitable<void>
-                    {
-                        co_await s.wait_peer_gone();
-                        reading.cancel();
-                    };
-                    started<void> watching{executor, watch()};
-                    co_await settle();
-                    talk.peer.send_all("abc");
-                    talk.peer.reset();
-                    co_await watching.result();
-                    auto const end = co_await outcome_of(reading.result());
-                    BOOST_TEST(!end.ok());
-                    BOOST_TEST(buffer == "had abc");
-                });
-        }
-    }
-}
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(asio_face_reads_into_the_first_buffer_with_room, Session, both)
-{
-    conversation_with<Session> talk;
+    memory_talk talk;
     talk.peer.send_all("abcdef");
     talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             std::array<char, 3> one{};
             std::array<char, 3> two{};
@@ -287,11 +239,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(asio_face_reads_into_the_first_buffer_with_room, S
         });
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(an_operation_that_has_a_name_can_be_begun_again, Session, both)
+BOOST_AUTO_TEST_CASE(an_operation_that_has_a_name_can_be_begun_again)
 {
-    conversation_with<Session> talk;
+    memory_talk talk;
     talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             std::array<char, 3> buffer{};
             auto const read = s.read_some(asio::buffer(buffer));
@@ -309,78 +261,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(an_operation_that_has_a_name_can_be_begun_again, S
         });
 }
 
-// The pending read meets the reset first, and takes the kernel's error with it; the watch must not call that clean.
-BOOST_AUTO_TEST_CASE(P22_wait_peer_gone_with_a_pending_read_still_says_reset)
+BOOST_AUTO_TEST_CASE(a_session_can_be_moved_while_its_operations_run)
 {
-    tcp_talk talk;
+    memory_talk talk;
     talk.play(
-        [&](duet::session& s) -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            started<std::string> reading{executor, read(s)};
-            started<close_reason> gone{executor, awaited<close_reason>(s.wait_peer_gone())};
-            co_await settle();
-            talk.peer.reset();
-            auto const reason = co_await gone.result();
-            BOOST_TEST(reason == close_reason::peer_reset);
-            auto const end = co_await outcome_of(reading.result());
-            BOOST_TEST(end.code == error::connection_reset);
-        });
-}
-
-// A Unix-domain peer that closes with our bytes unread: that is a reset there, and not clean even behind our FIN.
-BOOST_AUTO_TEST_CASE(wait_peer_gone_on_a_unix_socket_whose_peer_threw_our_bytes_away)
-{
-    for (bool const finish : {false, true})
-    {
-        BOOST_TEST_CONTEXT("with our FIN " << finish)
-        {
-            unix_talk talk;
-            talk.play(
-                [&](duet::unix_session& s) -> asio::awaitable<void>
-                {
-                    auto const executor = co_await asio::this_coro::executor;
-                    co_await write(s, "unread");
-                    if (finish)
-                        co_await s.shutdown_send();
-                    started<close_reason> gone{executor, awaited<close_reason>(s.wait_peer_gone())};
-                    co_await settle();
-                    talk.peer.close();
-                    auto const reason = co_await gone.result();
-                    BOOST_TEST(reason == close_reason::peer_reset);
-                });
-        }
-    }
-}
-
-// P21: an urgent byte that nobody reads must not keep a waiting session busy.
-BOOST_AUTO_TEST_CASE(P21_urgent_data_does_not_spin_the_death_watch)
-{
-    tcp_talk talk;
-    talk.play(
-        [&](duet::session& s) -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            started<close_reason> gone{executor, awaited<close_reason>(s.wait_peer_gone())};
-            co_await settle();
-            BOOST_REQUIRE(::send(talk.peer.fd(), "!", 1, MSG_OOB) == 1);
-            co_await until([&] { return poll_text(s.native_handle()).find("IN") == std::string::npos; }, "no input");
-            co_await settle();
-            // Nothing of it is left to wake anyone: from here on each turn of the loop has to wait for something.
-            ::pollfd entry{s.native_handle(), POLLPRI, 0};
-            co_await until([&] { return ::poll(&entry, 1, 0) == 0; }, "the urgent byte is gone");
-            BOOST_TEST(!gone.done());
-            talk.peer.reset();
-            auto const reason = co_await gone.result();
-            BOOST_TEST(reason == close_reason::peer_reset);
-        });
-}
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_session_can_be_moved_while_its_operations_run, Session, both)
-{
-    conversation_with<Session> talk;
-    talk.play(
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
             started<std::string> reading{executor, read(s)};
