@@ -1,11 +1,13 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
+// A relay between two connections in memory: what it passes on, and its deadlines. What needs the kernel is in
+// kernel.cpp and splice.cpp.
+
 #include <duet/relay.hpp>
 
 #define BOOST_TEST_MODULE relay.relay
 
-#include "relay/relay_fixture.hpp"
-#include "support/pace.hpp"
+#include "session/memory_fixture.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -13,11 +15,7 @@
 #include <chrono>
 #include <string>
 #include <string_view>
-#include <system_error>
-#include <thread>
-
-#include <poll.h>
-#include <sys/socket.h>
+#include <utility>
 
 using namespace duet_test;
 using namespace std::chrono_literals;
@@ -25,22 +23,76 @@ namespace error = boost::asio::error;
 using duet::close_reason;
 using duet::relay_report;
 
+namespace {
+
+constexpr auto idle = 1min;
+
+/// Two connections, and the relay between them: left | first ... second | right.
+struct relayed
+{
+    using stream = duet::testing::memory_stream;
+
+    /// Relay while `script` plays the two peers. The sessions have ended when the relay has.
+    template <class Script>
+    relay_report play(duet::relay_options const& options, Script script)
+    {
+        relay_report report;
+        auto const both = [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            started<relay_report> relaying{executor, duet::relay(first, second, options)};
+            co_await script();
+            report = co_await relaying.result();
+        };
+        time.run(both());
+        BOOST_TEST(first.state() == duet::session_state::closed);
+        BOOST_TEST(second.state() == duet::session_state::closed);
+        return report;
+    }
+
+    /// Let the peer send until the relay takes no more.
+    asio::awaitable<void> fill(memory_peer& peer)
+    {
+        std::string const more(1024, 'x');
+        for (std::size_t size = more.size(); size > 0;)
+        {
+            size = peer.send_some(more);
+            co_await time.until([] { return true; });  // all that is ready has run
+        }
+    }
+
+    simulated_time time;
+    std::pair<stream, stream> left_pair{stream::pair(time.context.get_executor())};
+    std::pair<stream, stream> right_pair{stream::pair(time.context.get_executor())};
+    memory_peer left{std::move(left_pair.first)};
+    memory_peer right{std::move(right_pair.second)};
+    memory_session first{std::move(left_pair.second)};
+    memory_session second{std::move(right_pair.first)};
+};
+
+}  // namespace
+
 BOOST_AUTO_TEST_CASE(a_fin_is_passed_on_and_the_other_direction_goes_on)
 {
     for (bool const left_is_first : {true, false})
     {
-        auto const report = play({},
-            [&](raw_socket& left, raw_socket& right)
+        relayed line;
+        auto const report = line.play({},
+            [&]() -> asio::awaitable<void>
             {
-                raw_socket& early = left_is_first ? left : right;
-                raw_socket& late = left_is_first ? right : left;
+                memory_peer& early = left_is_first ? line.left : line.right;
+                memory_peer& late = left_is_first ? line.right : line.left;
                 early.send_all("question");
-                require(late.recv_exactly(8) == "question", "the question");
+                auto const question = co_await late.receive_exactly(8);
+                BOOST_TEST(question == "question");
                 early.shutdown_write();
-                require(late.recv_some().eof(), "the FIN");
+                auto const fin = co_await late.receive_some();
+                BOOST_TEST(fin.eof());
                 late.send_all("answer after it");
                 late.shutdown_write();
-                require_end(early.recv_all(), "answer after it", 0);
+                auto const answer = co_await early.receive_all();
+                BOOST_TEST(answer.data == "answer after it");
+                BOOST_TEST(answer.error == 0);
             });
         BOOST_TEST(report.clean());
         BOOST_TEST(report.forward.finished);
@@ -56,22 +108,32 @@ BOOST_AUTO_TEST_CASE(a_fin_is_passed_on_and_the_other_direction_goes_on)
 
 BOOST_AUTO_TEST_CASE(a_side_that_takes_nothing_stops_only_what_is_meant_for_it)
 {
-    auto const data = pattern(8 * 1024 * 1024);
+    auto const data = pattern(1024 * 1024);
     for (std::size_t const room : {std::size_t{1000}, std::size_t{256} * 1024})
     {
-        auto const report = play({.buffer_size = room},
-            [&](raw_socket& left, raw_socket& right)
+        relayed line;
+        auto const report = line.play({.buffer_size = room},
+            [&]() -> asio::awaitable<void>
             {
-                auto const say = [&](raw_socket& peer)
+                auto const executor = co_await asio::this_coro::executor;
+                auto const say = [&](memory_peer& peer) -> asio::awaitable<void>
                 {
-                    peer.send_all(data);
+                    co_await peer.send(data);
                     peer.shutdown_write();
                 };
-                std::jthread const from_left{[&] { say(left); }};
-                std::jthread const from_right{[&] { say(right); }};
+                started<void> from_left{executor, say(line.left)};
+                started<void> from_right{executor, say(line.right)};
                 // The right side reads nothing until the left one has had all of its answer.
-                require_end(left.recv_all(), data, 0);
-                require_end(right.recv_all(), data, 0);
+                auto const at_left = co_await line.left.receive_all();
+                BOOST_TEST(!from_left.done());
+                auto const at_right = co_await line.right.receive_all();
+                for (auto const* const each : {&at_left, &at_right})
+                {
+                    BOOST_TEST((each->data == data));
+                    BOOST_TEST(each->error == 0);
+                }
+                co_await from_left.result();
+                co_await from_right.result();
             });
         BOOST_TEST(report.clean());
         BOOST_TEST(report.forward.bytes == data.size());
@@ -84,15 +146,19 @@ BOOST_AUTO_TEST_CASE(P09_a_reset_becomes_a_reset_while_the_other_side_is_silent)
 {
     for (bool const left_resets : {true, false})
     {
-        auto const report = play({},
-            [&](raw_socket& left, raw_socket& right)
+        relayed line;
+        auto const report = line.play({},
+            [&]() -> asio::awaitable<void>
             {
-                raw_socket& gone = left_resets ? left : right;
-                raw_socket& silent = left_resets ? right : left;
+                memory_peer& gone = left_resets ? line.left : line.right;
+                memory_peer& silent = left_resets ? line.right : line.left;
                 gone.send_all("half an ans");
-                require(silent.recv_exactly(11) == "half an ans", "what came before");
+                auto const before = co_await silent.receive_exactly(11);
+                BOOST_TEST(before == "half an ans");
                 gone.reset();
-                require_end(silent.recv_all(), "", ECONNRESET);
+                auto const end = co_await silent.receive_all();
+                BOOST_TEST(end.data == "");
+                BOOST_TEST(end.error == ECONNRESET);
             });
         auto const& way = left_resets ? report.forward : report.backward;
         BOOST_TEST(!report.clean());
@@ -107,98 +173,34 @@ BOOST_AUTO_TEST_CASE(P09_a_reset_becomes_a_reset_while_the_other_side_is_silent)
 // P09: the side that dies is read from by nobody, since the other one takes nothing.
 BOOST_AUTO_TEST_CASE(P09_a_reset_is_noticed_while_the_other_side_takes_nothing)
 {
-    auto const report = play({},
-        [&](raw_socket& left, raw_socket& right)
+    relayed line;
+    auto const report = line.play({},
+        [&]() -> asio::awaitable<void>
         {
-            left.fill_until_blocked();
-            left.reset();
-            require(right.recv_all().error == ECONNRESET, "the reset");
+            co_await line.fill(line.left);
+            line.left.reset();
+            auto const end = co_await line.right.receive_all();
+            BOOST_TEST(end.error == ECONNRESET);
         });
     BOOST_TEST(!report.forward.finished);
     BOOST_TEST(report.forward.error == duet::condition::reset);
     BOOST_TEST(report.first.reason == close_reason::peer_reset);
 }
 
-// P09: its last bytes and its reset come together, and the other side has no room for them.
-BOOST_AUTO_TEST_CASE(P09_a_reset_with_the_last_bytes_is_noticed_while_the_other_side_takes_nothing)
-{
-    no_leaked_descriptors const descriptors;
-    run(
-        [&]() -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            relayed line{executor};
-            started<relay_report> relaying{executor, duet::relay(line.first, line.second)};
-            co_await settle();
-            std::string const other(1024 * 1024, 'x');
-            auto const fill = [&]
-            {
-                auto const sent = ::send(line.second.native_handle(), other.data(), other.size(), MSG_DONTWAIT);
-                return sent < 0 && unacknowledged_bytes(line.second.native_handle()) > 0;
-            };
-            eventually(fill, "there is no room");
-            line.left.send_all(pattern(8 * 1024));
-            line.left.reset();
-            co_await until([&] { return relaying.done(); }, "the relay has ended");
-            auto const report = co_await relaying.result();
-            BOOST_TEST(!report.forward.finished);
-            BOOST_TEST(report.forward.error == duet::condition::reset);
-            BOOST_TEST(report.first.reason == close_reason::peer_reset);
-        });
-}
-
-// The peer said everything and its FIN, and went away: what it said is whole, and must not be destroyed.
-BOOST_AUTO_TEST_CASE(P09_who_fails_after_its_fin_takes_nothing_from_the_other)
-{
-    auto const data = pattern(20'000);  // the other side has room for it
-    auto const report = play({},
-        [&](raw_socket& left, raw_socket& right)
-        {
-            left.send_all(data);
-            // A RST takes what is still on its way.
-            eventually([&] { return unacknowledged_bytes(left.fd()) == 0; }, "all is there");
-            left.close();
-            eventually([&] { return state_of(right.fd()) == kernel_state::close_wait; }, "its FIN is passed on");
-            // Answered by RST, as nobody is there any more; and on, until the relay has met it.
-            require(right.send_some("a greeting").error == 0, "the greeting");
-            require(right.recv_exactly(data.size()) == data, "all that was said");
-            require(right.recv_some().eof(), "its end");
-            right.close();
-        });
-    BOOST_TEST(report.forward.finished);
-    BOOST_TEST(report.forward.bytes == data.size());
-    BOOST_TEST(report.second.clean());
-    BOOST_TEST(report.first.reason == close_reason::peer_reset);
-    BOOST_TEST(!report.clean());
-}
-
-// It ends the other direction too, which is told why: not that it was cancelled, which nobody asked for.
-BOOST_AUTO_TEST_CASE(a_reset_after_its_fin_is_the_error_of_the_other_direction)
-{
-    auto const report = play({},
-        [&](raw_socket& left, raw_socket& right)
-        {
-            left.shutdown_write();
-            require(right.recv_some().eof(), "the FIN");
-            auto const before = count_open_descriptors();
-            left.reset();
-            // A FIN of the right side's would be a good end, should it come in before the relay has met the reset.
-            eventually(
-                [&] { return count_open_descriptors() == before - 2; }, "both ends of the left connection close");
-            right.close();
-        });
-    BOOST_TEST(report.forward.finished);
-    BOOST_TEST(!report.backward.finished);
-    BOOST_TEST(report.backward.error == duet::condition::reset);
-}
-
 BOOST_AUTO_TEST_CASE(an_idle_relay_ends)
 {
-    auto const report = play({.idle = 100ms},
-        [&](raw_socket& left, raw_socket& right)
+    relayed line;
+    auto const begin = line.time.now();
+    auto const report = line.play({.idle = idle},
+        [&]() -> asio::awaitable<void>
         {
-            require_end(left.recv_all(), "", ECONNRESET);
-            require_end(right.recv_all(), "", ECONNRESET);
+            for (auto* const each : {&line.left, &line.right})
+            {
+                auto const end = co_await each->receive_all();
+                BOOST_TEST(end.data == "");
+                BOOST_TEST(end.error == ECONNRESET);
+            }
+            BOOST_TEST((line.time.now() - begin == idle + tick));
         });
     bool const first = report.first.reason == close_reason::timed_out;
     bool const second = report.second.reason == close_reason::timed_out;
@@ -210,21 +212,16 @@ BOOST_AUTO_TEST_CASE(an_idle_relay_ends)
 // Nor is it a byte that the other side's deadline has just been looked at: each has bytes that nobody takes.
 BOOST_AUTO_TEST_CASE(an_idle_relay_ends_though_both_sides_are_stuck)
 {
-    auto const report = play({.idle = 500ms * sanitizer_factor},
-        [&](raw_socket& left, raw_socket& right)
+    relayed line;
+    auto const begin = line.time.now();
+    auto const report = line.play({.idle = idle},
+        [&]() -> asio::awaitable<void>
         {
-            try
-            {
-                right.fill_until_blocked();
-                left.fill_until_blocked();
-            }
-            catch (std::system_error const&)
-            {
-                // The relay's time was over before it was done: then one side is stuck.
-            }
-            for (auto* const each : {&left, &right})
-                eventually([&] { return state_of(each->fd()) == kernel_state::closed; }, "it is reset");
+            co_await line.fill(line.right);
+            co_await line.fill(line.left);
         });
+    BOOST_TEST((line.time.now() - begin >= idle));
+    BOOST_TEST((line.time.now() - begin <= 2 * (idle + tick)));
     BOOST_TEST(!report.forward.finished);
     BOOST_TEST(!report.backward.finished);
     BOOST_TEST((report.first.reason == close_reason::timed_out || report.second.reason == close_reason::timed_out));
@@ -233,63 +230,50 @@ BOOST_AUTO_TEST_CASE(an_idle_relay_ends_though_both_sides_are_stuck)
 // While the receiver takes in what has been said, nobody reads from the sender: it is not idle for that.
 BOOST_AUTO_TEST_CASE(a_slow_receiver_keeps_the_relay_from_being_idle)
 {
-    auto const idle = 400ms * sanitizer_factor;
     auto const data = pattern(1024 * 1024);
-    for (bool const splice : {true, false})
-    {
-        for (pace receiver{idle}; receiver.is_to_play();)
+    relayed line;
+    auto const report = line.play({.idle = idle},
+        [&]() -> asio::awaitable<void>
         {
-            auto const report = play(
-                {.idle = idle, .splice = splice},
-                [&](raw_socket& left, raw_socket& right)
-                {
-                    int failure = 0;
-                    std::jthread const says{[&]
-                        {
-                            for (std::size_t size = 0; size < data.size() && failure == 0;)
-                            {
-                                auto const part = left.send_some(std::string_view{data}.substr(size));
-                                size += part.size;
-                                failure = part.error;
-                            }
-                        }};
-                    received slowly;
-                    for (auto const begin = guard_clock::now(); guard_clock::now() - begin < 4 * idle;)
-                    {
-                        receiver.step();
-                        auto const part = right.recv_some(1024);
-                        slowly.data += part.data;
-                        slowly.error = part.error;
-                        if (part.error != 0)
-                            break;
-                        ::poll(nullptr, 0, 10 * sanitizer_factor);
-                    }
-                    receiver.step();
-                    if (!receiver.kept())
-                        return;
-                    require(slowly.error == 0, "the relay goes on");
-                    slowly.data += right.recv_exactly(data.size() - slowly.data.size());
-                    require(slowly.data == data, "all of it");
-                    left.shutdown_write();
-                    right.shutdown_write();
-                    require_end(right.recv_all(), "", 0);
-                    require_end(left.recv_all(), "", 0);
-                },
-                small_window, stalling());
-            if (receiver.kept())
-                BOOST_TEST(report.clean());
-        }
-    }
+            auto const executor = co_await asio::this_coro::executor;
+            started<std::size_t> says{executor, line.left.send(data)};
+            std::string heard;
+            for (int i = 0; i < 8; ++i)
+            {
+                auto const part = co_await line.right.receive_some(1024);
+                heard += part.data;
+                BOOST_TEST(part.error == 0);
+                co_await line.time.pause(idle / 2);
+            }
+            auto const rest = co_await line.right.receive_exactly(data.size() - heard.size());
+            BOOST_TEST((heard + rest == data));
+            line.left.shutdown_write();
+            line.right.shutdown_write();
+            for (auto* const each : {&line.right, &line.left})
+            {
+                auto const end = co_await each->receive_all();
+                BOOST_TEST(end.eof());
+            }
+            auto const said = co_await says.result();
+            BOOST_TEST(said == data.size());
+        });
+    BOOST_TEST(report.clean());
 }
 
 BOOST_AUTO_TEST_CASE(a_half_closed_relay_ends)
 {
-    auto const report = play({.half_closed = 100ms},
-        [&](raw_socket& left, raw_socket& right)
+    relayed line;
+    auto const begin = line.time.now();
+    auto const report = line.play({.half_closed = 1min},
+        [&]() -> asio::awaitable<void>
         {
-            left.shutdown_write();
-            require(right.recv_some().eof(), "the FIN");
-            require_end(left.recv_all(), "", ECONNRESET);
+            line.left.shutdown_write();
+            auto const fin = co_await line.right.receive_some();
+            BOOST_TEST(fin.eof());
+            auto const end = co_await line.left.receive_all();
+            BOOST_TEST(end.data == "");
+            BOOST_TEST(end.error == ECONNRESET);
+            BOOST_TEST((line.time.now() - begin == 1min + tick));
         });
     BOOST_TEST(report.forward.finished);
     BOOST_TEST(!report.backward.finished);
@@ -298,52 +282,37 @@ BOOST_AUTO_TEST_CASE(a_half_closed_relay_ends)
 
 BOOST_AUTO_TEST_CASE(cancellation_resets_both)
 {
-    no_leaked_descriptors const descriptors;
-    run(
-        [&]() -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            relayed line{executor};
-            started<relay_report> relaying{executor, duet::relay(line.first, line.second)};
-            line.left.send_all("begun");
-            auto const arrival = [&] { return line.right.recv_exactly(5); };
-            auto const begun = co_await in_thread(arrival);
-            BOOST_TEST(begun == "begun");
-            relaying.cancel();
-            auto const report = co_await relaying.result();
-            BOOST_TEST((report.forward.error == error::operation_aborted));
-            BOOST_TEST((report.backward.error == error::operation_aborted));
-            BOOST_TEST(report.forward.bytes == 5U);
-            BOOST_TEST(report.first.reason == close_reason::aborted);
-            BOOST_TEST(report.second.reason == close_reason::aborted);
-            BOOST_TEST(line.left.recv_all().error == ECONNRESET);
-            BOOST_TEST(line.right.recv_all().error == ECONNRESET);
-        });
+    relayed line;
+    auto const script = [&]() -> asio::awaitable<void>
+    {
+        auto const executor = co_await asio::this_coro::executor;
+        started<relay_report> relaying{executor, duet::relay(line.first, line.second)};
+        line.left.send_all("begun");
+        auto const begun = co_await line.right.receive_exactly(5);
+        BOOST_TEST(begun == "begun");
+        relaying.cancel();
+        auto const report = co_await relaying.result();
+        BOOST_TEST((report.forward.error == error::operation_aborted));
+        BOOST_TEST((report.backward.error == error::operation_aborted));
+        BOOST_TEST(report.forward.bytes == 5U);
+        BOOST_TEST(report.first.reason == close_reason::aborted);
+        BOOST_TEST(report.second.reason == close_reason::aborted);
+        BOOST_TEST(line.left.recv_all().error == ECONNRESET);
+        BOOST_TEST(line.right.recv_all().error == ECONNRESET);
+    };
+    line.time.run(script());
 }
 
 BOOST_AUTO_TEST_CASE(sessions_that_have_ended_before)
 {
-    no_leaked_descriptors const descriptors;
-    run(
-        [&]() -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            relayed line{executor};
-            line.first.abort();
-            relay_report const report = co_await duet::relay(line.first, line.second);
-            BOOST_TEST((report.forward.error == duet::errc::aborted));
-            BOOST_TEST(report.second.reason == close_reason::aborted);
-            BOOST_TEST(line.right.recv_all().error == ECONNRESET);
-        });
-}
-
-BOOST_AUTO_TEST_CASE(the_context_is_destroyed_in_the_middle)
-{
-    no_leaked_descriptors const descriptors;
-    asio::io_context context;
-    relayed line{context.get_executor()};
-    line.left.send_all("x");
-    started<relay_report> relaying{context.get_executor(), duet::relay(line.first, line.second)};
-    while (unread_bytes(line.right.fd()) == 0)
-        context.run_one_for(10ms);
+    relayed line;
+    auto const script = [&]() -> asio::awaitable<void>
+    {
+        line.first.abort();
+        relay_report const report = co_await duet::relay(line.first, line.second);
+        BOOST_TEST((report.forward.error == duet::errc::aborted));
+        BOOST_TEST(report.second.reason == close_reason::aborted);
+        BOOST_TEST(line.right.recv_all().error == ECONNRESET);
+    };
+    line.time.run(script());
 }
