@@ -55,7 +55,7 @@ int serve(duet::server_options const& options, Handler handler)
     asio::io_context context;
     duet::server server{context, options, handler};
     std::cout << "listening on " << server.local_endpoint() << std::endl;
-    return duet::run(context, server);
+    return duet::run(context, {.print = true}, server);
 }
 
 int main(int argc, char** argv)

@@ -30,5 +30,5 @@ int main(int argc, char** argv)
     duet::server server{context, {.port = port, .address = "127.0.0.1"},
         [=](duet::session client) { return forward(std::move(client), argv[2]); }};
     std::cout << "listening on " << server.local_endpoint() << std::endl;
-    return duet::run(context, server);
+    return duet::run(context, {.print = true}, server);
 }

@@ -66,7 +66,7 @@ try
         [&](duet::session peer) { return answer(std::move(peer), work, questions); }};
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);
-    int const status = duet::run(context, server);
+    int const status = duet::run(context, {.print = true}, server);
     fmt::print(stderr, "questions: {} read, {} answered\n", questions.read, questions.answered);
     return status;
 }

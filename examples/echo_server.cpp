@@ -37,8 +37,8 @@ try
     asio::io_context context;
     duet::server server{context, {.port = options.port()}, echo};
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
-    std::fflush(stdout);                // at once to a pipe or a file, too
-    return duet::run(context, server);  // SIGINT or SIGTERM: stop listening, drain, report
+    std::fflush(stdout);                                 // at once to a pipe or a file, too
+    return duet::run(context, {.print = true}, server);  // SIGINT or SIGTERM: stop listening, drain, report
 }
 catch (std::exception const& error)
 {

@@ -61,7 +61,7 @@ try
     if (both || options.flag("listen"))
         server.emplace(context, both && !options.flag("port") ? 0 : options.port(), serve, out);
     if (server && !both)
-        return duet::run(context, *server);
+        return duet::run(context, {.print = true}, *server);
     std::string const port = server ? std::to_string(server->local_endpoint().port()) : options.text("port");
     auto const ended = [&](std::exception_ptr failure)
     {

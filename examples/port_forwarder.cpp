@@ -52,7 +52,7 @@ try
         context, {.port = options.port()}, [&](duet::session client) { return forward(std::move(client), to); }};
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);
-    return duet::run(context, server);
+    return duet::run(context, {.print = true}, server);
 }
 catch (std::exception const& error)
 {

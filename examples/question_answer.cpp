@@ -67,7 +67,7 @@ try
     {
         duet::server server{context, {.port = options.port()}, answer};
         fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
-        return duet::run(context, server);
+        return duet::run(context, {.print = true}, server);
     }
     auto asked = asio::co_spawn(context, ask(context, options), asio::use_future);
     context.run();

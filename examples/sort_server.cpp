@@ -67,7 +67,7 @@ try
         [limit = options.number("limit")](duet::session peer) { return sort_lines(std::move(peer), limit); }};
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);
-    return duet::run(context, server);
+    return duet::run(context, {.print = true}, server);
 }
 catch (std::exception const& error)
 {

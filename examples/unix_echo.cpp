@@ -67,7 +67,7 @@ try
         // What a server listens on may be made beforehand: a path here, or a descriptor that systemd hands over.
         duet::unix_server server{context, duet::unix_acceptor{context, endpoint}, {}, echo};
         fmt::print("listening on {}\n", server.local_endpoint().path());
-        return duet::run(context, server);  // its end removes the socket from the file system
+        return duet::run(context, {.print = true}, server);  // its end removes the socket from the file system
     }
     auto said = asio::co_spawn(context, say(context, endpoint, options.arguments()), asio::use_future);
     context.run();

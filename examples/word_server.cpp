@@ -64,7 +64,7 @@ try
     duet::server server{context, {.port = options.port()}, [&](duet::session& peer) { return answer(peer, known); }};
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);
-    return duet::run(context, server);
+    return duet::run(context, {.print = true}, server);
 }
 catch (std::exception const& error)
 {

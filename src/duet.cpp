@@ -7,8 +7,11 @@
 
 #include <duet/duet.hpp>
 
+#include <duet/detail/accept/hand_over.ipp>
+#include <duet/detail/accept/handshakes.ipp>
 #include <duet/detail/accept/inherited.ipp>
 #include <duet/detail/accept/listener.ipp>
+#include <duet/detail/accept/socket_file.ipp>
 #include <duet/detail/completion/error.ipp>
 #include <duet/detail/connect/connect_schedule.ipp>
 #include <duet/detail/connect/connect_socket.ipp>
@@ -19,8 +22,11 @@
 #include <duet/detail/engine/connection_write.ipp>
 #include <duet/detail/engine/observed_channel.ipp>
 #include <duet/detail/resolve/resolve_lookup.ipp>
+#include <duet/detail/serve/run.ipp>
+#include <duet/detail/serve/runner.ipp>
 #include <duet/detail/serve/server_setup.ipp>
 #include <duet/detail/socket/cpu_affinity.ipp>
+#include <duet/detail/socket/fork_watch.ipp>
 #include <duet/detail/socket/socket_calls.ipp>
 #include <duet/detail/socket/splice_pipe.ipp>
 #include <duet/detail/socket/tcp_info.ipp>
@@ -51,6 +57,9 @@ template class connect_core<stream_protocol, any_io_executor, no_resolver>;
 template class server_core<tcp>;
 template class server_core<stream_protocol>;
 
+template class served_server_of<tcp>;
+template class served_server_of<stream_protocol>;
+
 }  // namespace detail
 
 template class basic_session<session::stream_type>;
@@ -60,9 +69,6 @@ template class basic_acceptor<detail::tcp>;
 template class basic_acceptor<detail::stream_protocol>;
 
 template boost::asio::awaitable<relay_report> relay(session& first, session& second, relay_options options);
-
-template int run(boost::asio::io_context& context, server& served);
-template int run(boost::asio::io_context& context, unix_server& served);
 
 }  // namespace v0
 }  // namespace duet

@@ -10,11 +10,13 @@
 #include <boost/asio/local/stream_protocol.hpp>
 
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 
 #include <duet/acceptor_options.hpp>
 #include <duet/detail/accept/accept_queue.hpp>
+#include <duet/hand_over.hpp>
 #include <duet/inherited.hpp>
 #include <duet/session.hpp>
 
@@ -88,13 +90,37 @@ public:
     /// listener itself. Cancellation of any type: no connection is lost, the next call gets it.
     awaitable<session_type> accept() { return queue_type::accept(queue_); }
 
-    /// Stop listening without resetting a client whose handshake is complete: refuse new handshakes (Linux, TCP), move
-    /// the kernel's queue into this object, and close the listener. accept() then returns the queued sessions, and
-    /// after that fails with errc::closed. Returns at once. Idempotent.
+    /// Stop listening without resetting a client: refuse new handshakes (Linux, TCP), move the kernel's queue into this
+    /// object, and close the listener. accept() then returns the queued sessions, and after that fails with
+    /// errc::closed. Returns at once. Idempotent.
     ///
-    /// If the system has no descriptor for a queued connection, the kernel resets it, and it is counted. A client whose
-    /// handshake has begun but is not complete is not waited for: its last ACK is answered with RST.
+    /// A client whose handshake is complete is in the queue, and is served. While handshakes have begun and are not
+    /// complete (Linux, TCP), the listener stays for up to 1.5 s, with acceptor_options::reuse_port for up to 250 ms,
+    /// and accept() returns those that complete; run the context meanwhile. Whoever is later is reset, and so is a
+    /// handshake with a SYN cookie (the kernel's answer to a flood of SYNs) that completes after this call. New clients
+    /// repeat their SYN after a second, and are then refused or reach another listener of the port.
+    ///
+    /// However many clients keep connecting, it takes at most twice what the queue can hold; of an inherited listener,
+    /// at most what the queue holds at the time of the call. If the system has no descriptor for a queued connection,
+    /// the kernel resets it, and it is counted.
+    ///
+    /// Other processes may hold the listener, too: after fork(), or because it was inherited or handed over. For them
+    /// it goes on:
+    /// - In a forked child that has not accepted from it, close() closes the child's copy and takes nothing. In a child
+    ///   that has accepted, it takes the connections that are queued at the time of the call.
+    /// - An inherited listener, or one that was handed over: close() takes what is queued at the time of the call, and
+    ///   refuses nobody. Who connects later is in the queue of the others; if there are none, the kernel resets them.
+    /// - If this process has forked, or native_handle() was called, new handshakes are refused only until the queue is
+    ///   empty. A client that connects in the microseconds from then to the end of the call is in the queue of the
+    ///   others, or reset if there are none.
+    /// - Only the process that made a Unix-domain listener removes its file. It does so first, so new clients are
+    ///   refused.
     void close() noexcept { queue_->close(); }
+
+    /// A copy of the listening socket, for a program that takes it over: see handed_listeners. This acceptor goes on,
+    /// and its close() then leaves new clients to the other program, and the file of a Unix-domain path to its next
+    /// owner, who replaces it. Throws session_error: closed; no descriptor is left.
+    handed_listeners hand_over(std::string name = {}) { return queue_->hand_over(std::move(name)); }
 
     bool is_open() const noexcept { return queue_->is_open(); }
 
@@ -108,6 +134,7 @@ public:
 
     executor_type get_executor() const noexcept { return queue_->get_executor(); }
 
+    /// The descriptor. After this call, close() assumes that other processes may hold a copy.
     int native_handle() noexcept { return queue_->native_handle(); }
 
 private:

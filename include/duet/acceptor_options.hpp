@@ -33,10 +33,13 @@ struct acceptor_options
     int backlog = 4096;
 
     /// SO_REUSEADDR: bind although connections of an earlier listener are still in TIME_WAIT. For a Unix-domain path:
-    /// replace the socket file of a listener that no longer exists.
+    /// replace the socket file of a listener that no longer exists. Of several acceptors that start on a path at the
+    /// same moment, in any processes, one gets it, and the others fail with address_in_use. For that, each holds a lock
+    /// while it starts: a file beside the path whose name ends in ".duet-start", and that is removed at once.
     bool reuse_address = true;
 
-    /// SO_REUSEPORT: allow several listeners on one endpoint. The kernel spreads the connections over them.
+    /// SO_REUSEPORT: allow several listeners on one endpoint, if all of them ask for it and belong to one user. The
+    /// kernel spreads the connections over them.
     bool reuse_port = false;
 
     /// Let an IPv6 listener accept IPv4 connections, too (IPV6_V6ONLY off), whatever the system's default is.

@@ -51,6 +51,8 @@ namespace detail {
 template <class Control>
 canceller make_canceller(std::shared_ptr<Control> control)
 {
+    if (!control)
+        return {};
     return canceller{[control = std::move(control)](bool abort)
         {
             boost::asio::post(control->executor,

@@ -14,6 +14,7 @@
 #include <duet/connector.hpp>
 #include <duet/connector_options.hpp>
 #include <duet/error.hpp>
+#include <duet/hand_over.hpp>
 #include <duet/inherited.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/relay.hpp>

@@ -47,7 +47,11 @@ enum class errc
     no_local_port,     ///< connect(): no local port is left (EADDRNOTAVAIL)
     self_connect,      ///< connect(): the kernel repeatedly connected the socket to itself
     no_address,        ///< connect(): the name has no address
-    draining,          ///< the server drains: it takes no new session
+    draining,          ///< the server drains, and the read would only wait for another message
+
+    next_message_timed_out,  ///< no byte of a further message came; the session stays usable
+    call_timed_out,          ///< the time passed that within() gives to one call
+    message_timed_out,       ///< the whole of a message did not come in time; the connection was reset
 };
 
 /// The kinds of errors that a program can tell apart. Compare any error_code with them, whether it came from duet, Asio

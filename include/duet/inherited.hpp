@@ -18,8 +18,9 @@ struct inherited_descriptor
     std::string name{};  ///< the name that the parent process gave it (FileDescriptorName= of systemd); may be empty
 };
 
-/// The sockets passed by a service manager: systemd's socket activation (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES,
-/// descriptors from 3 on). Empty if there are none, or if they are meant for another process. Marks them close-on-exec.
+/// The sockets passed by a service manager, or by a predecessor of this program (hand_over.hpp): systemd's socket
+/// activation (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES, descriptors from 3 on). Empty if there are none, or if they are
+/// meant for another process. Marks them close-on-exec.
 DUET_DECL std::vector<inherited_descriptor> inherited_descriptors();
 
 }  // namespace v0

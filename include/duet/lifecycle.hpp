@@ -47,6 +47,7 @@ enum class close_reason : std::uint8_t
     dead_peer,        ///< the peer no longer answered
     timed_out,        ///< one of our deadlines passed
     discard_limit,    ///< the peer sent more than close_discard_limit during close()
+    left_to_kernel,   ///< close() ended before the connection: the kernel delivers the rest, FIN included
     aborted,          ///< abort(), or close() after a write that was cut part-way
     dropped,          ///< the session was destroyed without close()
     failed,           ///< any other error of the system
@@ -61,12 +62,14 @@ enum class lifecycle_event : std::uint8_t
     write_cut,         ///< a write ended part-way: the peer cannot know where the next message begins
     receive_failed,    ///< a read failed for good
     send_failed,       ///< a write failed for good; bytes that arrived before are still readable
-    deadline_passed,   ///< the deadline idle, half_closed or first_message passed
+    deadline_passed,   ///< a deadline of the whole session passed: idle, half_closed, message or first_message
     abort_requested,   ///< abort() was called
     close_requested,   ///< close() was called
     all_acknowledged,  ///< the peer's TCP has everything, our FIN included
     close_gave_up,     ///< a deadline or the limit of close() was exceeded
     dropped,           ///< the last session object was destroyed
+    peer_vanished,     ///< the peer's host no longer answers
+    close_left,        ///< close() has waited long enough for a peer that still makes progress
 };
 
 /// The actions that an event requires. A set of flags.
@@ -217,6 +220,15 @@ public:
             return end(receive_ == receive_state::ended && send_ == send_state::finished ? close_reason::clean
                                                                                          : close_reason::dropped,
                 poisoned_ ? action::reset : action::release);
+
+        case lifecycle_event::peer_vanished:
+            return end(close_reason::dead_peer, action::reset);
+
+        case lifecycle_event::close_left:
+            // The kernel delivers only what it has, so the FIN must have been handed to it.
+            if (!closing_ || send_ != send_state::finished)
+                return action::none;
+            return end(close_reason::left_to_kernel, action::release);
         }
         return action::none;
     }
@@ -328,6 +340,8 @@ constexpr std::string_view to_string(close_reason value) noexcept
         return "timed_out";
     case close_reason::discard_limit:
         return "discard_limit";
+    case close_reason::left_to_kernel:
+        return "left_to_kernel";
     case close_reason::aborted:
         return "aborted";
     case close_reason::dropped:

@@ -3,125 +3,105 @@
 #ifndef DUET_RUN_HPP
 #define DUET_RUN_HPP
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 
-#include <csignal>
-#include <cstdio>
+#include <cstddef>
 #include <exception>
 #include <memory>
-#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
-#include <duet/detail/serve/server_setup.hpp>
+#include <duet/detail/serve/runner.hpp>
 #include <duet/server.hpp>
 
 namespace duet {
 inline namespace v0 {
+
+/// Why run() has returned.
+enum class run_end
+{
+    signal,            ///< SIGINT or SIGTERM; the servers have drained
+    listener_failure,  ///< a listener failed; the servers have drained
+    drained,           ///< the program has drained or aborted every server
+    stopped,           ///< the program has stopped the context
+};
+
+/// What run() did. It converts to the exit status of the program: `return duet::run(context, server);`
+struct run_report
+{
+    run_end end = run_end::drained;
+    int signal = 0;  ///< the first signal that came; 0: none
+
+    std::size_t finished = 0;  ///< sessions that ended by themselves during the drains
+    std::size_t aborted = 0;   ///< sessions that were reset, or that the end of the context cuts
+
+    std::exception_ptr listener_failure{};  ///< of the first server that has one
+
+    /// 0 if no session was cut and no listener failed, otherwise 1.
+    int exit_status() const noexcept { return aborted == 0 && !listener_failure ? 0 : 1; }
+
+    operator int() const noexcept { return exit_status(); }
+};
+
+/// One line, or two if a listener failed: "drained: 3 finished, 0 aborted".
+DUET_DECL std::string to_string(run_report const& report);
+
+struct run_options
+{
+    /// Print the report on stderr at the end, behind "duet: ". A reader of stderr that is gone or full delays nothing.
+    bool print = false;
+};
+
+/// Run `context` and serve until the servers have drained: after SIGINT or SIGTERM, each with its own
+/// server_options::drain_timeout and all together; after the failure of a listener, in the same way; or because the
+/// program has called drain() or abort() of every server. A second signal resets the sessions that are left. If the
+/// program stops the context, run() returns at once.
+///
+/// While it runs, it handles both signals itself, except one that is ignored when it begins (nohup, background jobs of
+/// a shell); other handlers on `context` run as usual. An exception from a handler of the context leaves this function,
+/// except std::bad_alloc: then only the operation that was being started is lost, and the servers go on. A signal is
+/// not lost: the drain begins as soon as there is memory.
+///
+/// The servers must use `context`, and only one thread may run it.
+template <class... Protocols>
+    requires(sizeof...(Protocols) > 0)
+run_report run(boost::asio::io_context& context, run_options options, basic_server<Protocols>&... served);
+
+template <class... Protocols>
+    requires(sizeof...(Protocols) > 0)
+run_report run(boost::asio::io_context& context, basic_server<Protocols>&... served)
+{
+    return duet::run(context, run_options{}, served...);
+}
+
 namespace detail {
 
-/// The state of duet::run(). Its handlers share it, because the last of them may be called after run() has returned,
-/// when the program runs the context again.
-template <class Protocol>
-struct runner
-{
-    runner(boost::asio::io_context& c, basic_server<Protocol>& s) : context{c}, served{s}, signals{c, SIGINT, SIGTERM}
-    {
-    }
-
-    static void wait_signal(std::shared_ptr<runner> self)
-    {
-        auto& signals = self->signals;
-        signals.async_wait(
-            [self = std::move(self)](error_code const& error, int)
-            {
-                if (error || self->left)
-                    return;
-                if (self->draining)
-                    self->served.abort();
-                else
-                    drain(self);
-                wait_signal(self);
-            });
-    }
-
-    static void drain(std::shared_ptr<runner> self)
-    {
-        if (std::exchange(self->draining, true))
-            return;
-        auto& target = self->served;
-        boost::asio::co_spawn(self->context, target.drain(target.options().drain_timeout),
-            [self](std::exception_ptr failure, drain_report report)
-            {
-                if (self->left)
-                    return;
-                self->failed = failure != nullptr;
-                self->ended = report;
-                // All sessions have ended: stop, so that other work on the context does not keep the program running.
-                self->context.stop();
-            });
-    }
-
-    /// Release the signals and the server's failure hook, so that the program can use them again.
-    void leave() noexcept
-    {
-        error_code ignored;
-        left = true;
-        served.on_listener_failure({});
-        signals.clear(ignored);
-        signals.cancel(ignored);
-    }
-
-    boost::asio::io_context& context;
-    basic_server<Protocol>& served;
-    boost::asio::signal_set signals;
-    std::optional<drain_report> ended;
-    bool draining = false;
-    bool left = false;
-    bool failed = false;
-};
+DUET_DECL run_report run_all(boost::asio::io_context& context, run_options options, runner::server_list servers);
 
 }  // namespace detail
 
-/// Run `context` and serve until SIGINT or SIGTERM. Then drain `served` (server_options::drain_timeout), print the
-/// result on stderr, and return. A second signal resets the remaining sessions. A listener that fails also starts the
-/// drain. For main programs: while this function runs, it handles both signals itself; other handlers on `context` run
-/// as usual.
-///
-/// Returns 0 if every session finished by itself, 1 if sessions were reset or a listener failed. An exception from a
-/// handler of the context leaves this function, except std::bad_alloc: then only the operation that was being started
-/// is lost, and the server goes on.
-template <class Protocol>
-int run(boost::asio::io_context& context, basic_server<Protocol>& served)
+template <class... Protocols>
+    requires(sizeof...(Protocols) > 0)
+run_report run(boost::asio::io_context& context, run_options options, basic_server<Protocols>&... served)
 {
-    auto const self = std::make_shared<detail::runner<Protocol>>(context, served);
-    struct guard
-    {
-        std::shared_ptr<detail::runner<Protocol>> running;
-        ~guard() { running->leave(); }
-    } const leaves{self};
-    detail::runner<Protocol>::wait_signal(self);
-    served.on_listener_failure([self] { detail::runner<Protocol>::drain(self); });
-    while (!self->ended)
-    {
-        context.restart();
-        detail::run_on(context);
-    }
-    auto const& report = *self->ended;
-    std::fprintf(stderr, "duet: drained: %zu finished, %zu aborted\n", report.finished, report.aborted);
-    auto const failure = served.listener_failure();
-    if (failure)
-        std::fprintf(stderr, "duet: %s\n", session_end{{}, {}, failure}.what().c_str());
-    return report.aborted == 0 && !failure && !self->failed ? 0 : 1;
+    detail::runner::server_list servers;
+    (servers.push_back(std::make_unique<detail::served_server_of<Protocols>>(served)), ...);
+    return detail::run_all(context, options, std::move(servers));
 }
 
 #if defined(DUET_SEPARATE_COMPILATION)
-extern template int run(boost::asio::io_context& context, server& served);
-extern template int run(boost::asio::io_context& context, unix_server& served);
+namespace detail {
+extern template class served_server_of<boost::asio::ip::tcp>;
+extern template class served_server_of<boost::asio::local::stream_protocol>;
+}  // namespace detail
 #endif
 
 }  // namespace v0
 }  // namespace duet
+
+#if !defined(DUET_SEPARATE_COMPILATION)
+#include <duet/detail/serve/run.ipp>
+#endif
 
 #endif

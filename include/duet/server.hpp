@@ -10,8 +10,10 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <duet/acceptor.hpp>
 #include <duet/detail/serve/server_core.hpp>
@@ -20,6 +22,10 @@
 
 namespace duet {
 inline namespace v0 {
+
+namespace detail {
+struct server_access;
+}
 
 /// A handler that the server calls once for every session: a function or callable object that returns an
 /// awaitable<void>.
@@ -95,6 +101,12 @@ concept session_handler = conversation_handler<Handler, Session> || message_hand
 /// there. With server_options::threads above 1, a handler must be back from another thread within one second after the
 /// server's destruction begins, because then the contexts of the server's threads are destroyed.
 ///
+/// **After fork(),** the child has copies of all descriptors. Whatever it does to its copy of the server (drain(),
+/// abort(), destruction) closes the copies, and changes nothing for the parent: see acceptor::close(). A child that
+/// goes on with the context, or calls exit(), must call its notify_fork() before, as Asio requires. In a child, the
+/// destructor of a server with several threads closes its listeners and leaves the rest as it is, because the threads
+/// exist only in the parent. A program that is executed inherits nothing: each descriptor is close-on-exec.
+///
 /// Only one thread may run the context; for more cores see server_options::threads.
 /// Distinct objects: safe. Shared objects: unsafe; use it on the context's thread, except counters().
 template <class Protocol>
@@ -125,11 +137,26 @@ public:
     {
     }
 
+    /// Take over listeners of a service manager or of a predecessor that has handed them over
+    /// (inherited_descriptors()). If there are none, listen on `options.address` and `options.port` (TCP only), as the
+    /// first program does. Each listener has a queue of its own, so there are as many threads as listeners, or
+    /// `options.threads` if that is more.
+    ///
+    /// Throws session_error if one is not such a listener; those that were not taken over yet stay open.
+    template <session_handler<session_type> Handler>
+    basic_server(boost::asio::io_context& context, std::vector<inherited_descriptor> const& inherited,
+        server_options options, Handler handler)
+        : core_{context, detail::take_over<Protocol>(context, inherited, options), options, share(std::move(handler)),
+              inherited}
+    {
+    }
+
     basic_server(basic_server const&) = delete;
     basic_server& operator=(basic_server const&) = delete;
     ~basic_server() = default;
 
-    /// Stop without losing data: stop listening and serve the clients that are already queued; ask every session to
+    /// Stop without losing data: stop listening and serve the clients that are queued, or whose handshake has begun
+    /// (for how long it waits for these, see acceptor::close(); with share_port it is 250 ms); ask every session to
     /// finish (session::wait_readable() reports it to the handler; sessions that begin later are asked at once); wait
     /// until they end; after `timeout`, reset the remaining sessions and cancel their handlers. Completes when every
     /// handler has ended, at the latest one second after `timeout`. May be called again: it waits for the same end.
@@ -143,6 +170,15 @@ public:
     /// Stop at once: stop listening, reset every session, cancel every handler. Does not wait; drain() completes when
     /// all handlers have ended.
     void abort() { core_.abort(); }
+
+    /// False once drain() or abort() was called: what a program answers to the question whether it is ready for more
+    /// clients. May be called from any thread.
+    bool ready() const noexcept { return core_.ready(); }
+
+    /// Copies of its listeners, one for each thread, for a program that takes them over: see handed_listeners and
+    /// acceptor::hand_over(). The server goes on; drain it when the other program serves. Throws session_error: closed,
+    /// after drain() or abort(); no descriptor is left.
+    handed_listeners hand_over(std::string const& name = {}) { return core_.hand_over(name); }
 
     /// The endpoint that it listens on.
     endpoint_type const& local_endpoint() const noexcept { return core_.local_endpoint(); }
@@ -172,6 +208,8 @@ private:
         else
             return {.message = [shared = std::move(shared)](session_type& peer) { return (*shared)(peer); }};
     }
+
+    friend detail::server_access;
 
     detail::server_core<Protocol> core_;
 };

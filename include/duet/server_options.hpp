@@ -57,6 +57,13 @@ struct server_options
     /// threads share no state. The handler is then called on several threads at once.
     std::size_t threads = 1;
 
+    /// Share the port with other servers, in this process or in others of the same user, that set this, too: the kernel
+    /// spreads the connections over all of them. Without it, a second server on the port is refused (address_in_use),
+    /// whatever `threads` is. Ignored if you pass an acceptor: see acceptor_options::reuse_port.
+    ///
+    /// A server with several threads cannot keep out one of the same user that does set this.
+    bool share_port = false;
+
     /// Pin each thread to its own core, and let it take the connections whose packets the system handles on that core
     /// (Linux: sched_setaffinity(2), SO_INCOMING_CPU). Without this, with two threads, the packets of half of the
     /// connections are handled on the other thread's core, which has to wake this one for each message; measured: 50 %
@@ -73,6 +80,14 @@ struct server_options
 
     /// The time that duet::run() gives the sessions to finish.
     std::chrono::steady_clock::duration drain_timeout = std::chrono::seconds{10};
+
+    /// How long a drain goes on listening and serving before it begins, while server::ready() is false already: load
+    /// balancers go on sending until they have noticed. Not a part of the drain's time.
+    std::chrono::steady_clock::duration drain_delay{};
+
+    /// How long a session whose client is silent waits for another request when a drain begins. A request that is on
+    /// its way meanwhile is answered: clients that keep connections open may send one at that very moment.
+    std::chrono::steady_clock::duration drain_grace = std::chrono::milliseconds{200};
 
     /// Spread the requests to finish over this time, so that the clients do not all reconnect at the same instant. It
     /// is part of the drain's time.

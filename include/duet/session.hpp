@@ -17,9 +17,12 @@
 
 #include <duet/canceller.hpp>
 #include <duet/close_report.hpp>
+#include <duet/detail/channel/stream_requirements.hpp>
 #include <duet/detail/engine/completion_result.hpp>
+#include <duet/detail/engine/coroutine_call.hpp>
 #include <duet/detail/engine/initiation.hpp>
 #include <duet/detail/engine/operation.hpp>
+#include <duet/detail/engine/session_handle.hpp>
 #include <duet/detail/engine/stream_connection.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
@@ -50,6 +53,9 @@ struct session_access;
 /// **Errors.** The first terminal error (reset, dead peer, a session deadline, abort, close) stays: every later
 /// operation reports it. Bytes that arrived before it are read first. Compare errors with duet::condition.
 ///
+/// **Time.** An operation of the coroutine interface takes a deadline of its own where it is called:
+/// `co_await s.read(b).within(5s)`. The session's deadlines count besides.
+///
 /// **Buffers** belong to the caller and must stay valid until the operation completes.
 ///
 /// **Cancellation.** Every operation obeys the cancellation slot associated with its handler (in a coroutine: the
@@ -59,22 +65,26 @@ struct session_access;
 /// **Destruction** is the kernel's plain close. It sends RST instead of FIN if input is unread, which may destroy bytes
 /// that the peer has not yet read (RFC 1122 4.2.2.13), and if a write is pending or was cut part-way, because a FIN
 /// would make the incomplete message look complete. The graceful end is `co_await close()`. Pending operations complete
-/// with errc::closed.
+/// with errc::closed. In a child that fork() made later, destruction, close() and abort() only close the child's copy:
+/// the parent has the same connection. shutdown_send() ends the direction for both.
 ///
 /// Distinct objects: safe. Shared objects: unsafe. Use everything except canceller() on the session's executor only; a
 /// context run by several threads needs a strand.
 ///
-/// A default-constructed or moved-from session may only be destroyed, assigned to, and asked for `valid()`.
+/// A moved-from session keeps its executor, as Asio's sockets do. It and a default-constructed one are empty: every
+/// operation fails with errc::closed, and their state is that of a session without a byte that has ended.
 template <class Stream>
 class basic_session
 {
     static_assert(detail::stream_requirements<Stream>::checked);
 
     using connection = detail::stream_connection<Stream>;
+    using handle = detail::session_handle<Stream>;
     using ref = detail::owner_ref<connection>;
     using kind = detail::read_kind;
     using reading = detail::reading;
     using calling = detail::calling;
+    using duration = duet::deadlines::duration;
 
 public:
     using stream_type = Stream;
@@ -100,22 +110,12 @@ public:
     {
         traits::apply(stream, options);
         traits::prepare(stream);
-        adopt(ref{new connection{std::move(stream), local, remote, options}});
+        connection_ = handle{ref{new connection{std::move(stream), local, remote, options}}};
     }
 
-    basic_session(basic_session&& other) noexcept = default;
-
-    basic_session& operator=(basic_session&& other) noexcept
-    {
-        if (this != &other)
-        {
-            drop();
-            connection_ = std::move(other.connection_);
-        }
-        return *this;
-    }
-
-    ~basic_session() { drop(); }
+    basic_session(basic_session&&) noexcept = default;
+    basic_session& operator=(basic_session&&) noexcept = default;
+    ~basic_session() = default;
 
     bool valid() const noexcept { return static_cast<bool>(connection_); }
 
@@ -152,22 +152,29 @@ public:
     /// delimiter is refused with invalid_argument.
     /// Cancellation: partial and terminal (in a coroutine: as its cancellation state allows) leave the bytes read in
     /// `buffer`.
-    awaitable<std::size_t> read_until(std::string& buffer, std::string delimiter, std::size_t limit)
+    auto read_until(std::string& buffer, std::string delimiter, std::size_t limit)
     {
-        return read_until_delimiter(connection_, buffer, std::move(delimiter), limit);
+        auto begin = [c = connection_.ref(), to = &buffer, delimiter = std::move(delimiter), limit](duration within)
+        { return read_until_delimiter(c, *to, delimiter, limit, within); };
+        return detail::coroutine_call{std::move(begin)};
     }
 
     /// Read until the peer's FIN and append to `into`; completes with the number of bytes appended.
     ///
     /// Errors: as read_some; limit_exceeded after more than `limit` bytes. The bytes read are in `into` in every case.
     /// Cancellation: as read_until.
-    awaitable<std::size_t> read_all(std::string& into, std::size_t limit)
+    auto read_all(std::string& into, std::size_t limit)
     {
-        return append_all(connection_, into, limit);
+        return detail::coroutine_call{
+            [c = connection_.ref(), to = &into, limit](duration within) { return append_all(c, *to, limit, within); }};
     }
 
     /// As above, but returns a new string. If it fails, the bytes read are lost.
-    awaitable<std::string> read_all(std::size_t limit) { return collect_all(connection_, limit); }
+    auto read_all(std::size_t limit)
+    {
+        return detail::coroutine_call{
+            [c = connection_.ref(), limit](duration within) { return collect_all(c, limit, within); }};
+    }
 
     /// Wait, without a buffer, until a read would not block. Completes with true when bytes, the peer's FIN or a
     /// failure have arrived; with false if the owner asked the session to finish (server::drain()) and nothing has
@@ -179,14 +186,39 @@ public:
     /// Errors: as read_some. Counts as a read. Cancellation of any type: nothing was read.
     auto wait_readable() { return make<detail::readable_or_finish>("wait_readable", reading{kind::wait, {}}); }
 
-    /// True if the owner has asked the session to finish (server::drain()).
-    bool finish_requested() const noexcept { return connection_->finish_requested(); }
+    // A session knows no messages, so it takes the following for the end of one: the program writes while it does not
+    // read; it calls wait_readable(); it calls message_received(). Bytes that arrive then begin the next one. The
+    // deadlines of messages and request_finish() go by that.
 
-    /// Ask this session to finish: see wait_readable().
-    void request_finish() noexcept { connection_->request_finish(); }
+    /// The program has received a whole message. Only needed where it neither answers a message nor waits for the next
+    /// one in wait_readable().
+    void message_received() noexcept { connection_.call(&connection::message_received); }
 
-    /// The first whole message has arrived: ends deadlines::first_message. Only needed with read_some.
-    void first_message_received() noexcept { connection_->first_message_received(); }
+    /// The first whole message has arrived: ends deadlines::first_message. Only needed with read_some, if the program
+    /// does not answer.
+    void first_message_received() noexcept { connection_.call(&connection::first_message_received); }
+
+    /// Ask this session to finish between two messages, as server::drain() does. A read that waits with nothing of a
+    /// message begun, now or later, ends with errc::draining when `grace` is over, wait_readable() with false. A
+    /// message that begins to arrive before is read first, and asks again after its answer.
+    void request_finish(duet::deadlines::duration grace = {}) noexcept
+    {
+        connection_.call(&connection::request_finish, grace);
+    }
+
+    /// True if the owner has asked the session to finish.
+    bool finish_requested() const noexcept { return connection_ && connection_->finish_requested(); }
+
+    /// Completes when the owner asks the session to finish; at once if it has. For layers with an end of their own, and
+    /// for handlers that wait for something else than the peer.
+    ///
+    /// Errors: the terminal error of a session that ends before; cancelled.
+    /// Cancellation of any type stops the waiting and changes nothing.
+    auto wait_finish_requested()
+    {
+        return make<detail::nothing>(
+            "wait_finish_requested", calling{&detail::connection::start_wait_finish_requested});
+    }
 
     // ---- Sending -------------------------------------------------------------------------------------------------
 
@@ -203,7 +235,7 @@ public:
     template <class ConstBufferSequence>
     auto write(ConstBufferSequence const& buffers)
     {
-        return make<detail::bytes_written>("write", writing(buffers, true));
+        return make<detail::bytes_written>("write", detail::writing<ConstBufferSequence>{buffers, true});
     }
 
     /// Finish our direction: send FIN after every accepted write. Completes when the kernel has the FIN. The peer reads
@@ -244,7 +276,7 @@ public:
     ///
     /// Unix-domain sockets have no RST: the peer reads the bytes that were sent and then the end, or ECONNRESET only if
     /// we leave input unread.
-    void abort() noexcept { connection_->abort(); }
+    void abort() noexcept { connection_.call(&connection::abort); }
 
     /// Wait, without reading, until the connection can carry no more bytes: reset (peer_reset), dead (dead_peer), both
     /// sides sent FIN (clean), or ended by this side. The peer's FIN alone is not the end: the peer may still be
@@ -259,56 +291,53 @@ public:
     }
 
     /// Complete every pending operation with operation_aborted. A write that is part-way poisons the send side.
-    void cancel() noexcept { connection_->cancel_all(); }
+    void cancel() noexcept { connection_.call(&connection::cancel_all); }
 
     /// A handle that cancels or aborts this session from any thread, and may outlive it.
-    duet::canceller canceller() { return detail::make_canceller(connection_->control()); }
+    duet::canceller canceller() { return detail::make_canceller(connection_ ? connection_->control() : nullptr); }
 
     // ---- State: none of these throws, waits or asks the peer. ----------------------------------------------------
 
-    duet::receive_state receive_state() const noexcept { return connection_->life().receive(); }
+    duet::receive_state receive_state() const noexcept { return connection_.life().receive(); }
 
-    duet::send_state send_state() const noexcept { return connection_->life().send(); }
+    duet::send_state send_state() const noexcept { return connection_.life().send(); }
 
-    session_state state() const noexcept { return connection_->life().state(); }
+    session_state state() const noexcept { return connection_.life().state(); }
 
     /// Who ended the connection and how; close_reason::none while it lives.
-    duet::close_reason close_reason() const noexcept { return connection_->report().reason; }
+    duet::close_reason close_reason() const noexcept { return report().reason; }
 
     /// The first terminal error, if there was one.
-    error_code error() const noexcept { return connection_->error(); }
+    error_code error() const noexcept { return connection_ ? connection_->error() : error_code{errc::closed}; }
 
     /// What close() would report now.
-    close_report report() const noexcept { return connection_->report(); }
+    close_report report() const noexcept { return connection_ ? connection_->report() : detail::report_of_nothing(); }
 
     /// The endpoints at accept or connect; still available when the connection is gone.
-    endpoint_type const& local_endpoint() const noexcept { return connection_->local(); }
+    endpoint_type const& local_endpoint() const noexcept { return connection_.local(); }
 
-    endpoint_type const& remote_endpoint() const noexcept { return connection_->remote(); }
+    endpoint_type const& remote_endpoint() const noexcept { return connection_.remote(); }
 
-    std::uint64_t bytes_received() const noexcept { return connection_->bytes_received(); }
+    std::uint64_t bytes_received() const noexcept { return connection_ ? connection_->bytes_received() : 0; }
 
-    std::uint64_t bytes_sent() const noexcept { return connection_->bytes_sent(); }
+    std::uint64_t bytes_sent() const noexcept { return connection_ ? connection_->bytes_sent() : 0; }
 
     /// The kernel's view. Errors: operation_not_supported if there is none (not Linux, not TCP); bad_descriptor after
     /// the end.
-    duet::tcp_info tcp_info(error_code& error) const noexcept
-    {
-        if (!connection_->life().released())
-            return connection_->info(error);
-        error = boost::asio::error::bad_descriptor;
-        return {};
-    }
+    duet::tcp_info tcp_info(error_code& error) const noexcept { return connection_.info(error); }
 
-    duet::deadlines const& deadlines() const noexcept { return connection_->limits(); }
+    duet::deadlines const& deadlines() const noexcept { return connection_.limits(); }
 
     /// Change the deadlines, from now on. A pending operation keeps its deadline.
-    void set_deadlines(duet::deadlines const& values) noexcept { connection_->set_deadlines(values); }
+    void set_deadlines(duet::deadlines const& values) noexcept { connection_.call(&connection::set_deadlines, values); }
 
-    executor_type get_executor() const noexcept { return connection_->get_executor(); }
+    /// A moved-from session still has its executor. A default-constructed one has none: an empty any_io_executor;
+    /// another type of executor must not be asked for.
+    executor_type get_executor() const noexcept { return connection_.get_executor(); }
 
-    /// The descriptor, for socket options. Do not read from it, write to it or close it.
-    native_handle_type native_handle() noexcept { return connection_->native_handle(); }
+    /// The descriptor, for socket options. Do not read from it, write to it or close it. Throws session_error (closed)
+    /// if this session is empty.
+    native_handle_type native_handle() { return connection_.get("native_handle").native_handle(); }
 
     // ---- The Asio interface -----------------------------------------------------------------------------------------
 
@@ -326,68 +355,41 @@ public:
     template <class ConstBufferSequence, class Token = boost::asio::default_completion_token_t<executor_type>>
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
     {
-        return initiate(writing(buffers, false), std::forward<Token>(token));
+        return initiate(detail::writing<ConstBufferSequence>{buffers, false}, std::forward<Token>(token));
     }
 
     /// For asio::ssl::stream. See native_handle(). Moves a socket from duet's reactor (see server.hpp) to Asio's;
-    /// operations under way go on. If there is no memory for that, the session is reset.
-    lowest_layer_type& lowest_layer() noexcept { return connection_->stream().lowest_layer(); }
+    /// operations under way go on. If there is no memory for that, the session is reset. Throws session_error (closed)
+    /// if this session is empty.
+    lowest_layer_type& lowest_layer() { return connection_.get("lowest_layer").stream().lowest_layer(); }
 
-    lowest_layer_type const& lowest_layer() const noexcept { return connection_->stream().lowest_layer(); }
+    lowest_layer_type const& lowest_layer() const { return connection_.get("lowest_layer").stream().lowest_layer(); }
 
 private:
     friend detail::session_access;
 
-    explicit basic_session(ref existing) noexcept { adopt(std::move(existing)); }
-
-    void adopt(ref existing) noexcept
-    {
-        connection_ = std::move(existing);
-        connection_->add_handle();
-    }
-
-    void drop() noexcept
-    {
-        if (connection_)
-            connection_->remove_handle();
-        connection_ = {};
-    }
+    explicit basic_session(ref existing) noexcept : connection_{std::move(existing)} {}
 
     template <class Result, class Start>
     auto make(char const* name, Start start)
     {
-        return detail::operation<Result, Start>{connection_, name, std::move(start)};
-    }
-
-    template <class ConstBufferSequence>
-    static auto writing(ConstBufferSequence const& buffers, bool whole)
-    {
-        return detail::writing<ConstBufferSequence>{buffers, whole};
+        return detail::operation<Result, Start>{connection_.ref(), name, std::move(start)};
     }
 
     template <class Start, class Token>
     auto initiate(Start start, Token&& token);
 
     static awaitable<std::size_t> read_until_delimiter(
-        ref c, std::string& buffer, std::string delimiter, std::size_t limit);
-    static awaitable<std::size_t> append_all(ref c, std::string& into, std::size_t limit);
-    static awaitable<std::string> collect_all(ref c, std::size_t limit);
+        ref c, std::string& buffer, std::string delimiter, std::size_t limit, duration within);
+    static awaitable<std::size_t> append_all(ref c, std::string& into, std::size_t limit, duration within);
+    static awaitable<std::string> collect_all(ref c, std::size_t limit, duration within);
 
-    ref connection_;
+    handle connection_;
 };
 
 using session = basic_session<boost::asio::basic_stream_socket<boost::asio::ip::tcp, boost::asio::any_io_executor>>;
 using unix_session =
     basic_session<boost::asio::basic_stream_socket<boost::asio::local::stream_protocol, boost::asio::any_io_executor>>;
-
-#if defined(DUET_SEPARATE_COMPILATION)
-namespace detail {
-extern template class stream_connection<session::stream_type>;
-extern template class stream_connection<unix_session::stream_type>;
-}  // namespace detail
-extern template class basic_session<session::stream_type>;
-extern template class basic_session<unix_session::stream_type>;
-#endif
 
 }  // namespace v0
 }  // namespace duet

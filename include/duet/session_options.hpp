@@ -17,49 +17,74 @@ inline namespace v0 {
 /// Linux). One exception: activity is timed by the last tick, so if ticks themselves are late (a busy virtual machine),
 /// `idle` is early by as much. Setting a deadline only stores a time point; a session has one timer, which expires only
 /// when the earliest deadline is due.
+///
+/// **The deadlines of the peer count only while an operation waits for the peer**, not while the program itself works:
+/// `idle` and `half_closed` count while a read, a write, delivered() or wait_peer_gone() is pending, and from its
+/// begin; `first_message`, `next_message` and `message` while a read is. A session on which nothing waits has no timer,
+/// and does not keep the context running.
+///
+/// **Progress** is a byte that is received, that the kernel accepts, or that the peer's TCP acknowledges. On Linux the
+/// time of an acknowledgement is known; elsewhere, and on a Unix-domain socket, it is noticed when the deadline is due,
+/// so bytes that were unacknowledged then may double the deadline.
+///
+/// **What the defaults do not protect from**: a client that connects and says nothing, that is silent between messages,
+/// or that sends single bytes now and then, keeps its session for ever. A server for strangers sets `first_message`,
+/// `next_message`, `message` and `write`: examples/guarded_server.cpp has a recommended set.
 struct deadlines
 {
     using duration = std::chrono::steady_clock::duration;
 
     /// The longest time that one read operation may take, from its call to its completion. This includes `read` and
     /// `read_until`: a peer that sends single bytes now and then does not extend it. The operation ends with
-    /// errc::read_timed_out; the session stays usable, and bytes that arrive later stay readable.
+    /// errc::read_timed_out; the session stays usable, and bytes that arrive later stay readable. To limit a single
+    /// call, see `within()` of the operation.
     duration read{};
 
-    /// The longest time that a write may wait while the kernel accepts none of its bytes; progress restarts it. The
-    /// write ends with errc::write_timed_out and the number of bytes so far. It poisons the send side if a part of it
-    /// was sent or a FIN waits behind it.
+    /// The longest time that a write may wait without progress: the kernel accepts none of its bytes, and the peer
+    /// acknowledges none. So a slow reader is not cut off, and one that takes nothing is. The write ends with
+    /// errc::write_timed_out and the number of bytes so far. It poisons the send side if a part of it was sent or a FIN
+    /// waits behind it.
     duration write{};
 
-    /// The longest time without a byte in either direction. Then the connection is reset. A one-way transfer on a
-    /// half-closed connection is not idle. For a graceful end use `read`, and close() when it expires.
-    ///
-    /// For `idle`, `half_closed` and `close`, acknowledged bytes also count as progress, so a slow peer that drains the
-    /// kernel's buffer is not idle. Acknowledgements are checked when the deadline is due, so bytes that were
-    /// unacknowledged then may double it.
+    /// The longest time without progress in either direction. Then the connection is reset. A one-way transfer on a
+    /// half-closed connection is not idle. For a graceful end see `next_message`.
     duration idle{};
 
-    /// The longest time without a byte while one direction has ended and the other has not (FIN_WAIT2, CLOSE_WAIT).
-    /// Then the connection is reset. Without this deadline a program may hold such a connection for ever: the kernel's
-    /// own FIN_WAIT2 timer runs only after the descriptor was closed.
+    /// The longest time without progress while one direction has ended and the other has not (FIN_WAIT2, CLOSE_WAIT).
+    /// Then the connection is reset. Without this deadline a program may wait for ever: the kernel's own FIN_WAIT2
+    /// timer runs only after the descriptor was closed.
     duration half_closed = std::chrono::minutes{2};
 
-    /// The longest time that close() waits without progress. Progress is bytes that the kernel accepts, bytes that the
-    /// peer acknowledges, and bytes received.
+    /// The longest time that close() waits without progress. Then the connection is reset.
     duration close = std::chrono::seconds{5};
 
-    /// The longest time that close() takes in all, with or without progress.
+    /// The longest time that close() takes once the kernel has accepted every write. If there is still progress then,
+    /// close() leaves the rest to the kernel, as a plain close(2) does, and the report says so
+    /// (close_reason::left_to_kernel): a slow reader gets everything, and nothing is reset.
     duration close_total = std::chrono::seconds{30};
 
-    /// How long a peer may leave probes or data unacknowledged until it counts as dead. This sets keepalive *and*
-    /// TCP_USER_TIMEOUT, because keepalive does not run while data is unacknowledged (RFC 1122 4.2.3.6, RFC 5482).
-    /// Keepalive is rounded up to whole seconds, at least 2. TCP only; systems other than Linux have keepalive only.
+    /// How long the peer's TCP may give no sign of life until the peer counts as dead: neither data nor an
+    /// acknowledgement nor the answer to a probe. The kernel's keepalive asks while nothing is under way (whole
+    /// seconds, at least 2), its retransmissions and window probes while bytes are; on Linux the session judges the
+    /// latter itself. A peer that keeps its window closed and answers probes is alive. (TCP_USER_TIMEOUT alone, RFC
+    /// 5482, would end it.) Noticed while an operation waits. Linux before 6.15 doubles the pauses between probes up to
+    /// two minutes, and may take as much longer to notice. TCP only; systems other than Linux have keepalive only.
     duration dead_peer = std::chrono::minutes{2};
 
     /// The absolute deadline for the first whole message, counted from accept or connect. It is met by the first
-    /// `read`, `read_until` or `read_all` that completes, or by session::first_message_received() in programs that use
-    /// `read_some`. Progress does not extend it. Then the connection is reset.
+    /// `read`, `read_until` or `read_all` that completes, by the first answer (a write after bytes were received), or
+    /// by session::message_received(). Progress does not extend it. Then the connection is reset.
     duration first_message{};
+
+    /// The longest wait for the first byte of a message, from the call of the read that waits for it: how long a client
+    /// may be silent between messages. The read ends with errc::next_message_timed_out; a handler of a server that
+    /// leaves with it, and a message handler, end their session gracefully. See session::message_received() for what
+    /// counts as the end of the message before.
+    duration next_message{};
+
+    /// The longest time for the whole of a message, from its first byte: for a client that stalls in the middle of one,
+    /// or sends a byte a second. Progress does not extend it. Then the connection is reset.
+    duration message{};
 };
 
 /// The options of a session. Plain data, trivially destructible.

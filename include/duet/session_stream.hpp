@@ -198,6 +198,61 @@ concept has_describe = requires(typename stream_traits<Stream>::endpoint_type co
     requires std::convertible_to<decltype(stream_traits<Stream>::describe(endpoint)), std::string>;
 };
 
+// ---- The engine calls these from functions that are noexcept. There, an exception ends the program. ---------------
+
+template <class Stream>
+concept noexcept_apply = noexcept(
+    stream_traits<Stream>::apply(std::declval<Stream&>(), std::declval<session_options const&>()));
+
+template <class Stream>
+concept noexcept_prepare = noexcept(stream_traits<Stream>::prepare(std::declval<Stream&>()));
+
+template <class Stream>
+concept noexcept_shutdown_send = noexcept(
+    stream_traits<Stream>::shutdown_send(std::declval<Stream&>(), std::declval<error_code&>()));
+
+template <class Stream>
+concept noexcept_reset = noexcept(stream_traits<Stream>::reset(std::declval<Stream&>()));
+
+template <class Stream>
+concept noexcept_close = noexcept(stream_traits<Stream>::close(std::declval<Stream&>()));
+
+template <class Stream>
+concept noexcept_cancel = noexcept(stream_traits<Stream>::cancel(std::declval<Stream&>()));
+
+template <class Stream>
+concept noexcept_discard = noexcept(
+    stream_traits<Stream>::discard(std::declval<Stream&>(), std::size_t{}, std::declval<error_code&>()));
+
+template <class Stream>
+concept noexcept_unacknowledged = noexcept(stream_traits<Stream>::unacknowledged(std::declval<Stream&>()));
+
+template <class Stream>
+concept noexcept_has_input = noexcept(stream_traits<Stream>::has_input(std::declval<Stream&>()));
+
+template <class Stream>
+concept noexcept_has_failed = noexcept(stream_traits<Stream>::has_failed(std::declval<Stream&>()));
+
+template <class Stream>
+concept noexcept_has_hung_up = noexcept(stream_traits<Stream>::has_hung_up(std::declval<Stream&>()));
+
+template <class Stream>
+concept noexcept_take_failure = noexcept(stream_traits<Stream>::take_failure(std::declval<Stream&>()));
+
+template <class Stream>
+concept noexcept_set_dead_peer_timeout = noexcept(
+    stream_traits<Stream>::set_dead_peer_timeout(std::declval<Stream&>(), deadlines::duration{}));
+
+template <class Stream>
+concept noexcept_info = noexcept(stream_traits<Stream>::info(std::declval<Stream&>(), std::declval<error_code&>()));
+
+template <class Stream>
+concept has_noexcept_traits =
+    noexcept_apply<Stream> && noexcept_prepare<Stream> && noexcept_shutdown_send<Stream> && noexcept_reset<Stream> &&
+    noexcept_close<Stream> && noexcept_cancel<Stream> && noexcept_discard<Stream> && noexcept_unacknowledged<Stream> &&
+    noexcept_has_input<Stream> && noexcept_has_failed<Stream> && noexcept_has_hung_up<Stream> &&
+    noexcept_take_failure<Stream> && noexcept_set_dead_peer_timeout<Stream> && noexcept_info<Stream>;
+
 // ---- What may be absent, and what holds then. ------------------------------------------------------------------
 
 template <class Stream>
@@ -234,7 +289,8 @@ constexpr bool close_says_fin() noexcept
 /// of a pair of connected streams.
 ///
 /// **Everywhere.** All functions are called on the stream's executor, by one thread at a time. They return at once, and
-/// those of the traits and write_some() do not throw. No handler is called from within any of them: it is called later,
+/// those of the traits and write_some() do not throw: those of the traits are declared noexcept, all but describe().
+/// No handler is called from within any of them: it is called later,
 /// once, from the execution context. When that is destroyed, the handlers it still has are destroyed, too.
 ///
 /// **The stream**
@@ -290,81 +346,16 @@ constexpr bool close_says_fin() noexcept
 /// - `is_tcp`, `options_are_inherited`; a constructor from an executor, and `assign()`: only acceptors and connectors
 ///   ask for these, and they are for sockets.
 template <class Stream>
-concept session_stream =
-    detail::movable_stream<Stream> && detail::has_executor<Stream> && detail::readable_stream<Stream> &&
-    detail::writable_stream<Stream> && detail::waitable_stream<Stream> && detail::has_stream_traits<Stream> &&
-    detail::has_traits_types<Stream> && detail::has_lowest_layer<Stream> && detail::says_half_close<Stream> &&
-    detail::has_apply<Stream> && detail::has_prepare<Stream> && detail::has_shutdown_send<Stream> &&
-    detail::has_reset<Stream> && detail::has_close<Stream> && detail::has_cancel<Stream> &&
-    detail::has_discard<Stream> && detail::has_unacknowledged<Stream> && detail::has_has_input<Stream> &&
-    detail::has_has_failed<Stream> && detail::has_has_hung_up<Stream> && detail::has_take_failure<Stream> &&
-    detail::has_set_dead_peer_timeout<Stream> && detail::has_info<Stream> && detail::has_describe<Stream>;
+concept session_stream = detail::movable_stream<Stream> && detail::has_executor<Stream> &&
+    detail::readable_stream<Stream> && detail::writable_stream<Stream> && detail::waitable_stream<Stream> &&
+    detail::has_stream_traits<Stream> && detail::has_traits_types<Stream> && detail::has_lowest_layer<Stream> &&
+    detail::says_half_close<Stream> && detail::has_apply<Stream> && detail::has_prepare<Stream> &&
+    detail::has_shutdown_send<Stream> && detail::has_reset<Stream> && detail::has_close<Stream> &&
+    detail::has_cancel<Stream> && detail::has_discard<Stream> && detail::has_unacknowledged<Stream> &&
+    detail::has_has_input<Stream> && detail::has_has_failed<Stream> && detail::has_has_hung_up<Stream> &&
+    detail::has_take_failure<Stream> && detail::has_set_dead_peer_timeout<Stream> && detail::has_info<Stream> &&
+    detail::has_describe<Stream> && detail::has_noexcept_traits<Stream>;
 
-namespace detail {
-
-/// Instantiated once for each stream: names what is missing.
-template <class Stream>
-struct stream_requirements
-{
-    static constexpr bool traits = has_stream_traits<Stream>;
-
-    static_assert(movable_stream<Stream>, "duet: the stream cannot be moved: see session_stream");
-    static_assert(has_executor<Stream>,
-        "duet: Stream::executor_type, convertible to any_io_executor, or stream.get_executor() is missing: see "
-        "session_stream");
-    static_assert(readable_stream<Stream>,
-        "duet: stream.async_read_some(mutable_buffer, handler) is missing: see session_stream");
-    static_assert(writable_stream<Stream>,
-        "duet: stream.write_some(buffers, error), of a const_buffer or of a span of them, is missing: see "
-        "session_stream");
-    static_assert(waitable_stream<Stream>,
-        "duet: stream.async_wait(what, handler), or Stream::wait_read, wait_write or wait_error is missing: see "
-        "session_stream");
-
-    static_assert(traits, "duet: stream_traits<Stream> is not specialised: see session_stream");
-    static_assert(!traits || has_traits_types<Stream>,
-        "duet: stream_traits<Stream>::endpoint_type, lowest_layer_type or native_handle_type is missing: see "
-        "session_stream");
-    static_assert(!traits || has_lowest_layer<Stream>,
-        "duet: stream.lowest_layer(), or its local_endpoint(error), remote_endpoint(error) or native_handle(), is "
-        "missing, or does not have the type that stream_traits<Stream> says: see session_stream");
-    static_assert(
-        !traits || says_half_close<Stream>, "duet: stream_traits<Stream>::half_close is missing: see session_stream");
-    static_assert(!traits || has_apply<Stream>,
-        "duet: stream_traits<Stream>::apply(stream, options) is missing: see session_stream");
-    static_assert(
-        !traits || has_prepare<Stream>, "duet: stream_traits<Stream>::prepare(stream) is missing: see session_stream");
-    static_assert(!traits || has_shutdown_send<Stream>,
-        "duet: stream_traits<Stream>::shutdown_send(stream, error) is missing: see session_stream");
-    static_assert(
-        !traits || has_reset<Stream>, "duet: stream_traits<Stream>::reset(stream) is missing: see session_stream");
-    static_assert(
-        !traits || has_close<Stream>, "duet: stream_traits<Stream>::close(stream) is missing: see session_stream");
-    static_assert(
-        !traits || has_cancel<Stream>, "duet: stream_traits<Stream>::cancel(stream) is missing: see session_stream");
-    static_assert(!traits || has_discard<Stream>,
-        "duet: stream_traits<Stream>::discard(stream, limit, error) is missing: see session_stream");
-    static_assert(!traits || has_unacknowledged<Stream>,
-        "duet: stream_traits<Stream>::unacknowledged(stream) is missing: see session_stream");
-    static_assert(!traits || has_has_input<Stream>,
-        "duet: stream_traits<Stream>::has_input(stream) is missing: see session_stream");
-    static_assert(!traits || has_has_failed<Stream>,
-        "duet: stream_traits<Stream>::has_failed(stream) is missing: see session_stream");
-    static_assert(!traits || has_has_hung_up<Stream>,
-        "duet: stream_traits<Stream>::has_hung_up(stream) is missing: see session_stream");
-    static_assert(!traits || has_take_failure<Stream>,
-        "duet: stream_traits<Stream>::take_failure(stream) is missing: see session_stream");
-    static_assert(!traits || has_set_dead_peer_timeout<Stream>,
-        "duet: stream_traits<Stream>::set_dead_peer_timeout(stream, timeout) is missing: see session_stream");
-    static_assert(
-        !traits || has_info<Stream>, "duet: stream_traits<Stream>::info(stream, error) is missing: see session_stream");
-    static_assert(!traits || has_describe<Stream>,
-        "duet: stream_traits<Stream>::describe(endpoint) is missing: see session_stream");
-
-    static constexpr bool checked = true;
-};
-
-}  // namespace detail
 }  // namespace v0
 }  // namespace duet
 

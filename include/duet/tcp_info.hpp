@@ -46,8 +46,12 @@ struct tcp_info
     std::uint32_t segments_unacknowledged = 0;  ///< sent and not acknowledged; on a listener: the accept queue's length
     std::uint32_t segments_sacked = 0;          ///< on a listener: the accept queue's limit
     std::uint32_t retransmits_in_a_row = 0;     ///< of the oldest unacknowledged segment
+    std::uint32_t probes_in_a_row = 0;          ///< unanswered: of keepalive, or of a closed window
     std::uint32_t segments_retransmitted = 0;   ///< over the connection's life
     std::uint32_t maximum_segment_size = 0;     ///< in bytes
+
+    /// The time since the peer's TCP was last heard of: data, an acknowledgement, or the answer to a probe.
+    std::chrono::milliseconds last_received{};
 
     /// True if the peer's FIN has arrived, even if bytes before it are unread.
     bool peer_finished() const noexcept

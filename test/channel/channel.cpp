@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 using namespace duet_test;
+using namespace duet_test::channels;
 
 // ---- Reading
 // -----------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@
 #include <utility>
 #include <vector>
 
-namespace duet_test {
+namespace duet_test::channels {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
@@ -61,6 +61,10 @@ public:
     void on_gone(error_code error) override { note("gone", error); }
 
     void on_turn() override { note("turn", {}); }
+
+    void on_reminder() noexcept override { ++reminders; }
+
+    int reminders = 0;
 
     void abandon() noexcept override { abandoned = true; }
 
@@ -288,6 +292,6 @@ using reset_channels = boost::mp11::mp_list<talk<over_asio<tcp>>, talk<over_memo
 #endif
 using all_channels = boost::mp11::mp_push_back<reset_channels, talk<over_asio<stream_protocol>>>;
 
-}  // namespace duet_test
+}  // namespace duet_test::channels
 
 #endif

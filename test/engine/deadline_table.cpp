@@ -17,6 +17,8 @@ using duet::lifecycle;
 using duet::lifecycle_event;
 using duet::detail::coarse_clock;
 using duet::detail::deadline_table;
+using duet::detail::pending_operations;
+using verdict = deadline_table::close_verdict;
 using time_point = deadline_table::time_point;
 
 namespace {
@@ -43,6 +45,11 @@ lifecycle after(std::initializer_list<lifecycle_event> events)
 
 lifecycle const unended{};
 
+constexpr pending_operations nothing{};
+constexpr pending_operations both{true, true, false};
+constexpr pending_operations only_read{true, false, false};
+constexpr pending_operations only_write{false, true, false};
+
 }  // namespace
 
 namespace boost::test_tools::tt_detail {
@@ -61,9 +68,9 @@ struct print_log_value<time_point>
 BOOST_AUTO_TEST_CASE(without_limits_nothing_is_ever_due)
 {
     deadline_table const table{none(), start};
-    BOOST_TEST((table.earliest(unended) == never));
-    BOOST_TEST((table.earliest(after({lifecycle_event::peer_finished})) == never));
-    BOOST_TEST((table.earliest(after({lifecycle_event::close_requested})) == never));
+    BOOST_TEST((table.earliest(unended, both) == never));
+    BOOST_TEST((table.earliest(after({lifecycle_event::peer_finished}), both) == never));
+    BOOST_TEST((table.earliest(after({lifecycle_event::close_requested}), both) == never));
     BOOST_TEST(!table.first_message_expired(start + 1000h));
     BOOST_TEST(!table.quiet(unended, start + 1000h));
 }
@@ -73,7 +80,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_is_never_early_by_the_tick_of_a_coarse_clock)
     auto limits = none();
     limits.idle = 60s;
     deadline_table const table{limits, start};
-    BOOST_TEST((table.earliest(unended) == start + 60s + tick));
+    BOOST_TEST((table.earliest(unended, both) == start + 60s + tick));
     BOOST_TEST(!table.quiet(unended, start + 60s + tick - 1ns));
     BOOST_TEST(table.quiet(unended, start + 60s + tick) == error_code{errc::idle_timed_out});
 }
@@ -84,7 +91,7 @@ BOOST_AUTO_TEST_CASE(a_byte_either_way_restarts_idle)
     limits.idle = 60s;
     deadline_table table{limits, start};
     table.note_activity(start + 50s);
-    BOOST_TEST((table.earliest(unended) == start + 110s + tick));
+    BOOST_TEST((table.earliest(unended, both) == start + 110s + tick));
     BOOST_TEST(!table.quiet(unended, start + 100s));
     table.note_activity(start + 40s);  // a coarse clock may lag behind
     BOOST_TEST((table.last_activity() == start + 50s));
@@ -96,13 +103,20 @@ BOOST_AUTO_TEST_CASE(the_earliest_of_all_is_next)
     limits.idle = 60s;
     limits.first_message = 20s;
     deadline_table table{limits, start};
-    BOOST_TEST((table.earliest(unended) == start + 20s + tick));
+    BOOST_TEST((table.earliest(unended, both) == start + 20s + tick));
     table.read_by = start + 10s;
-    BOOST_TEST((table.earliest(unended) == start + 10s));
-    table.write_by = start + 5s;
-    BOOST_TEST((table.earliest(unended) == start + 5s));
+    BOOST_TEST((table.earliest(unended, both) == start + 10s));
+    table.read_call_by = start + 5s;
+    BOOST_TEST((table.earliest(unended, both) == start + 5s));
+    table.call_by = start + 4s;
+    BOOST_TEST((table.earliest(unended, both) == start + 4s));
+    table.watch_peer_at = start + 3s;
+    BOOST_TEST((table.earliest(unended, both) == start + 3s));
+    table.finish_by = start + 2s;
+    BOOST_TEST((table.earliest(unended, both) == start + 3s));
+    BOOST_TEST((table.earliest(unended, {true, true, true}) == start + 2s));
     BOOST_TEST((table.look_again(start) == start + 1ms));
-    BOOST_TEST((table.earliest(unended) == start + 1ms));
+    BOOST_TEST((table.earliest(unended, both) == start + 1ms));
 }
 
 BOOST_AUTO_TEST_CASE(the_first_message_is_due_whatever_comes_until_it_is_whole)
@@ -127,7 +141,7 @@ BOOST_AUTO_TEST_CASE(new_limits_count_from_now)
     limits.idle = 10s;
     limits.first_message = 20s;
     table.set(limits, start + 30s);
-    BOOST_TEST((table.earliest(unended) == start + 40s + tick));
+    BOOST_TEST((table.earliest(unended, both) == start + 40s + tick));
     BOOST_TEST(!table.first_message_expired(start + 50s));
     BOOST_TEST(table.first_message_expired(start + 50s + tick));
 }
@@ -149,8 +163,8 @@ BOOST_AUTO_TEST_CASE(half_closed_counts_from_the_fin_or_the_last_byte)
     deadline_table table{limits, start};
     auto const half = after({lifecycle_event::peer_finished});
     table.half_closed(start + 5s);
-    BOOST_TEST((table.earliest(half) == start + 35s + tick));
-    BOOST_TEST((table.earliest(unended) == never));
+    BOOST_TEST((table.earliest(half, both) == start + 35s + tick));
+    BOOST_TEST((table.earliest(unended, both) == never));
     table.note_activity(start + 20s);
     BOOST_TEST(!table.quiet(half, start + 49s));
     BOOST_TEST(table.quiet(half, start + 50s + tick) == error_code{errc::half_closed_timed_out});
@@ -171,29 +185,102 @@ BOOST_AUTO_TEST_CASE(bytes_that_the_peer_acknowledges_are_progress)
     auto limits = none();
     limits.idle = 60s;
     deadline_table table{limits, start};
-    BOOST_TEST(table.acknowledged(1000, start + 1s));    // written since: no figure to compare with
-    BOOST_TEST(!table.acknowledged(1000, start + 61s));  // none left
-    BOOST_TEST(table.acknowledged(900, start + 62s));
+    BOOST_TEST(table.acknowledged(5000, 1000, start + 1s, {}));    // written since: no figure to compare with
+    BOOST_TEST(!table.acknowledged(5000, 1000, start + 61s, {}));  // none left
+    BOOST_TEST(table.acknowledged(5000, 900, start + 62s, {}));
     BOOST_TEST((table.last_activity() == start + 62s));
-    BOOST_TEST(!table.acknowledged(900, start + 63s));
+    BOOST_TEST(!table.acknowledged(5000, 900, start + 63s, {}));
     BOOST_TEST((table.last_activity() == start + 62s));
-    BOOST_TEST(!table.acknowledged(1800, start + 64s));  // more than before is not less
+    BOOST_TEST(!table.acknowledged(5000, 1800, start + 64s, {}));  // more than before is not less
 }
 
 BOOST_AUTO_TEST_CASE(bytes_written_since_the_last_look_get_their_time)
 {
     deadline_table table{none(), start};
-    table.acknowledged(100, start + 1s);
+    table.acknowledged(5000, 100, start + 1s, {});
     table.note_activity(start + 2s);
-    BOOST_TEST(table.acknowledged(200, start + 3s));
-    BOOST_TEST(!table.acknowledged(200, start + 4s));
+    BOOST_TEST(table.acknowledged(5000, 200, start + 3s, {}));
+    BOOST_TEST(!table.acknowledged(5000, 200, start + 4s, {}));
 }
 
 BOOST_AUTO_TEST_CASE(with_nothing_unacknowledged_there_is_no_progress)
 {
     deadline_table table{none(), start};
-    BOOST_TEST(!table.acknowledged(0, start + 1s));
+    BOOST_TEST(!table.acknowledged(5000, 0, start + 1s, {}));
     BOOST_TEST((table.last_activity() == start));
+}
+
+BOOST_AUTO_TEST_CASE(the_time_of_an_acknowledgement_counts_where_it_is_known)
+{
+    auto limits = none();
+    limits.idle = 60s;
+    deadline_table table{limits, start};
+    BOOST_TEST(table.acknowledged(1000, 0, start + 60s, start + 20s));  // all of it, 40 seconds ago
+    BOOST_TEST((table.last_activity() == start + 20s));
+    BOOST_TEST(!table.acknowledged(1000, 0, start + 61s, start + 61s));  // heard of, but nothing new was acknowledged
+    BOOST_TEST((table.last_activity() == start + 20s));
+    BOOST_TEST(!table.acknowledged(5000, 4000, start + 62s, start + 62s));  // written, and nothing of it acknowledged
+    BOOST_TEST(table.acknowledged(9000, 4000, start + 63s, start + 63s));
+    BOOST_TEST((table.last_activity() == start + 63s));
+}
+
+BOOST_AUTO_TEST_CASE(the_deadlines_of_the_peer_count_while_an_operation_waits)
+{
+    auto limits = none();
+    limits.idle = 60s;
+    limits.half_closed = 50s;
+    limits.first_message = 40s;
+    deadline_table table{limits, start};
+    auto const half = after({lifecycle_event::peer_finished});
+    table.half_closed(start);
+    BOOST_TEST((table.earliest(half, nothing) == never));
+    BOOST_TEST((table.earliest(half, only_write) == start + 50s + tick));
+    BOOST_TEST((table.earliest(unended, only_write) == start + 60s + tick));
+    BOOST_TEST((table.earliest(unended, only_read) == start + 40s + tick));
+}
+
+BOOST_AUTO_TEST_CASE(the_wait_for_a_message_and_the_whole_of_one_are_two_deadlines)
+{
+    auto limits = none();
+    limits.next_message = 60s;
+    limits.message = 10s;
+    deadline_table table{limits, start};
+    BOOST_TEST((table.earliest(unended, only_read) == never));
+    table.read_begins(false, start + 5s);
+    BOOST_TEST((table.earliest(unended, only_read) == start + 65s + tick));
+    BOOST_TEST((table.earliest(unended, only_write) == never));
+    BOOST_TEST(table.next_message_expired(start + 65s + tick));
+    table.message_begins(start + 20s);
+    table.read_begins(true, start + 25s);  // the second read of the same message
+    BOOST_TEST((table.earliest(unended, only_read) == start + 30s + tick));
+    BOOST_TEST(!table.next_message_expired(start + 1000h));
+    table.note_activity(start + 29s);  // a drip does not extend it
+    BOOST_TEST(table.message_expired(start + 30s + tick));
+    table.message_ended();
+    BOOST_TEST(!table.message_expired(start + 1000h));
+}
+
+BOOST_AUTO_TEST_CASE(a_write_counts_from_its_last_progress)
+{
+    auto limits = none();
+    limits.write = 8s;
+    deadline_table table{limits, start};
+    BOOST_TEST(!table.write_expired(start + 1000h));
+    table.write_waits(false, start);
+    BOOST_TEST((table.earliest(unended, only_write) == start + 1s + tick));  // looked at in eighths
+    BOOST_TEST(table.write_look_due(start + 1s + tick));
+    table.write_waits(false, start + 2s);  // no progress
+    BOOST_TEST(table.write_expired(start + 8s + tick));
+    table.write_waits(true, start + 3s);
+    BOOST_TEST(!table.write_expired(start + 11s));
+    BOOST_TEST(table.acknowledged(5000, 4000, start + 9s, start + 8s));
+    BOOST_TEST(!table.write_expired(start + 16s));
+    BOOST_TEST(table.write_expired(start + 16s + tick));
+    limits.write = 100s;
+    table.set(limits, start + 10s);
+    BOOST_TEST(table.write_expired(start + 16s + tick));  // a pending write keeps its deadline
+    table.no_write_waits();
+    BOOST_TEST(!table.write_expired(start + 1000h));
 }
 
 BOOST_AUTO_TEST_CASE(close_is_looked_at_in_eighths_and_ends_without_progress)
@@ -202,28 +289,37 @@ BOOST_AUTO_TEST_CASE(close_is_looked_at_in_eighths_and_ends_without_progress)
     limits.close = 8s;
     limits.close_total = 100s;
     deadline_table table{limits, start};
-    auto const closing = after({lifecycle_event::close_requested});
+    auto const closing = after({lifecycle_event::close_requested, lifecycle_event::writes_flushed});
     table.closing(start);
     table.set_unacknowledged(1000);
-    BOOST_TEST((table.earliest(closing) == start + 1s + tick));
-    BOOST_TEST(!table.close_expired(900, start + 2s));  // progress
-    BOOST_TEST((table.earliest(closing) == start + 3s + tick));
-    BOOST_TEST(!table.close_expired(900, start + 9s));
-    BOOST_TEST(!table.close_expired(900, start + 10s));
-    BOOST_TEST(table.close_expired(900, start + 10s + tick));
+    BOOST_TEST((table.earliest(closing, nothing) == start + 1s + tick));
+    BOOST_TEST(table.close_look_due(closing, start + 1s + tick));
+    BOOST_TEST(table.acknowledged(5000, 900, start + 2s, {}));
+    BOOST_TEST(!table.close_look_due(closing, start + 3s));
+    BOOST_TEST((table.earliest(closing, nothing) == start + 3s + tick));
+    BOOST_TEST(!table.acknowledged(5000, 900, start + 9s, {}));
+    BOOST_TEST((table.verdict_on_close(closing, start + 10s) == verdict::wait));
+    BOOST_TEST((table.verdict_on_close(closing, start + 10s + tick) == verdict::give_up));
 }
 
-BOOST_AUTO_TEST_CASE(close_has_a_total_that_progress_does_not_stretch)
+BOOST_AUTO_TEST_CASE(close_leaves_a_peer_that_makes_progress_to_the_kernel)
 {
     auto limits = none();
     limits.close = 8s;
     limits.close_total = 20s;
     deadline_table table{limits, start};
+    auto const flushing = after({lifecycle_event::close_requested});
+    auto const closing = after({lifecycle_event::close_requested, lifecycle_event::writes_flushed});
     table.closing(start);
     table.set_unacknowledged(100);
     for (int second = 1; second <= 20; ++second)
-        BOOST_TEST(!table.close_expired(static_cast<std::size_t>(100 - second), start + second * 1s));
-    BOOST_TEST(table.close_expired(1, start + 20s + tick));
+    {
+        table.acknowledged(5000, static_cast<std::size_t>(100 - second), start + second * 1s, {});
+        BOOST_TEST((table.verdict_on_close(closing, start + second * 1s) == verdict::wait));
+    }
+    BOOST_TEST((table.verdict_on_close(closing, start + 20s + tick) == verdict::leave));
+    BOOST_TEST((table.verdict_on_close(flushing, start + 20s + tick) == verdict::wait));  // the kernel lacks the rest
+    BOOST_TEST((table.verdict_on_close(flushing, start + 28s + tick) == verdict::give_up));
 }
 
 BOOST_AUTO_TEST_CASE(polling_begins_at_once_and_grows_rarer)
@@ -248,7 +344,7 @@ BOOST_AUTO_TEST_CASE(a_byte_of_another_connection_counts)
     limits.idle = 60s;
     deadline_table table{limits, start};
     table.join_activity(start + 30s);
-    BOOST_TEST((table.earliest(unended) == start + 90s + tick));
+    BOOST_TEST((table.earliest(unended, both) == start + 90s + tick));
     table.join_activity(start + 10s);
     BOOST_TEST((table.last_activity() == start + 30s));
 }
@@ -256,9 +352,9 @@ BOOST_AUTO_TEST_CASE(a_byte_of_another_connection_counts)
 BOOST_AUTO_TEST_CASE(a_byte_of_another_connection_is_not_one_that_was_written_here)
 {
     deadline_table table{none(), start};
-    table.acknowledged(100, start + 1s);
+    table.acknowledged(5000, 100, start + 1s, {});
     table.join_activity(start + 30s);
-    BOOST_TEST(!table.acknowledged(100, start + 31s));  // nothing was written here that would get its time
+    BOOST_TEST(!table.acknowledged(5000, 100, start + 31s, {}));  // nothing was written here that would get its time
 }
 
 BOOST_AUTO_TEST_CASE(a_limit_beyond_the_range_of_the_clock_is_none)
@@ -266,5 +362,5 @@ BOOST_AUTO_TEST_CASE(a_limit_beyond_the_range_of_the_clock_is_none)
     auto limits = none();
     limits.idle = deadlines::duration::max();
     deadline_table const table{limits, start};
-    BOOST_TEST((table.earliest(unended) == never));
+    BOOST_TEST((table.earliest(unended, both) == never));
 }

@@ -19,7 +19,7 @@ FLOORS = [
     "engine/",
     "session",
     # they yield sessions
-    "accept/ resolve/ inherited acceptor resolver",
+    "accept/ resolve/ inherited hand_over acceptor resolver",
     "connect/ connector",
     # they live on sessions
     "serve/ relay/ server run relay",

@@ -9,6 +9,7 @@ is left out.
 import pathlib
 import re
 import sys
+import textwrap
 
 import layers
 
@@ -20,6 +21,10 @@ def room_of(header):
     inside = header.removeprefix("duet/").removeprefix("detail/")
     folder, slash, _ = inside.partition("/")
     return folder + slash if slash else f"floor{layers.floor_of(header)}"
+
+
+def floor_of_room(room):
+    return layers.FLOOR_OF[room] if room.endswith("/") else int(room.removeprefix("floor"))
 
 
 def edges_of(includes):
@@ -59,13 +64,16 @@ def draw(includes):
         if room.startswith("floor") and header.endswith(".hpp"):
             names.setdefault(room, []).append(header.rpartition("/")[2].removesuffix(".hpp"))
     edges = reduced(edges_of(includes))
-    lines = ["graph TD"]
-    for room in sorted(edges):
-        label = "<br>".join(sorted(names[room])) if room in names else f"detail/{room}"
+    lines = ["graph TD", "    classDef public fill:#d5f0d5,stroke:#3a7d3a,color:#000"]
+    rooms = sorted(edges, key=lambda room: (-floor_of_room(room), room))  # from the roof: the order decides what lies where
+    for room in rooms:
+        # Broad rather than high. A line of more characters would be broken again when it is drawn.
+        label = "<br>".join(textwrap.wrap(", ".join(sorted(names[room])), 24)) if room in names else f"detail/{room}"
         if room == "testing/":
             label = room
-        lines.append(f'    {identifier(room)}["{label}"]')
-    lines += [f"    {identifier(room)} --> {identifier(target)}" for room in sorted(edges) for target in sorted(edges[room])]
+        public = ":::public" if room in names or room == "testing/" else ""
+        lines.append(f'    {identifier(room)}["{label}"]{public}')
+    lines += [f"    {identifier(room)} --> {identifier(target)}" for room in rooms for target in sorted(edges[room])]
     return "\n".join(lines) + "\n"
 
 

@@ -8,6 +8,7 @@
 #define BOOST_TEST_MODULE serve.faults
 #include <boost/test/unit_test.hpp>
 
+#include "serve/failing_allocations.hpp"
 #include "serve/server_fixture.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -18,7 +19,6 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
 #include <functional>
 #include <new>
 #include <optional>
@@ -35,19 +35,6 @@ using namespace duet_test;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// Of this thread's allocations so many succeed, so many fail then, and the rest succeeds.
-thread_local long allocations_before_failure = 0;
-thread_local long allocations_to_fail = 0;
-
-bool allocation_fails() noexcept
-{
-    if (allocations_to_fail == 0 || allocations_before_failure-- > 0)
-        return false;
-    allocations_before_failure = 0;
-    --allocations_to_fail;
-    return true;
-}
 
 /// What an honest client hears of the echo of `text`. It may be reset while it still speaks.
 received honest_talk(duet::server const& serving, std::string const& text)
@@ -101,42 +88,6 @@ void raise_descriptor_limit(rlim_t wanted)
 }
 
 }  // namespace
-
-// The test program's own, found before the libraries'. Asio gets its memory from aligned_alloc.
-extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size)
-{
-    void* result = nullptr;
-    if (allocation_fails() || ::posix_memalign(&result, std::max(alignment, sizeof(void*)), size) != 0)
-        return nullptr;
-    return result;
-}
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define DUET_TEST_KEEPS_OPERATOR_NEW  // ThreadSanitizer has one that cannot be replaced
-#endif
-#endif
-
-#if !defined(DUET_TEST_KEEPS_OPERATOR_NEW)
-// Not inlined: g++ 12 would see free() meet what its own operator new has given.
-[[gnu::noinline]] void* operator new(std::size_t size)
-{
-    void* const result = allocation_fails() ? nullptr : std::malloc(size);
-    if (!result)
-        throw std::bad_alloc{};
-    return result;
-}
-
-[[gnu::noinline]] void operator delete(void* memory) noexcept
-{
-    std::free(memory);
-}
-
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept
-{
-    std::free(memory);
-}
-#endif
 
 BOOST_AUTO_TEST_CASE(slow_senders_are_gone_at_their_deadline_and_hold_nobody_up)
 {

@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(what_else_lives_on_the_context_does_not_keep_the_program)
     other.async_wait([](boost::system::error_code const&) {});
     asio::post(context, [] { ::raise(SIGTERM); });
     captured_errors const captured;
-    BOOST_TEST(duet::run(context, serving) == 0);
+    BOOST_TEST(duet::run(context, {.print = true}, serving) == 0);
     BOOST_TEST(captured.text() == "duet: drained: 0 finished, 0 aborted\n");
 }
 
@@ -228,7 +228,7 @@ BOOST_AUTO_TEST_CASE(the_signals_are_the_programs_again_when_it_has_returned)
             ::raise(SIGTERM);
         });
     captured_errors const captured;
-    BOOST_TEST(duet::run(context, serving) == 0);
+    BOOST_TEST(duet::run(context, {.print = true}, serving) == 0);
     BOOST_TEST(signals_at_default());
 }
 
@@ -260,7 +260,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_has_drained_is_drained_at_once)
     BOOST_TEST(run_with(context, serving, drained_by(serving, SIGTERM)).code == 0);
     asio::post(context, [] { ::raise(SIGTERM); });
     captured_errors const captured;
-    BOOST_TEST(duet::run(context, serving) == 0);
+    BOOST_TEST(duet::run(context, {.print = true}, serving) == 0);
     BOOST_TEST(captured.text() == "duet: drained: 2 finished, 0 aborted\n");
 }
 
@@ -301,17 +301,8 @@ BOOST_AUTO_TEST_CASE(a_listener_that_has_failed_before_ends_it_at_once)
         context.run_one_until(deadline);
     BOOST_REQUIRE(broken.failed());
     captured_errors const captured;
-    BOOST_TEST(duet::run(context, broken.serving) == 1);
+    BOOST_TEST(duet::run(context, {.print = true}, broken.serving) == 1);
     BOOST_TEST(captured.text().find("duet: drained: 0 finished, 0 aborted\n") == 0u);
-}
-
-// Signals end it, and nothing else.
-BOOST_AUTO_TEST_CASE(a_context_that_is_stopped_goes_on)
-{
-    asio::io_context context;
-    duet::server serving{context, patient(), polite<duet::session>};
-    asio::post(context, [&] { context.stop(); });
-    BOOST_TEST(run_with(context, serving, drained_by(serving, SIGTERM)).code == 0);
 }
 
 // What was being begun is gone; the server goes on.

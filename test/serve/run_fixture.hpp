@@ -124,7 +124,7 @@ run_result run_with(asio::io_context& context, Server& serving, asio::awaitable<
     run_result result;
     {
         captured_errors const captured;
-        result.code = duet::run(context, serving);
+        result.code = duet::run(context, {.print = true}, serving);
         result.errors = captured.text();
     }
     clients.finish();

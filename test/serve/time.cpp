@@ -3,13 +3,8 @@
 // The drain of a server on a clock that the test moves.
 
 #define BOOST_TEST_MODULE serve.time
-#include <duet/server.hpp>
-#include <duet/testing/manual_clock.hpp>
+#include "serve/drain_fixture.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -18,13 +13,8 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
-#include <list>
-#include <optional>
-#include <utility>
 
-namespace asio = boost::asio;
-using namespace std::chrono_literals;
-using asio::ip::tcp;
+using namespace duet_test;
 
 namespace {
 
@@ -43,44 +33,9 @@ asio::awaitable<void> stubborn(duet::session peer)
     peer.abort();
 }
 
-struct fixture
-{
-    template <class Handler>
-    void serve(std::size_t clients, Handler handler, duet::server_options options = {})
-    {
-        options.address = "127.0.0.1";
-        serving.emplace(context, std::move(options), std::move(handler));
-        for (std::size_t number = 0; number < clients; ++number)
-            peers.emplace_back(context).connect(serving->local_endpoint());
-        while (serving->counters().active < clients)
-        {
-            context.restart();
-            BOOST_REQUIRE(context.run_one_for(30s) != 0);
-        }
-        clock.run_ready();
-    }
-
-    void drain(std::chrono::steady_clock::duration timeout)
-    {
-        asio::co_spawn(context, note(timeout), asio::detached);
-        clock.run_ready();
-    }
-
-    asio::awaitable<void> note(std::chrono::steady_clock::duration timeout)
-    {
-        report = co_await serving->drain(timeout);
-    }
-
-    asio::io_context context;
-    duet::testing::manual_clock clock{context};
-    std::list<tcp::socket> peers;
-    std::optional<duet::server> serving;
-    std::optional<duet::drain_report> report;
-};
-
 }  // namespace
 
-BOOST_FIXTURE_TEST_CASE(a_drain_waits_for_its_time_and_then_aborts, fixture)
+BOOST_FIXTURE_TEST_CASE(a_drain_waits_for_its_time_and_then_aborts, drain_fixture)
 {
     serve(2, stubborn);
     drain(10min);
@@ -93,9 +48,9 @@ BOOST_FIXTURE_TEST_CASE(a_drain_waits_for_its_time_and_then_aborts, fixture)
     BOOST_TEST(report->aborted == 2U);
 }
 
-BOOST_FIXTURE_TEST_CASE(the_sessions_are_asked_one_after_the_other, fixture)
+BOOST_FIXTURE_TEST_CASE(the_sessions_are_asked_one_after_the_other, drain_fixture)
 {
-    serve(4, polite, {.drain_spread = 4min});
+    serve(4, polite, {.drain_grace = 0s, .drain_spread = 4min});
     drain(1h);
     for (std::size_t asked = 1; asked <= 4; ++asked)
     {

@@ -34,7 +34,7 @@ BOOST_AUTO_TEST_CASE(read_deadline_is_of_one_operation_and_leaves_the_session_al
         {
             std::string line = "had ";
             std::string buffer(4, '\0');
-            for (int kind = 0; kind < 4; ++kind)
+            for (int kind = 0; kind < 6; ++kind)
             {
                 auto const begin = talk.now();
                 outcome end;
@@ -148,8 +148,8 @@ BOOST_AUTO_TEST_CASE(idle_is_no_byte_in_either_direction)
     BOOST_TEST(all.error == ECONNRESET);
 }
 
-// A session on which nothing was ever begun.
-BOOST_AUTO_TEST_CASE(idle_and_first_message_need_no_operation)
+// The deadlines of the peer count while an operation waits for it, and from the begin of that.
+BOOST_AUTO_TEST_CASE(idle_and_first_message_count_while_an_operation_waits)
 {
     for (bool const idle : {true, false})
     {
@@ -157,18 +157,61 @@ BOOST_AUTO_TEST_CASE(idle_and_first_message_need_no_operation)
         {
             memory_talk talk;
             duet::deadlines values;
-            (idle ? values.idle : values.first_message) = 50ms;
+            (idle ? values.idle : values.first_message) = 1min;
             talk.play(with(values),
                 [&](memory_session& s) -> asio::awaitable<void>
                 {
+                    co_await talk.pause(10min);  // the program does something else
+                    BOOST_TEST(s.close_reason() == close_reason::none);
                     auto const begin = talk.now();
-                    co_await talk.ended(s);
-                    BOOST_TEST((talk.now() - begin == 50ms + tick));
+                    auto const end = co_await outcome_of(awaited<bool>(s.wait_readable()));
+                    BOOST_TEST((talk.now() - begin).count() == (idle ? 1min + tick : 0ns).count());
                     BOOST_TEST(s.close_reason() == close_reason::timed_out);
-                    BOOST_TEST(s.error() == (idle ? errc::idle_timed_out : errc::first_message_timed_out));
+                    BOOST_TEST(end.code == (idle ? errc::idle_timed_out : errc::first_message_timed_out));
                 });
         }
     }
+}
+
+// Three minutes of work between the client's FIN and the answer.
+BOOST_AUTO_TEST_CASE(half_closed_does_not_count_while_the_program_works)
+{
+    memory_talk talk;
+    talk.play({},
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            talk.peer.send_all("question");
+            talk.peer.shutdown_write();
+            std::string question;
+            co_await s.read_all(question, 100);
+            co_await talk.pause(3min);
+            BOOST_TEST(s.close_reason() == close_reason::none);
+            co_await write(s, "answer");
+            BOOST_TEST(talk.peer.recv_exactly(6) == "answer");
+            co_await talk.pause(3min);
+            auto const report = co_await s.close();
+            BOOST_TEST(report.clean());
+        });
+}
+
+// A deadline that counts nothing is no work for the context.
+BOOST_AUTO_TEST_CASE(a_session_that_nobody_waits_on_does_not_keep_its_context_running)
+{
+    asio::io_context context;
+    auto ends = duet::testing::memory_stream::pair(context.get_executor());
+    duet::session_options options;
+    options.deadlines.idle = options.deadlines.first_message = options.deadlines.next_message = 1h;
+    options.deadlines.message = 1h;
+    memory_session one{std::move(ends.first), options};
+    memory_session two{std::move(ends.second), options};
+    char byte = 0;
+    auto const ignore = [](auto const&...) {};
+    one.read_some(asio::buffer(&byte, 1))(ignore);
+    two.write(asio::buffer("x", 1))(ignore);
+    auto const begin = std::chrono::steady_clock::now();
+    context.run();
+    BOOST_TEST((std::chrono::steady_clock::now() - begin < 30min));
+    BOOST_TEST(one.bytes_received() == 1U);
 }
 
 // P08: one direction has ended, the other is busy, either way round: neither idle nor half-closed for too long.
@@ -300,7 +343,7 @@ BOOST_AUTO_TEST_CASE(half_closed_does_not_concern_open_or_finished_sessions)
 
 BOOST_AUTO_TEST_CASE(first_message_is_absolute_and_met_by_a_whole_message)
 {
-    for (int kind = 0; kind < 4; ++kind)
+    for (int kind = 0; kind < 6; ++kind)
     {
         BOOST_TEST_CONTEXT("kind " << kind)
         {
@@ -321,9 +364,17 @@ BOOST_AUTO_TEST_CASE(first_message_is_absolute_and_met_by_a_whole_message)
                     if (kind == 2)
                         s.first_message_received();
                     // kind 3: bytes alone are not a message
+                    if (kind == 4)
+                        co_await write(s, "answer");
+                    if (kind == 5)
+                        s.message_received();
+                    auto const executor = co_await asio::this_coro::executor;
+                    started<std::string> reading{executor, read(s)};
                     co_await talk.pause(1min + tick - 1ns - (talk.now() - begin));
                     BOOST_TEST(s.close_reason() == close_reason::none);
                     co_await talk.pause(kind == 3 ? 1ns : 2min);
+                    s.cancel();
+                    co_await outcome_of(reading.result());
                     BOOST_TEST(s.close_reason() == (kind == 3 ? close_reason::timed_out : close_reason::none));
                     if (kind == 3)
                         BOOST_TEST(s.error() == errc::first_message_timed_out);
@@ -362,7 +413,10 @@ BOOST_AUTO_TEST_CASE(deadlines_change_on_the_fly)
                     co_await settle();
                     auto const begin = talk.now();
                     s.set_deadlines(row.values);
-                    co_await talk.ended(s);
+                    if (closing)
+                        co_await talk.ended(s);
+                    else
+                        co_await outcome_of(awaited<bool>(s.wait_readable()));
                     BOOST_TEST((talk.now() - begin == 50ms + tick));
                     BOOST_TEST(s.error() == row.expected);
                     if (closing)

@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 
 using namespace duet_test;
+using namespace duet_test::edges;
 using namespace std::chrono_literals;
 namespace error = boost::asio::error;
 
@@ -367,32 +368,6 @@ BOOST_AUTO_TEST_CASE(read_until_nothing_is_refused)
             co_await expect_error(p.session.read_until(buffer, "", 10), error::invalid_argument);
             auto const size = co_await p.session.read_until(buffer, "\n", std::numeric_limits<std::size_t>::max());
             BOOST_TEST(size == 5U);
-        });
-}
-
-BOOST_AUTO_TEST_SUITE_END()
-
-BOOST_AUTO_TEST_SUITE(deadlines_of_a_session_that_does_nothing)
-
-// Nobody reads, writes or waits: the deadlines that are the session's own pass all the same.
-BOOST_AUTO_TEST_CASE(p07_idle_and_first_message)
-{
-    run(
-        [&]() -> asio::awaitable<void>
-        {
-            auto const executor = co_await asio::this_coro::executor;
-            duet::session_options idle;
-            idle.deadlines.idle = 50ms;
-            duet::session_options first;
-            first.deadlines.first_message = 50ms;
-            pair_of p{executor, idle};
-            pair_of q{executor, first};
-            co_await until([&] { return p.session.state() == duet::session_state::closed; }, "idle for too long");
-            co_await until([&] { return q.session.state() == duet::session_state::closed; }, "no message for too long");
-            BOOST_TEST((p.session.error() == duet::errc::idle_timed_out));
-            BOOST_TEST((q.session.error() == duet::errc::first_message_timed_out));
-            BOOST_TEST(p.peer().recv_some().error == ECONNRESET);
-            BOOST_TEST(q.peer().recv_some().error == ECONNRESET);
         });
 }
 

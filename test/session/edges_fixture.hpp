@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <utility>
 
-namespace duet_test {
+namespace duet_test::edges {
 
 // One port for all the connections here: with thousands of them in TIME_WAIT, the kernel takes milliseconds to find
 // each listener another one.
@@ -70,6 +70,6 @@ inline std::size_t drain(asio::io_context& context, std::size_t const limit = 10
     return count;
 }
 
-}  // namespace duet_test
+}  // namespace duet_test::edges
 
 #endif

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 using namespace duet_test;
+using namespace duet_test::edges;
 namespace error = boost::asio::error;
 
 BOOST_AUTO_TEST_SUITE(busy_loops)  // P21

@@ -215,11 +215,8 @@ public:
         return time.until(std::move(predicate));
     }
 
-    /// Until the session has ended, by itself: no operation waits for it.
-    asio::awaitable<void> ended(memory_session const& session)
-    {
-        return time.until([&session] { return session.close_reason() != duet::close_reason::none; });
-    }
+    /// Until the session has ended by itself, while nothing but this waits for the peer.
+    static asio::awaitable<void> ended(memory_session& session) { co_await session.wait_peer_gone(); }
 
     simulated_time time;
     asio::io_context& context = time.context;

@@ -8,6 +8,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "session/one_way_end.hpp"
 #include "session/session_fixture.hpp"
 
 #include <cerrno>
@@ -25,22 +26,6 @@ using duet::errc;
 using duet::receive_state;
 using duet::send_state;
 using duet::session_state;
-
-namespace session_test {
-
-/// A stream that cannot end one direction.
-struct one_way_end : asio::ip::tcp::socket
-{
-    explicit one_way_end(asio::ip::tcp::socket&& socket) : asio::ip::tcp::socket{std::move(socket)} {}
-};
-
-}  // namespace session_test
-
-template <>
-struct duet::stream_traits<session_test::one_way_end> : duet::stream_traits<asio::ip::tcp::socket>
-{
-    static constexpr bool half_close = false;
-};
 
 namespace {
 
@@ -427,13 +412,13 @@ BOOST_AUTO_TEST_SUITE_END()
 // P10: a layer that drops half-close without a word truncates conversations. One that cannot says so.
 BOOST_AUTO_TEST_CASE(p10_a_stream_that_cannot_half_close_says_so)
 {
-    using one_way_session = duet::basic_session<session_test::one_way_end>;
+    using one_way_session = duet::basic_session<one_way_end>;
     auto pair = connected_pair(raw_address::v4(0));
     asio::io_context context;
     asio::ip::tcp::socket socket{context};
     socket.assign(asio::ip::tcp::v4(), ::dup(pair.server.fd()));
     pair.server.close();
-    one_way_session session{session_test::one_way_end{std::move(socket)}};
+    one_way_session session{one_way_end{std::move(socket)}};
     run(context,
         [](one_way_session& s, raw_socket& peer) -> asio::awaitable<void>
         {

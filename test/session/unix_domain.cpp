@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 
 using namespace duet_test;
+using namespace duet_test::unix_domain;
 using namespace std::chrono_literals;
 namespace error = boost::asio::error;
 using unix_protocol = asio::local::stream_protocol;
@@ -131,7 +132,7 @@ BOOST_AUTO_TEST_CASE(p04_8_mib_and_the_end_behind_them)
             std::string const text(long_stream, 'x');
             started<std::size_t> writing{executor, write(p.session, text)};
             co_await settle();
-            started<void> finishing{executor, shut_down_send(p.session)};
+            started<void> finishing{executor, shutdown_send(p.session)};
             co_await settle();
             BOOST_TEST(!finishing.done());
             co_await expect_error(write(p.session, "late"), duet::errc::send_finished);
@@ -218,7 +219,7 @@ BOOST_AUTO_TEST_CASE(of_a_read_and_of_a_write)
             duet::deadlines limits;
             limits.read = 50ms;
             limits.write = 50ms;
-            pair_of p{executor, with_deadlines(limits)};
+            pair_of p{executor, with(limits)};
             co_await expect_error(read(p.session), duet::errc::read_timed_out);
             p.peer.send_all("late");
             auto const text = co_await read(p.session);  // it stays usable
@@ -238,8 +239,8 @@ BOOST_AUTO_TEST_CASE(p07_of_an_idle_and_of_a_half_closed_session)
             idle.idle = 50ms;
             duet::deadlines half_closed;
             half_closed.half_closed = 50ms;
-            pair_of p{executor, with_deadlines(idle)};
-            pair_of q{executor, with_deadlines(half_closed)};
+            pair_of p{executor, with(idle)};
+            pair_of q{executor, with(half_closed)};
             co_await q.session.shutdown_send();
             co_await expect_error(read(p.session), duet::errc::idle_timed_out);
             co_await expect_error(read(q.session), duet::errc::half_closed_timed_out);
@@ -257,14 +258,14 @@ BOOST_AUTO_TEST_CASE(p30_of_close)
             auto const executor = co_await asio::this_coro::executor;
             duet::deadlines limits;
             limits.close = 50ms;
-            pair_of p{executor, with_deadlines(limits)};
+            pair_of p{executor, with(limits)};
             auto const report = co_await p.session.close();
             BOOST_TEST((report.reason == duet::close_reason::timed_out));
             BOOST_TEST((report.error == duet::errc::close_timed_out));
             BOOST_TEST(p.peer.send_some("x").error == EPIPE);
 
             // It has finished, but never reads our last words.
-            pair_of q{executor, with_deadlines(limits)};
+            pair_of q{executor, with(limits)};
             co_await write(q.session, "last words");
             q.peer.shutdown_write();
             auto const other = co_await q.session.close();

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 
 using namespace duet_test;
+using namespace duet_test::unix_domain;
 namespace error = boost::asio::error;
 
 namespace {

@@ -2,8 +2,9 @@
 #ifndef DUET_TEST_UNIX_DOMAIN_FIXTURE_HPP
 #define DUET_TEST_UNIX_DOMAIN_FIXTURE_HPP
 
-// What the tests of sessions over Unix-domain sockets share: a session with a raw peer, and operations as coroutines.
+// What the tests of sessions over Unix-domain sockets share: a session with a raw peer.
 
+#include "session/session_fixture.hpp"
 #include "support/adopt.hpp"
 #include "support/coro.hpp"
 #include "support/raw_peer.hpp"
@@ -14,7 +15,7 @@
 
 #include <unistd.h>
 
-namespace duet_test {
+namespace duet_test::unix_domain {
 
 // A name in Linux's abstract space, which is nobody else's.
 inline std::string abstract_name()
@@ -38,40 +39,8 @@ struct pair_of
     raw_socket& peer;
 };
 
-inline duet::session_options with_deadlines(duet::deadlines const& values)
-{
-    duet::session_options result;
-    result.deadlines = values;
-    return result;
-}
-
-inline asio::awaitable<std::string> read(duet::unix_session& session)
-{
-    std::string text(4096, '\0');
-    auto const size = co_await session.read_some(asio::buffer(text));
-    text.resize(size);
-    co_return text;
-}
-
-inline asio::awaitable<std::size_t> write(duet::unix_session& session, std::string const& text)
-{
-    auto const size = co_await session.write(asio::buffer(text));
-    co_return size;
-}
-
-inline asio::awaitable<void> shut_down_send(duet::unix_session& session)
-{
-    co_await session.shutdown_send();
-}
-
-inline asio::awaitable<duet::close_report> close(duet::unix_session& session)
-{
-    auto const report = co_await session.close();
-    co_return report;
-}
-
 inline constexpr std::size_t long_stream = 8U << 20U;
 
-}  // namespace duet_test
+}  // namespace duet_test::unix_domain
 
 #endif

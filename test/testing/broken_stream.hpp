@@ -35,6 +35,7 @@ enum class fault
     reset_is_silent,
     reset_is_a_fin,
     failure_told_once,
+    end_is_a_failure,
     hang_up_not_told,
     fin_is_a_hang_up,
     close_forgets_who_waits,
@@ -177,7 +178,7 @@ struct duet::stream_traits<duet_test::broken_stream> : duet::stream_traits<duet:
         if (stream.broken == fault::failure_told_once &&
             std::exchange(stream.failure_is_told, base::has_failed(stream)))
             return false;
-        return base::has_failed(stream);
+        return base::has_failed(stream) || (stream.broken == fault::end_is_a_failure && base::has_hung_up(stream));
     }
 
     static bool has_hung_up(stream_type& stream) noexcept
@@ -204,6 +205,23 @@ public:
     }
 };
 
+/// As record_stream, but when it is moved after prepare(), it says its goodbye.
+class goodbye_when_moved_stream : public record_stream
+{
+public:
+    explicit goodbye_when_moved_stream(record_stream&& end) : record_stream{std::move(end)} {}
+
+    goodbye_when_moved_stream(goodbye_when_moved_stream&& other) noexcept
+        : record_stream{std::move(other)}, prepared{other.prepared}
+    {
+        duet::error_code ignored;
+        if (prepared)
+            shutdown_send(ignored);
+    }
+
+    bool prepared = false;
+};
+
 /// Not quite a stream.
 class no_wait_stream : public duet::testing::memory_stream
 {
@@ -221,6 +239,12 @@ template <>
 struct duet::stream_traits<duet_test::broken_record_stream> : duet::stream_traits<duet_test::record_stream>
 {
     static constexpr bool close_says_fin = true;
+};
+
+template <>
+struct duet::stream_traits<duet_test::goodbye_when_moved_stream> : duet::stream_traits<duet_test::record_stream>
+{
+    static void prepare(duet_test::goodbye_when_moved_stream& stream) noexcept { stream.prepared = true; }
 };
 
 template <>

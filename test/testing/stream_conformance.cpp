@@ -40,6 +40,7 @@ using duet::testing::memory_stream;
 using duet_test::broken_record_stream;
 using duet_test::broken_stream;
 using duet_test::fault;
+using duet_test::goodbye_when_moved_stream;
 using duet_test::record_stream;
 
 namespace {
@@ -161,6 +162,7 @@ BOOST_AUTO_TEST_CASE(each_fault_is_found_by_its_rule)
     found_by("what_is_read_is_acknowledged", fault::never_acknowledged);
     found_by("nothing_is_called_within_a_function", fault::tells_at_once);
     found_by("the_fin_is_behind_all_bytes", fault::goodbye_refused);
+    found_by("a_session_closes_cleanly", fault::end_is_a_failure);
     found_by("handlers_go_with_the_context", fault::keeps_handlers);
     broken_stream::kept().clear();
 }
@@ -175,6 +177,17 @@ BOOST_AUTO_TEST_CASE(a_layer_that_forgets_what_it_holds_and_its_goodbye_is_found
     auto const broken = check_stream(make_pair, short_guard);
     found_by("bytes_that_are_held_are_told", broken);
     found_by("close_ends_what_waits", broken);
+}
+
+BOOST_AUTO_TEST_CASE(a_layer_that_says_goodbye_when_it_is_moved_is_found)
+{
+    auto const make_pair = [](asio::any_io_executor const& executor)
+    {
+        auto ends = record_stream::pair(executor);
+        return std::pair{
+            goodbye_when_moved_stream{std::move(ends.first)}, goodbye_when_moved_stream{std::move(ends.second)}};
+    };
+    found_by("shutdown_send_is_refused", check_stream(make_pair, short_guard));
 }
 
 BOOST_AUTO_TEST_CASE(what_make_pair_throws_is_told_by_every_rule)

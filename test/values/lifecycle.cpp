@@ -34,7 +34,7 @@ constexpr char const* reviewed_table =
 #include "values/lifecycle_table.inc"
     ;
 
-constexpr std::array<std::pair<event, char const*>, 12> events{{
+constexpr std::array<std::pair<event, char const*>, 14> events{{
     {event::peer_finished, "peer_finished"},
     {event::finish_requested, "finish_requested"},
     {event::writes_flushed, "writes_flushed"},
@@ -47,6 +47,8 @@ constexpr std::array<std::pair<event, char const*>, 12> events{{
     {event::all_acknowledged, "all_acknowledged"},
     {event::close_gave_up, "close_gave_up"},
     {event::dropped, "dropped"},
+    {event::peer_vanished, "peer_vanished"},
+    {event::close_left, "close_left"},
 }};
 
 constexpr std::array<std::pair<action, char const*>, 7> actions{{

@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE(p07_fin_wait2_is_not_held)
     watched w;
     duet::deadlines limits;
     limits.half_closed = 200ms;
-    w.play(with_deadlines(limits),
+    w.play(with(limits),
         [&](duet::session& s) -> asio::awaitable<void>
         {
             co_await s.shutdown_send();
@@ -231,15 +231,16 @@ BOOST_AUTO_TEST_CASE(p07_close_wait_is_not_held)
     watched w;
     duet::deadlines limits;
     limits.half_closed = 200ms;
-    w.play(with_deadlines(limits),
+    w.play(with(limits),
         [&](duet::session& s) -> asio::awaitable<void>
         {
             w.a.shutdown_write();
             auto const end = co_await read(s);
             BOOST_TEST(end == "");
             BOOST_TEST(w.state_of_client() == kernel_state::close_wait);
-            // The program holds it, and does nothing.
-            co_await until([&] { return w.is_gone(); }, "the session has ended it");
+            // The program holds it, and waits for the peer's end.
+            co_await peer_gone(s);
+            BOOST_TEST(w.is_gone());
             BOOST_TEST((s.close_reason() == duet::close_reason::timed_out));
             co_await expect_error(write(s, "x"), duet::errc::half_closed_timed_out);
         });
@@ -259,7 +260,7 @@ BOOST_AUTO_TEST_CASE(p03_p08_a_slow_reader_is_not_half_closed_for_too_long)
     {
         watched w;
         checked(::setsockopt(w.a.fd(), SOL_SOCKET, SO_RCVBUF, &window, sizeof window), "SO_RCVBUF");
-        w.play(with_deadlines(limits),
+        w.play(with(limits),
             [&](duet::session& s) -> asio::awaitable<void>
             {
                 co_await write(s, text);
@@ -299,7 +300,7 @@ BOOST_AUTO_TEST_CASE(p30_a_peer_that_never_finishes)
     watched w;
     duet::deadlines limits;
     limits.close = 200ms;
-    w.play(with_deadlines(limits),
+    w.play(with(limits),
         [&](duet::session& s) -> asio::awaitable<void>
         {
             auto const report = co_await s.close();
@@ -316,7 +317,7 @@ BOOST_AUTO_TEST_CASE(p30_a_peer_that_never_reads)
     std::string const text(long_stream, 'x');
     duet::deadlines limits;
     limits.close = 200ms;
-    w.play(with_deadlines(limits),
+    w.play(with(limits),
         [&](duet::session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;

@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(a_fin_that_never_arrives_ends_by_the_deadline)
     duet::deadlines limits;
     limits.close = 300ms;
     drop_incoming(w.a.fd(), loss::everything);
-    w.play(with_deadlines(limits),
+    w.play(with(limits),
         [&](duet::session& s) -> asio::awaitable<void>
         {
             co_await write(s, "abc");
@@ -309,7 +309,7 @@ struct deserted
     {
         duet::deadlines limits;
         limits.dead_peer = 2s;
-        return with_deadlines(limits);
+        return with(limits);
     }
 
     void desert() { drop_incoming(pair.server.fd(), loss::everything); }

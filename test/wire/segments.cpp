@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(p04_fin_stands_behind_the_last_byte_of_8_mib)
             auto const executor = co_await asio::this_coro::executor;
             started<std::size_t> writing{executor, write(s, text)};
             co_await settle();
-            started<void> finishing{executor, shut_down_send(s)};
+            started<void> finishing{executor, shutdown_send(s)};
             co_await settle();
             BOOST_TEST(!writing.done());  // the peer reads nothing yet, so most of it waits in the session
             BOOST_TEST(!finishing.done());
@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(p15_p16_abort_says_rst_and_nothing_else)
             // What comes after says nothing more.
             auto const report = co_await s.close();
             BOOST_TEST((report.reason == duet::close_reason::aborted));
-            co_await expect_error(shut_down_send(s), duet::errc::aborted);
+            co_await expect_error(shutdown_send(s), duet::errc::aborted);
         });
     BOOST_TEST(w.spoken() == "c>s R.");
     BOOST_TEST(w.a.recv_some().error == ECONNRESET);
@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(p15_abort_in_the_middle_of_a_long_write)
         {
             auto const executor = co_await asio::this_coro::executor;
             started<std::size_t> writing{executor, write(s, text)};
-            started<void> finishing{executor, shut_down_send(s)};
+            started<void> finishing{executor, shutdown_send(s)};
             co_await settle();
             s.abort();
             co_await expect_error(writing.result(), duet::errc::aborted);

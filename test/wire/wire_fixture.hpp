@@ -2,8 +2,9 @@
 #ifndef DUET_TEST_WIRE_FIXTURE_HPP
 #define DUET_TEST_WIRE_FIXTURE_HPP
 
-// What the tests on the wire share: a session whose segments are watched, and operations as coroutines.
+// What the tests on the wire share: a session whose segments are watched.
 
+#include "session/session_fixture.hpp"
 #include "support/adopt.hpp"
 #include "support/coro.hpp"
 #include "support/observed.hpp"
@@ -83,38 +84,6 @@ private:
         co_await body(session);
     }
 };
-
-inline duet::session_options with_deadlines(duet::deadlines const& values)
-{
-    duet::session_options result;
-    result.deadlines = values;
-    return result;
-}
-
-inline asio::awaitable<std::size_t> write(duet::session& session, std::string const& text)
-{
-    auto const size = co_await session.write(asio::buffer(text));
-    co_return size;
-}
-
-inline asio::awaitable<std::string> read(duet::session& session)
-{
-    std::string text(4096, '\0');
-    auto const size = co_await session.read_some(asio::buffer(text));
-    text.resize(size);
-    co_return text;
-}
-
-inline asio::awaitable<void> shut_down_send(duet::session& session)
-{
-    co_await session.shutdown_send();
-}
-
-inline asio::awaitable<duet::close_report> close(duet::session& session)
-{
-    auto const report = co_await session.close();
-    co_return report;
-}
 
 inline asio::awaitable<duet::close_reason> peer_gone(duet::session& session)
 {

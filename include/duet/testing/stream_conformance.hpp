@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <duet/detail/channel/stream_requirements.hpp>
 #include <duet/detail/testing/stream_rules.hpp>
 #include <duet/detail/testing/stream_trial.hpp>
 #include <duet/session_stream.hpp>

@@ -4,6 +4,7 @@
 #define DUET_DETAIL_ACCEPT_ACCEPT_QUEUE_HPP
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -11,13 +12,16 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include <duet/acceptor_options.hpp>
 #include <duet/backoff.hpp>
+#include <duet/detail/accept/handshakes.hpp>
 #include <duet/detail/accept/listener.hpp>
 #include <duet/detail/accept/listening_socket.hpp>
 #include <duet/detail/time/timer.hpp>
+#include <duet/hand_over.hpp>
 #include <duet/session.hpp>
 
 namespace duet {
@@ -27,7 +31,7 @@ namespace detail {
 /// The implementation of an acceptor: the listener, and the sessions that were taken from the kernel's queue and not
 /// yet handed out.
 template <class Protocol, class Executor>
-class accept_queue
+class accept_queue : public std::enable_shared_from_this<accept_queue<Protocol, Executor>>
 {
 public:
     using endpoint_type = typename Protocol::endpoint;
@@ -37,8 +41,11 @@ public:
     using self = std::shared_ptr<accept_queue>;
 
     accept_queue(Executor const& executor, acceptor_options options)
-        : listener_{executor}, pause_{executor}, options_{std::move(options)}
+        : listener_{executor}, pause_{executor}, settling_{executor}, options_{std::move(options)}
     {
+        // SYNs that reach this listener's filter are repeated after a second, and then reach the others.
+        if (options_.reuse_port)
+            patience_ = std::chrono::milliseconds{250};
         options_.batch = std::max<std::size_t>(options_.batch, 1);
     }
 
@@ -46,16 +53,21 @@ public:
 
     void inherit(int descriptor) { listener_.inherit(descriptor, options_); }
 
+    /// The other listeners on this endpoint close together with this one.
+    void close_with_others() noexcept { patience_ = longest_patience; }
+
     static boost::asio::awaitable<session_type, Executor> accept(self queue);
 
     /// Returns the next session of a batch that was already taken; nullopt if there is none.
     std::optional<session_type> take_queued() noexcept;
 
+    handed_listeners hand_over(std::string name);
+
     void close() noexcept;
 
     void discard() noexcept;
 
-    bool is_open() const noexcept { return listener_.is_open(); }
+    bool is_open() const noexcept { return listener_.is_open() && !closing_; }
 
     endpoint_type const& local() const noexcept { return listener_.local(); }
 
@@ -65,7 +77,11 @@ public:
 
     Executor get_executor() noexcept { return listener_.get_executor(); }
 
-    int native_handle() noexcept { return listener_.native_handle(); }
+    /// For socket options that concern no other process.
+    int descriptor() noexcept { return listener_.native_handle(); }
+
+    /// For the program.
+    int native_handle() noexcept { return listener_.expose(); }
 
 private:
     using listener_type = listening_socket<Protocol, Executor>;
@@ -73,8 +89,18 @@ private:
 
     static constexpr std::uint64_t most_broken_in_a_row = 16;
 
+    /// How long close() lets handshakes complete that have begun: long enough for one repetition of the SYN+ACK, which
+    /// the system sends after a second.
+    static constexpr std::chrono::milliseconds longest_patience{1500};
+
+    /// While the listener closes: take what has completed, and close it when no handshake is under way any more.
+    void settle() noexcept;
+
     /// Take connections from the kernel's queue, at most one batch.
     void take_batch() noexcept;
+
+    /// Take what is in the kernel's queue, for close(): at most `last_takes_` connections, failed ones included.
+    void take_last() noexcept;
 
     /// Take one connection from the kernel's queue. False: stop taking for now.
     bool take_one() noexcept;
@@ -90,6 +116,9 @@ private:
 
     listener_type listener_;
     timer_type pause_;
+    boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
+        Executor>
+        settling_;  // the system's time, also if a test controls that of the context
     acceptor_options options_;
     acceptor_counters counters_;
     std::deque<session_type> taken_;
@@ -99,7 +128,11 @@ private:
     typename timer_type::time_point paused_until_{};
     backoff backoff_{
         {.initial = std::chrono::milliseconds{5}, .maximum = std::chrono::seconds{1}, .multiplier = 2, .jitter = 0}, 0};
+    std::chrono::milliseconds patience_ = longest_patience;
+    std::chrono::steady_clock::time_point settled_at_{};
+    std::size_t last_takes_ = 0;
     bool batch_was_full_ = false;
+    bool closing_ = false;  // nobody new is let in
 };
 
 }  // namespace detail

@@ -26,7 +26,8 @@ accept_queue<Protocol, Executor>::accept(self queue)
     boost::asio::use_awaitable_t<Executor> const token;
     for (;;)
     {
-        if (queue->taken_.empty() && queue->is_open() && !queue->pausing())
+        auto const& listener = queue->listener_;
+        if (queue->taken_.empty() && listener.is_open() && !queue->pausing())
         {
             // After a full batch, let the sessions run before taking more: the queue may never become empty, and a
             // session may close this acceptor.
@@ -39,7 +40,7 @@ accept_queue<Protocol, Executor>::accept(self queue)
         }
         if (auto queued = queue->take_queued())
             co_return std::move(*queued);
-        if (!queue->is_open())
+        if (!listener.is_open())
             throw session_error{queue->failure_ ? queue->failure_ : error_code{errc::closed}, "accept",
                 traits::describe(queue->local()), 0};
         error_code error;
@@ -53,7 +54,7 @@ accept_queue<Protocol, Executor>::accept(self queue)
             auto& socket = queue->listener_.socket();
             co_await socket.async_wait(socket.wait_read, boost::asio::redirect_error(token, error));
         }
-        if (error && queue->is_open())
+        if (error && listener.is_open())
             throw session_error{error, "accept", traits::describe(queue->local()), 0};
     }
 }
@@ -71,14 +72,76 @@ auto accept_queue<Protocol, Executor>::take_queued() noexcept -> std::optional<s
 }
 
 template <class Protocol, class Executor>
+handed_listeners accept_queue<Protocol, Executor>::hand_over(std::string name)
+{
+    if (!is_open())
+        throw session_error{errc::closed, "hand_over", traits::describe(local()), 0};
+    handed_listeners result;
+    result.add_copy_of(listener_.native_handle(), std::move(name));
+    listener_.hand_over();
+    return result;
+}
+
+template <class Protocol, class Executor>
 void accept_queue<Protocol, Executor>::close() noexcept
+{
+    if (!is_open())
+        return;
+    switch (listener_.part())
+    {
+    case listener_part::none:
+        break;
+    case listener_part::shared:
+        last_takes_ = listener_.queued_at_most();
+        take_last();
+        break;
+    case listener_part::own:
+        closing_ = true;
+        listener_.refuse_new_clients();
+        last_takes_ = 2 * longest_queue(options_.backlog);  // what is queued, and handshakes that have begun
+        settled_at_ = std::chrono::steady_clock::now() + patience_;
+        settle();
+        return;
+    }
+    discard();
+}
+
+template <class Protocol, class Executor>
+void accept_queue<Protocol, Executor>::settle() noexcept
 {
     if (!listener_.is_open())
         return;
-    listener_.refuse_handshakes();
-    while (take_one())
-        continue;
+    // Ask before the queue is emptied: a handshake that completes in between is then in the queue.
+    bool const waits = traits::is_tcp && std::chrono::steady_clock::now() < settled_at_ &&
+                       has_handshakes_under_way(listener_.native_handle());
+    take_last();
+    if (waits && last_takes_ > 0 && listener_.is_open())
+    {
+        try
+        {
+            settling_.expires_after(std::chrono::milliseconds{5});
+            settling_.async_wait(
+                [weak = this->weak_from_this()](error_code const&)
+                {
+                    if (auto const queue = weak.lock())
+                        queue->settle();
+                });
+            return;
+        }
+        catch (std::exception const&)
+        {
+            // No memory to wait.
+        }
+    }
+    listener_.admit_for_others();
     discard();
+}
+
+template <class Protocol, class Executor>
+void accept_queue<Protocol, Executor>::take_last() noexcept
+{
+    while (last_takes_ > 0 && take_one())
+        --last_takes_;
 }
 
 template <class Protocol, class Executor>
@@ -86,6 +149,14 @@ void accept_queue<Protocol, Executor>::discard() noexcept
 {
     listener_.close();
     pause_.cancel();
+    try
+    {
+        settling_.cancel();
+    }
+    catch (std::exception const&)
+    {
+        // Then it expires, and finds the listener closed.
+    }
 }
 
 template <class Protocol, class Executor>
@@ -195,6 +266,7 @@ bool accept_queue<Protocol, Executor>::keep(int descriptor, endpoint_type const&
         pause(boost::asio::error::no_memory);
         return false;
     }
+    listener_.note_accepted();
     ++counters_.accepted;
     broken_in_a_row_ = 0;
     failures_ = 0;

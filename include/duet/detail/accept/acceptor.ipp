@@ -9,13 +9,34 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// Access to an acceptor's internals for the server: the further sessions of a batch can be taken without a coroutine.
+/// Access to an acceptor's internals for the server.
 struct acceptor_access
 {
+    /// The further sessions of a batch, without a coroutine.
     template <class Acceptor>
     static auto take_queued(Acceptor& acceptor) noexcept
     {
         return acceptor.queue_->take_queued();
+    }
+
+    template <class Acceptor>
+    static void close_with_others(Acceptor& acceptor) noexcept
+    {
+        acceptor.queue_->close_with_others();
+    }
+
+    /// Close the listener, and do not wait for handshakes that have begun.
+    template <class Acceptor>
+    static void discard(Acceptor& acceptor) noexcept
+    {
+        acceptor.queue_->discard();
+    }
+
+    /// The descriptor, for uses that concern no other process.
+    template <class Acceptor>
+    static int descriptor(Acceptor& acceptor) noexcept
+    {
+        return acceptor.queue_->descriptor();
     }
 };
 

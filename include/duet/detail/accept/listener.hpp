@@ -5,13 +5,12 @@
 
 #include <boost/system/error_code.hpp>
 
+#include <cstddef>
 #include <cstdint>
-#include <string>
 
 #include <duet/acceptor_options.hpp>
 
 #include <sys/socket.h>
-#include <sys/types.h>
 
 namespace duet {
 inline namespace v0 {
@@ -35,8 +34,17 @@ DUET_DECL int accept_connection(
 
 /// Drop new SYNs, while handshakes that have begun complete. This is the last step before the queue is emptied and the
 /// listener closed, because closing the listener resets the connections in its queue. Needs no privilege. Linux and TCP
-/// only; elsewhere this does nothing.
+/// only; elsewhere this does nothing. The filter belongs to the socket, so it applies to every process that holds it.
 DUET_DECL void refuse_new_handshakes(int listener) noexcept;
+
+/// Take that filter off.
+DUET_DECL void admit_new_handshakes(int listener) noexcept;
+
+/// The most connections that the queue of a listener with this backlog holds. 0: the backlog is not known.
+DUET_DECL std::size_t longest_queue(int backlog) noexcept;
+
+/// Let other sockets of this user listen on the same endpoint. Linux allows this also for a socket that listens.
+DUET_DECL void allow_reuse_port(int listener, boost::system::error_code& error) noexcept;
 
 /// True if other sockets may listen on the same endpoint (SO_REUSEPORT).
 DUET_DECL bool has_reuse_port(int listener) noexcept;
@@ -47,23 +55,6 @@ DUET_DECL void take_connections_of(int listener, int cpu) noexcept;
 
 /// Check that `descriptor` is a listening stream socket of this family. Sets `error` if it is not.
 DUET_DECL void check_listening(int descriptor, int family, boost::system::error_code& error) noexcept;
-
-/// Remove a Unix-domain socket file that nobody listens on any more.
-DUET_DECL bool remove_stale_socket_file(char const* path) noexcept;
-
-/// The file of a Unix-domain socket. Device and inode identify it, because another file may replace it at the same
-/// path.
-struct socket_file
-{
-    std::string path{};  ///< empty: no file
-    ::dev_t device{};
-    ::ino_t inode{};
-};
-
-DUET_DECL socket_file socket_file_at(std::string const& path);
-
-/// Remove the file, unless another one has replaced it.
-DUET_DECL void remove_socket_file(socket_file const& file) noexcept;
 
 DUET_DECL std::uint64_t listen_overflows() noexcept;
 

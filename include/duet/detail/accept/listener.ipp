@@ -3,18 +3,19 @@
 #ifndef DUET_DETAIL_ACCEPT_LISTENER_IPP
 #define DUET_DETAIL_ACCEPT_LISTENER_IPP
 
+#include <boost/asio/error.hpp>
+
+#include <algorithm>
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
+#include <exception>
+#include <iterator>
 #include <sstream>
 #include <string>
 
 #include <duet/detail/accept/listener.hpp>
 #include <duet/detail/socket/new_descriptor.hpp>
 
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #if defined(__linux__)
@@ -103,6 +104,55 @@ DUET_DECL void refuse_new_handshakes(int listener) noexcept
 #endif
 }
 
+DUET_DECL void admit_new_handshakes([[maybe_unused]] int listener) noexcept
+{
+#if defined(__linux__)
+    int unused = 0;
+    ::setsockopt(listener, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
+#endif
+}
+
+/// The contents of a small file of /proc; empty if there is none.
+inline std::string text_of(char const* path)
+{
+    std::string result;
+    int const file = ::open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return result;
+    char part[4096];
+    for (::ssize_t size = 0; (size = ::read(file, part, sizeof(part))) > 0;)
+        result.append(part, static_cast<std::size_t>(size));
+    ::close(file);
+    return result;
+}
+
+DUET_DECL std::size_t longest_queue(int backlog) noexcept
+{
+    std::size_t limit = SOMAXCONN;
+    try
+    {
+        limit = std::stoul(text_of("/proc/sys/net/core/somaxconn"));
+    }
+    catch (std::exception const&)
+    {
+        // Another system, or no memory: the limit of the header.
+    }
+    if (backlog > 0)
+        limit = std::min(limit, static_cast<std::size_t>(backlog));
+    return limit + 1;  // Linux counts from 0
+}
+
+DUET_DECL void allow_reuse_port([[maybe_unused]] int listener, boost::system::error_code& error) noexcept
+{
+#if defined(SO_REUSEPORT)
+    int const on = 1;
+    if (::setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+        error.assign(errno, boost::system::system_category());
+#else
+    error = boost::asio::error::operation_not_supported;
+#endif
+}
+
 DUET_DECL bool has_reuse_port([[maybe_unused]] int listener) noexcept
 {
     int value = 0;
@@ -142,52 +192,12 @@ DUET_DECL void check_listening(int descriptor, int family, boost::system::error_
         error.clear();
 }
 
-DUET_DECL bool remove_stale_socket_file(char const* path) noexcept
-{
-    struct ::stat status
-    {
-    };
-    ::sockaddr_un address{};
-    if (::lstat(path, &status) != 0 || !S_ISSOCK(status.st_mode) || std::strlen(path) >= sizeof(address.sun_path))
-        return false;
-    address.sun_family = AF_UNIX;
-    std::strcpy(address.sun_path, path);
-    int const probe = open_socket(AF_UNIX, SOCK_STREAM, 0, true);
-    if (probe < 0)
-        return false;
-    bool const refused =
-        ::connect(probe, reinterpret_cast<::sockaddr*>(&address), sizeof(address)) != 0 && errno == ECONNREFUSED;
-    ::close(probe);
-    return refused && ::unlink(path) == 0;
-}
-
-DUET_DECL socket_file socket_file_at(std::string const& path)
-{
-    struct ::stat status
-    {
-    };
-    // An abstract name begins with a null byte and has no file.
-    if (path.empty() || path.front() == '\0' || ::lstat(path.c_str(), &status) != 0)
-        return {};
-    return {path, status.st_dev, status.st_ino};
-}
-
-DUET_DECL void remove_socket_file(socket_file const& file) noexcept
-{
-    struct ::stat status
-    {
-    };
-    if (!file.path.empty() && ::lstat(file.path.c_str(), &status) == 0 && status.st_dev == file.device &&
-        status.st_ino == file.inode)
-        ::unlink(file.path.c_str());
-}
-
 DUET_DECL std::uint64_t listen_overflows() noexcept
 {
     try
     {
         // Each group has two lines: the names, then the values in the same order.
-        std::ifstream file{"/proc/net/netstat"};
+        std::istringstream file{text_of("/proc/net/netstat")};
         std::string names;
         std::string values;
         while (std::getline(file, names) && std::getline(file, values))

@@ -8,8 +8,10 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <type_traits>
 
 #include <duet/detail/channel/channel.hpp>
+#include <duet/detail/channel/stream_requirements.hpp>
 #include <duet/detail/completion/operation_memory.hpp>
 #include <duet/detail/socket/socket_calls.hpp>
 #include <duet/error.hpp>
@@ -42,7 +44,8 @@ public:
 
     /// Both arguments must outlive the channel.
     asio_channel(Stream& stream, channel_user& user) noexcept
-        : channel{{traits::half_close, is_descriptor, tells_hang_up<Stream>()}, &user}, stream_{stream}
+        : channel{{traits::half_close, is_descriptor, tells_hang_up<Stream>(), is_descriptor && has_tcp_info}, &user},
+          stream_{stream}
     {
     }
 
@@ -99,9 +102,23 @@ public:
 
     void shutdown_send(error_code& error) noexcept override { traits::shutdown_send(stream_, error); }
 
-    void reset() noexcept override { traits::reset(stream_); }
+    void reset() noexcept override
+    {
+        if (made_here())
+            traits::reset(stream_);
+        else
+            close();
+    }
 
-    void close() noexcept override { traits::close(stream_); }
+    void close() noexcept override
+    {
+        if constexpr (std::is_same_v<decltype(stream_.lowest_layer().native_handle()), int>)
+        {
+            if (!made_here() && stream_.lowest_layer().is_open())
+                give_up_copy(stream_.lowest_layer().native_handle());
+        }
+        traits::close(stream_);
+    }
 
     bool has_input() noexcept override { return traits::has_input(stream_); }
 

@@ -10,7 +10,9 @@
 #include <span>
 
 #include <duet/detail/completion/operation_owner.hpp>
+#include <duet/detail/socket/fork_watch.hpp>
 #include <duet/detail/socket/splice_pipe.hpp>
+#include <duet/detail/time/coarse_clock.hpp>
 #include <duet/error.hpp>
 #include <duet/session_options.hpp>
 #include <duet/tcp_info.hpp>
@@ -37,6 +39,10 @@ public:
     /// The turn that turn() requested.
     virtual void on_turn() = 0;
 
+    /// The time passed to remind() has come, or an earlier one that another user of the context has passed. Must not
+    /// call handlers or end the connection: request a turn for that.
+    virtual void on_reminder() noexcept = 0;
+
 protected:
     ~channel_user() = default;
 };
@@ -61,6 +67,8 @@ public:
         bool half_close = true;     ///< shutdown_send() ends one direction only
         bool counts_fin = false;    ///< unacknowledged() counts the FIN, too
         bool tells_hang_up = true;  ///< wait_gone() ends when the connection hangs up, without polling
+        bool has_info = false;      ///< info() tells when the peer was last heard of
+        bool reminds = false;       ///< remind() works, and costs less than a timer of one's own
     };
 
     channel(channel const&) = delete;
@@ -73,6 +81,10 @@ public:
 
     /// The channel that a user of this channel has to use when it changes to `next`.
     virtual channel& followed_by(channel& next) noexcept { return next; }
+
+    /// False in a child that fork() made after the channel. The parent then has the same connection: the child may give
+    /// up its copy of the descriptor, and nothing else.
+    bool made_here() const noexcept { return maker_ == fork_watch::get().process(); }
 
     /// True if a read that is tried now may find something, as far as the channel knows. Check this before calling
     /// read_some() or readable_now(). Always false for Asio's channel, because Asio tries reads itself.
@@ -101,7 +113,7 @@ public:
     /// End our direction: send FIN.
     virtual void shutdown_send(error_code& error) noexcept = 0;
 
-    /// End both directions at once, with RST where the transport has one.
+    /// End both directions at once, with RST where the transport has one. As close() unless made_here().
     virtual void reset() noexcept = 0;
 
     /// Close the descriptor as close(2) does. Other processes that share the socket keep their connection.
@@ -148,6 +160,10 @@ public:
     /// call result in one call.
     virtual void turn() = 0;
 
+    /// Request a call of on_reminder() at about this time, as long as any user of the context waits for an event. The
+    /// users of a context share one timer.
+    virtual void remind(coarse_clock::time_point) noexcept {}
+
     /// End read() or wait_readable() with operation_aborted. Some channels can cancel only all waits at once: the other
     /// waits then end with operation_aborted, too, and the user restarts them.
     virtual void cancel_read() noexcept = 0;
@@ -156,7 +172,10 @@ public:
     virtual void cancel_gone() noexcept = 0;
 
 protected:
-    explicit channel(features const& able, channel_user* user = nullptr) noexcept : user_{user}, able_{able} {}
+    explicit channel(features const& able, channel_user* user = nullptr) noexcept
+        : user_{user}, able_{able}, maker_{fork_watch::get().process()}
+    {
+    }
 
     ~channel() = default;
 
@@ -167,6 +186,7 @@ protected:
 
 private:
     features able_;
+    ::pid_t maker_;
 };
 
 }  // namespace detail

@@ -107,7 +107,8 @@ DUET_DECL void epoll_channel::shutdown_send(error_code& error) noexcept
 DUET_DECL void epoll_channel::reset() noexcept
 {
     ::linger const at_once{1, 0};
-    ::setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    if (made_here())
+        ::setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     close();
 }
 
@@ -207,6 +208,11 @@ DUET_DECL void epoll_channel::turn()
 {
     user_turn_ = true;
     take_turn();
+}
+
+DUET_DECL void epoll_channel::remind(coarse_clock::time_point when) noexcept
+{
+    reactor_->remind(when);
 }
 
 DUET_DECL void epoll_channel::cancel_read() noexcept
@@ -362,6 +368,11 @@ inline void epoll_channel::tell_gone(error_code error)
 {
     gone_ = false;
     user_->on_gone(error);
+}
+
+DUET_DECL void epoll_channel::on_reminder() noexcept
+{
+    user_->on_reminder();
 }
 
 DUET_DECL void epoll_channel::on_shutdown() noexcept

@@ -18,6 +18,8 @@
 
 #include <duet/detail/completion/operation_memory.hpp>
 #include <duet/detail/config.hpp>
+#include <duet/detail/socket/fork_watch.hpp>
+#include <duet/detail/time/timer.hpp>
 
 #include <sys/epoll.h>
 
@@ -66,6 +68,9 @@ public:
 
     /// The turn that it requested.
     virtual void on_turn() = 0;
+
+    /// The time passed to reactor::remind() has come. Must not add or remove sockets or call handlers.
+    virtual void on_reminder() noexcept = 0;
 
     /// The context is being destroyed while this object waits.
     virtual void on_shutdown() noexcept = 0;
@@ -136,6 +141,10 @@ public:
     /// Call `who`'s on_turn() soon, from the context. `who` must live until then.
     DUET_DECL void turn(watched& who) noexcept;
 
+    /// Call on_reminder() of all objects here at `when`, or when the context has work again after that. One timer for
+    /// all sessions saves each a timer of its own.
+    DUET_DECL void remind(coarse_clock::time_point when) noexcept;
+
 private:
     struct leave_dispatch;
 
@@ -155,6 +164,7 @@ private:
 
     static int make_epoll();
     int control(int operation, std::uint32_t index) noexcept;
+    void leave_epoll() noexcept;
     void arm() noexcept;
     void disarm() noexcept;
     void schedule() noexcept;
@@ -162,10 +172,15 @@ private:
     void on_schedule(boost::system::error_code);
     void dispatch();
     void take_turns();
+    void wait_to_remind() noexcept;
+    void on_timer(boost::system::error_code error);
 
     boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> epoll_;
+    basic_timer<boost::asio::io_context::executor_type> timer_;
+    coarse_clock::time_point remind_at_ = coarse_clock::time_point::max();
     std::vector<slot> slots_;
-    std::vector<std::uint32_t> free_;  // its capacity is at least slots_.capacity()
+    std::vector<std::uint32_t> free_;                // its capacity is at least slots_.capacity()
+    ::pid_t process_ = fork_watch::get().process();  // the one that the epoll belongs to
     watched* waiting_ = nullptr;
     watched* first_turn_ = nullptr;
     watched* last_turn_ = nullptr;
@@ -176,11 +191,13 @@ private:
     bool scheduled_ = false;
     bool dispatching_ = false;
     bool shut_down_ = false;
+    bool timing_ = false;     // a wait of timer_ is pending, possibly one that was cancelled and has not completed yet
     std::uint32_t next_ = 0;  // index of the next event in events_
     std::uint32_t count_ = 0;
     ::epoll_event events_[128];
     operation_memory<192> wait_memory_;
     operation_memory<128> schedule_memory_;
+    operation_memory<192> timer_memory_;
 };
 
 }  // namespace detail

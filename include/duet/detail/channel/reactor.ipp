@@ -44,7 +44,8 @@ inline int reactor::make_epoll()
 }
 
 DUET_DECL reactor::reactor(boost::asio::execution_context& context)
-    : service{context}, epoll_{static_cast<boost::asio::io_context&>(context)}
+    : service{context}, epoll_{static_cast<boost::asio::io_context&>(context)},
+      timer_{static_cast<boost::asio::io_context&>(context).get_executor()}
 {
     int const descriptor = make_epoll();
     boost::system::error_code error;
@@ -183,6 +184,8 @@ DUET_DECL void reactor::turn(watched& who) noexcept
 inline void reactor::arm() noexcept
 {
     armed_ = true;
+    if (!timing_ && remind_at_ != coarse_clock::time_point::max())
+        wait_to_remind();
     if (in_asio_ || shut_down_)
         return;  // when the cancelled wait completes, on_wait() starts the next one
     in_asio_ = true;
@@ -193,6 +196,7 @@ inline void reactor::arm() noexcept
 /// Nothing waits any more: cancel our wait, so that the context can run out of work.
 inline void reactor::disarm() noexcept
 {
+    timer_.cancel();
     if (!std::exchange(armed_, false) || !in_asio_)
         return;
     boost::system::error_code ignored;
@@ -281,12 +285,62 @@ inline void reactor::take_turns()
     }
 }
 
+DUET_DECL void reactor::remind(coarse_clock::time_point when) noexcept
+{
+    if (when >= remind_at_)
+        return;
+    remind_at_ = when;
+    if (timing_)
+        timer_.cancel();  // on_timer() then waits again
+    else if (waiting_)
+        wait_to_remind();
+}
+
+inline void reactor::wait_to_remind() noexcept
+{
+    if (shut_down_)
+        return;
+    try
+    {
+        timer_.expires_at(remind_at_);
+        timer_.async_wait(handler<&reactor::on_timer, decltype(timer_memory_)>{this, &timer_memory_});
+        timing_ = true;
+    }
+    catch (std::exception const&)
+    {
+        // There is no memory for the timer's queue: the next call of arm() tries again.
+    }
+}
+
+inline void reactor::on_timer(boost::system::error_code error)
+{
+    if (!error)
+    {
+        remind_at_ = coarse_clock::time_point::max();
+        // An object may ask to be reminded again, but adds and removes nothing.
+        for (auto const& each : slots_)
+            if (each.who)
+                each.who->on_reminder();
+    }
+    timing_ = false;
+    if (waiting_ && remind_at_ != coarse_clock::time_point::max())  // otherwise arm() starts the timer
+        wait_to_remind();
+}
+
+inline void reactor::leave_epoll() noexcept
+{
+    boost::system::error_code ignored;
+    if (process_ != fork_watch::get().process())
+        give_up_copy(epoll_.native_handle());
+    epoll_.close(ignored);
+}
+
 DUET_DECL void reactor::shutdown()
 {
     // shutdown() runs while Asio's services still exist.
     shut_down_ = true;
-    boost::system::error_code ignored;
-    epoll_.close(ignored);
+    timer_.cancel();
+    leave_epoll();
     while (waiting_)
     {
         auto& who = *waiting_;
@@ -300,8 +354,8 @@ DUET_DECL void reactor::notify_fork(boost::asio::execution_context::fork_event e
 {
     if (event != boost::asio::execution_context::fork_child)
         return;
-    boost::system::error_code ignored;
-    epoll_.close(ignored);
+    leave_epoll();
+    process_ = fork_watch::get().process();
     epoll_.assign(make_epoll());
     for (std::uint32_t index = 0; index < slots_.size(); ++index)
         if (slots_[index].who && control(EPOLL_CTL_ADD, index) != 0)

@@ -39,6 +39,12 @@ public:
             return "close deadline passed";
         case errc::first_message_timed_out:
             return "no whole message before the first-message deadline";
+        case errc::next_message_timed_out:
+            return "no further message before the next-message deadline";
+        case errc::call_timed_out:
+            return "the time given to this call passed";
+        case errc::message_timed_out:
+            return "message deadline passed";
         case errc::connect_timed_out:
             return "connect deadline passed";
         case errc::resolve_timed_out:
@@ -87,6 +93,9 @@ inline condition condition_of(errc code) noexcept
     case errc::half_closed_timed_out:
     case errc::close_timed_out:
     case errc::first_message_timed_out:
+    case errc::next_message_timed_out:
+    case errc::call_timed_out:
+    case errc::message_timed_out:
     case errc::connect_timed_out:
     case errc::resolve_timed_out:
         return condition::timed_out;

@@ -17,6 +17,28 @@ namespace detail {
 
 // The results of the operations of the coroutine interface, and which errors count as values there.
 
+/// The report of a session that has no connection.
+inline close_report report_of_nothing() noexcept
+{
+    close_report result;
+    result.error = errc::closed;
+    result.receive = receive_state::failed;
+    result.send = send_state::failed;
+    return result;
+}
+
+/// Its state: it has ended.
+inline lifecycle const& life_of_nothing() noexcept
+{
+    static lifecycle const ended = []
+    {
+        lifecycle result;
+        result.apply(lifecycle_event::dropped);
+        return result;
+    }();
+    return ended;
+}
+
 struct every_error_throws
 {
     static bool is_value(error_code) noexcept { return false; }

@@ -20,7 +20,9 @@
 #include <duet/detail/completion/operation_owner.hpp>
 #include <duet/detail/engine/closer.hpp>
 #include <duet/detail/engine/deadline_table.hpp>
+#include <duet/detail/engine/kept_executor.hpp>
 #include <duet/detail/engine/observed_channel.hpp>
+#include <duet/detail/engine/peer_watch.hpp>
 #include <duet/detail/engine/receiver.hpp>
 #include <duet/detail/engine/sender.hpp>
 #include <duet/detail/engine/waiters.hpp>
@@ -51,6 +53,13 @@ struct io_result
     std::size_t size = 0;
 };
 
+/// When a read has to end: by the session's read deadline, and by its own.
+struct read_deadlines
+{
+    coarse_clock::time_point session = coarse_clock::time_point::max();
+    coarse_clock::time_point call = coarse_clock::time_point::max();
+};
+
 /// The implementation of a session, independent of what carries its bytes. It connects its parts (the pending read, the
 /// queue of writes, the deadlines, the waiting handlers) to a channel, and carries out the decisions of the lifecycle.
 /// Each of its many members is one of those parts, or connects them.
@@ -75,26 +84,27 @@ public:
     /// Storage for the handler of the pending read. Assign the handler before start_read().
     any_completion& reader() noexcept { return receiver_.handler(); }
 
-    DUET_DECL void start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by);
+    DUET_DECL void start_read(read_kind kind, boost::asio::mutable_buffer buffer, read_deadlines const& by);
 
     /// Write what the channel accepts now. Nullopt: the rest has to wait.
     DUET_DECL std::optional<io_result> write_at_once(write_request& request) noexcept;
 
-    DUET_DECL void start_write(write_request&& request, any_completion&& done);
+    DUET_DECL void start_write(write_request&& request, any_completion&& done, deadlines::duration limit);
 
     /// Move the bytes that are available now into a pipe instead of reading them. 0: an ordinary read reports why.
     DUET_DECL std::size_t splice_at_once(splice_pipe& pipe) noexcept;
 
-    DUET_DECL void start_shutdown_send(any_completion&& done);
+    DUET_DECL void start_shutdown_send(any_completion&& done, deadlines::duration limit);
 
     /// Begin to close, unless a close is already under way. Nullopt: the end has to be waited for.
     DUET_DECL std::optional<io_result> close_at_once();
 
     /// Wait for the end of the close that close_at_once() began.
-    DUET_DECL void start_close(any_completion&& done);
+    DUET_DECL void start_close(any_completion&& done, deadlines::duration limit);
 
-    DUET_DECL void start_delivered(any_completion&& done);
-    DUET_DECL void start_wait_peer_gone(any_completion&& done);
+    DUET_DECL void start_delivered(any_completion&& done, deadlines::duration limit);
+    DUET_DECL void start_wait_peer_gone(any_completion&& done, deadlines::duration limit);
+    DUET_DECL void start_wait_finish_requested(any_completion&& done, deadlines::duration limit);
 
     /// `done` is called with idle_timed_out or half_closed_timed_out when no byte has been transferred for too long;
     /// the session then does not end by itself. Any other error means that the session has ended. `done` is called from
@@ -109,9 +119,16 @@ public:
     DUET_DECL void abort() noexcept;
     DUET_DECL void cancel_all() noexcept;
 
-    /// Ask the session to finish at its next idle point: see session::wait_readable().
-    DUET_DECL void request_finish() noexcept;
+    /// Ask the session to finish between two messages: a read that waits with nothing begun is told so after `grace`.
+    DUET_DECL void request_finish(deadlines::duration grace) noexcept;
 
+    /// Bytes of the next message are in the program's buffer already.
+    DUET_DECL void message_begun() noexcept;
+
+    /// A whole message has arrived.
+    DUET_DECL void message_received() noexcept;
+
+    /// The first whole message has arrived; there may be more in the same request.
     void first_message_received() noexcept { times_.first_message_received(); }
 
     DUET_DECL void set_deadlines(deadlines const& values) noexcept;
@@ -149,11 +166,13 @@ public:
 
     boost::asio::any_io_executor const& executor() const noexcept { return executor_; }
 
-    /// The deadline for a read that begins now.
-    time_point read_deadline() const noexcept
+    /// See plain_context_of().
+    boost::asio::io_context* plain_context() const noexcept { return plain_context_; }
+
+    /// The deadlines for a read that begins now and that within() gives `limit`.
+    read_deadlines deadlines_of_read(deadlines::duration limit) const noexcept
     {
-        auto const limit = times_.limits().read;
-        return limit > limit.zero() ? coarse_clock::after(clock_.now(), limit) : time_point::max();
+        return {deadline_of(times_.limits().read), deadline_of(limit)};
     }
 
     virtual std::string describe_peer() const = 0;
@@ -185,6 +204,12 @@ protected:
     virtual void on_released() noexcept = 0;
 
 private:
+    /// `limit` from now; zero: never.
+    time_point deadline_of(deadlines::duration limit) const noexcept
+    {
+        return limit > limit.zero() ? coarse_clock::after(clock_.now(), limit) : time_point::max();
+    }
+
     struct posted_completion;
     struct leave_read;
 
@@ -193,9 +218,15 @@ private:
     void on_writable(error_code error) override;
     void on_gone(error_code error) override;
     void on_turn() override;
+    void on_reminder() noexcept override;
     [[gnu::cold]] void abandon() noexcept override;
 
     // Reading (connection_read.ipp)
+    void count_received(std::size_t size) noexcept;
+    void end_message() noexcept;
+    bool must_finish() const noexcept;
+    void finish_soon() noexcept;
+    void go_on_reading();
     error_code refuse_read(read_kind kind, boost::asio::mutable_buffer buffer) const noexcept;
     std::optional<io_result> try_read(boost::asio::mutable_buffer buffer) noexcept;
     error_code end_of_input(error_code error) noexcept;
@@ -210,6 +241,7 @@ private:
 
     // Writing (connection_write.ipp)
     error_code refuse_write() const noexcept;
+    void answered() noexcept;
     [[gnu::always_inline]] error_code push(write_request& request);
     void wait_writable();
     void issue_wait_writable();
@@ -224,6 +256,8 @@ private:
     void begin_close();
     void latch(error_code error) noexcept;
     void release(bool reset);
+    void leave_to_kernel();
+    bool tell_failure_later(error_code const& error) noexcept;
     DUET_DECL void drop() noexcept;
     void discard_input();
     void on_discardable(error_code error);
@@ -234,7 +268,16 @@ private:
     void look_for_hang_up();
 
     // Deadlines (connection_time.ipp)
+    pending_operations pending() const noexcept;
     void note_activity() noexcept;
+    void note_activity_if_awaited() noexcept;
+    void wait_begins() noexcept;
+    void rest() noexcept;
+    bool look_for_progress(time_point now) noexcept;
+    void watch_peer() noexcept;
+    void look_at_peer(time_point now);
+    void check_reading_deadlines(time_point now);
+    void check_close_deadlines(time_point now);
     void entered_half_closed() noexcept;
     void arm(time_point when) noexcept;
     DUET_DECL void on_wakeup();
@@ -244,30 +287,36 @@ private:
     void expire(error_code code);
 
     // Waiting handlers (connection.ipp)
-    bool wait_for(awaited what, any_completion& done) noexcept;
+    bool wait_for(awaited what, any_completion& done, deadlines::duration limit = {}) noexcept;
+    void end_late_calls(time_point now);
     void complete_all(awaited what, error_code error);
-    void cancel_waiter(std::uint64_t id) noexcept;
-    void cancel_wait_gone() noexcept;
+    void cancel_waiter(std::uint64_t id, error_code cause) noexcept;
+    void cancel_wait_gone(error_code cause) noexcept;
     void post(any_completion&& done, error_code error, std::size_t size);
 
     boost::asio::any_io_executor executor_;
+    boost::asio::io_context* plain_context_;
     context_clock clock_;
     channel* channel_ = nullptr;
     lifecycle life_;
-    error_code error_;  // the first terminal error
+    error_code error_;           // the first terminal error
+    error_code gone_cancelled_;  // why the wait for the hang-up was cancelled
     receiver receiver_;
     sender sender_;
     closer closer_;
     deadline_table times_;
+    peer_watch peer_watch_;
     wakeup wakeup_;
     waiters waiters_;
     std::shared_ptr<remote_control> control_;
     std::unique_ptr<observed_channel> observed_;  // set once an observer was attached
     std::uint64_t last_id_ = 0;                   // the last id given to a write or a waiting handler
     int handles_ = 0;
-    bool gone_cancelled_ = false;      // the wait for the hang-up was cancelled
     bool hang_up_due_ = false;         // look for the hang-up at the next turn
     bool peer_just_finished_ = false;  // its FIN was read, and the handler of that read is still to run
+    bool failure_due_ = false;         // a write has failed: try it again at the next turn, after the pending read
+    bool failure_deferred_ = false;    // that has been done once
+    bool peer_look_due_ = false;       // look at the peer at the next turn
 };
 
 }  // namespace detail

@@ -18,8 +18,8 @@ inline namespace v0 {
 namespace detail {
 
 DUET_DECL connection::connection(boost::asio::any_io_executor const& executor, session_options const& options)
-    : executor_{executor}, clock_{executor}, closer_{options.close_discard_limit}, times_{options.deadlines,
-                                                                                       clock_.now()},
+    : executor_{executor}, plain_context_{plain_context_of(executor_)}, clock_{executor},
+      closer_{options.close_discard_limit}, times_{options.deadlines, clock_.now()},
       wakeup_{executor, clock_, *this, [](operation_owner& owner) { static_cast<connection&>(owner).on_wakeup(); }}
 {
 }
@@ -39,12 +39,7 @@ DUET_DECL std::shared_ptr<remote_control> connection::control()
 
 DUET_DECL void connection::add_handle() noexcept
 {
-    if (handles_++ > 0)
-        return;
-    // Arm the idle deadline even before the first operation. The first read re-arms only if its own deadline is
-    // earlier.
-    if (auto const first = times_.earliest(life_); first != time_point::max())
-        arm(std::min(first, read_deadline()));
+    ++handles_;
 }
 
 /// The execution context is being destroyed, so destroy the waiting handlers. The objects that they own may be the only
@@ -100,6 +95,10 @@ DUET_DECL void connection::on_turn()
 {
     if (peer_just_finished_)
         after_peer_finished();
+    if (std::exchange(failure_due_, false) && !error_ && !life_.released() && !sender_.empty())
+        pump_writes();
+    if (std::exchange(peer_look_due_, false))
+        look_at_peer(clock_.now());
     if (std::exchange(hang_up_due_, false))
         look_for_hang_up();
 }
@@ -118,8 +117,11 @@ DUET_DECL void connection::complete(any_completion&& done, error_code error, std
     if (!done.inline_allowed())
         return post(std::move(done), error, size);
     ref const keep{this};
-    inline_level const level;
-    done(error, size);
+    {
+        inline_level const level;
+        done(error, size);
+    }
+    rest();
 }
 
 /// A handler in the executor's queue. If there is no memory to post it, it moves back to where it came from.
@@ -138,7 +140,11 @@ struct connection::posted_completion
             *origin = std::move(done);
     }
 
-    void operator()() { done(error, size); }
+    void operator()()
+    {
+        done(error, size);
+        self->rest();
+    }
 
     ref self;
     any_completion done;
@@ -173,27 +179,44 @@ inline void connection::complete_all(awaited what, error_code error)
 
 /// Store a handler until complete_all(), or until it is cancelled. False: no memory. The session has then ended, and
 /// the caller still owns the handler.
-inline bool connection::wait_for(awaited what, any_completion& done) noexcept
+inline bool connection::wait_for(awaited what, any_completion& done, deadlines::duration limit) noexcept
 {
+    auto const by = deadline_of(limit);
     auto const park = [&]
     {
-        done.on_cancel([this, id = ++last_id_](auto) { cancel_waiter(id); });
-        waiters_.park(what, last_id_, done);
+        done.on_cancel([this, id = ++last_id_](auto) { cancel_waiter(id, boost::asio::error::operation_aborted); });
+        waiters_.park(what, last_id_, done, by);
     };
     bool const parked = attempt(park);
     if (!parked)
         out_of_memory();
+    else if (by < times_.call_by)
+        arm(times_.call_by = by);
     return parked;
 }
 
-inline void connection::cancel_waiter(std::uint64_t id) noexcept
+inline void connection::cancel_waiter(std::uint64_t id, error_code cause) noexcept
 {
     auto const what = waiters_.find(id);
     if (!what)
         return;
     if (*what == awaited::peer_gone)
-        return cancel_wait_gone();
-    post(waiters_.take(id), boost::asio::error::operation_aborted, 0);
+        return cancel_wait_gone(cause);
+    post(waiters_.take(id), cause, 0);
+}
+
+/// End the calls whose own time is over: see operation::within().
+inline void connection::end_late_calls(time_point now)
+{
+    error_code const cause = errc::call_timed_out;
+    for (auto late = sender_.late(now); late != sender_.end(); late = sender_.late(now))
+        end_write(late, cause);
+    for (auto late = waiters_.late(now); late; late = waiters_.late(now))
+    {
+        waiters_.forget_time(*late);
+        cancel_waiter(*late, cause);
+    }
+    times_.call_by = std::min(sender_.earliest(), waiters_.earliest());
 }
 
 /// End every pending operation with operation_aborted. The connection goes on, unless a write is cut part-way, which
@@ -208,7 +231,8 @@ DUET_DECL void connection::cancel_all() noexcept
     complete_all(awaited::fin, cause);
     complete_all(awaited::close, cause);
     complete_all(awaited::delivery, cause);
-    cancel_wait_gone();
+    complete_all(awaited::finish, cause);
+    cancel_wait_gone(cause);
     if (poisons)
         execute(life_.apply(lifecycle_event::write_cut));
 }

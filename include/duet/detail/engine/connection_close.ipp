@@ -33,9 +33,11 @@ inline void connection::execute(lifecycle_action actions)
     {
         // not_connected means that the peer is gone. A read, a write or check_delivery() will report that.
         error_code refused;
-        if (!contains(actions, action::await_delivery))             // check_delivery() asks itself
+        // check_delivery() asks itself. A channel with info() needs no earlier number to compare with.
+        if (!contains(actions, action::await_delivery) && !channel_->able().has_info)
             times_.set_unacknowledged(channel_->unacknowledged());  // before the FIN is counted
         channel_->shutdown_send(refused);
+        peer_watch_.fin_sent();
         closer_.fin_refused = refused.failed();
         entered_half_closed();
         complete_all(awaited::fin, {});
@@ -76,6 +78,7 @@ inline void connection::release(bool reset)
     complete_all(awaited::delivery, life_.reason() == close_reason::clean ? error_code{} : error_);
     complete_all(awaited::close, {});
     complete_all(awaited::quiet, error_);
+    complete_all(awaited::finish, error_);
 }
 
 /// The last session object was destroyed. If writes are pending, reset: a plain close would send FIN, which would hide
@@ -101,24 +104,40 @@ DUET_DECL std::optional<io_result> connection::close_at_once()
     return life_.released() ? std::optional{io_result{}} : std::nullopt;
 }
 
-DUET_DECL void connection::start_close(any_completion&& done)
+DUET_DECL void connection::start_close(any_completion&& done, deadlines::duration limit)
 {
-    if (!wait_for(awaited::close, done))
+    if (!wait_for(awaited::close, done, limit))
         complete(std::move(done), {}, 0);
 }
 
 inline void connection::begin_close()
 {
+    if (!channel_->made_here())
+        return drop();  // FIN and discarding would take the connection from the parent process
     times_.closing(clock_.now());
-    if (!sender_.empty() || life_.send() == send_state::finished)  // else execute() asks when it sends the FIN
+    if (receiver_.finish_requested())
+        times_.hurry_close(clock_.now());
+    bool const asked_later = sender_.empty() && life_.send() != send_state::finished;  // when the FIN is sent
+    if (!asked_later && !channel_->able().has_info)
         times_.set_unacknowledged(channel_->unacknowledged());
     execute(life_.apply(lifecycle_event::close_requested));
     if (life_.released())
         return;
     if (sender_.empty())
         execute(life_.apply(lifecycle_event::writes_flushed));
-    if (!life_.released())
-        arm(times_.earliest(life_));
+    if (life_.released())
+        return;
+    if (peer_watch_.wanted(sender_.sent()))
+        watch_peer();
+    arm(times_.earliest(life_, pending()));
+}
+
+/// close() has waited long enough. What the kernel has, it delivers without us, FIN included; nothing is reset.
+inline void connection::leave_to_kernel()
+{
+    latch(errc::close_timed_out);
+    channel_->set_dead_peer_timeout({});  // the kernel gives up by its own rules
+    execute(life_.apply(lifecycle_event::close_left));
 }
 
 // ---- Discarding -----------------------------------------------------------------------------------------------------
@@ -196,7 +215,7 @@ inline error_code connection::failure_of_channel() noexcept
     return failure ? failure : error_code{boost::asio::error::connection_reset};
 }
 
-DUET_DECL void connection::start_delivered(any_completion&& done)
+DUET_DECL void connection::start_delivered(any_completion&& done, deadlines::duration limit)
 {
     if (error_)
         return complete(std::move(done), life_.reason() == close_reason::clean ? error_code{} : error_, 0);
@@ -204,8 +223,9 @@ DUET_DECL void connection::start_delivered(any_completion&& done)
         return complete(std::move(done), errc::send_poisoned, 0);
     if (sender_.empty() && !channel_->has_failed() && channel_->unacknowledged() == 0)
         return complete(std::move(done), {}, 0);
-    if (!wait_for(awaited::delivery, done))
+    if (!wait_for(awaited::delivery, done, limit))
         return complete(std::move(done), error_, 0);
+    wait_begins();
     times_.restart_polling();
     look_again_soon();
 }
@@ -227,15 +247,18 @@ inline void connection::look_for_delivery()
 
 // ---- The hang-up ----------------------------------------------------------------------------------------------------
 
-DUET_DECL void connection::start_wait_peer_gone(any_completion&& done)
+DUET_DECL void connection::start_wait_peer_gone(any_completion&& done, deadlines::duration limit)
 {
     if (waiters_.has(awaited::peer_gone))
         return complete(std::move(done), errc::wait_in_progress, 0);
     if (life_.released() || error_)
         return complete(std::move(done), {}, 0);
-    if (!wait_for(awaited::peer_gone, done))
+    if (!wait_for(awaited::peer_gone, done, limit))
         return complete(std::move(done), boost::asio::error::no_memory, 0);
-    gone_cancelled_ = false;
+    gone_cancelled_.clear();
+    wait_begins();
+    if (life_.released())  // there was no memory for the timer
+        return complete(waiters_.take(awaited::peer_gone), {}, 0);
     issue_wait_gone();
 }
 
@@ -280,14 +303,14 @@ inline void connection::look_for_hang_up()
         }
     }
     auto done = waiters_.take(awaited::peer_gone);
-    done(gone_cancelled_ ? error_code{boost::asio::error::operation_aborted} : error_code{}, 0);
+    done(std::exchange(gone_cancelled_, {}), 0);
 }
 
-inline void connection::cancel_wait_gone() noexcept
+inline void connection::cancel_wait_gone(error_code cause) noexcept
 {
-    if (!waiters_.has(awaited::peer_gone))
+    if (!waiters_.has(awaited::peer_gone) || gone_cancelled_)
         return;
-    gone_cancelled_ = true;
+    gone_cancelled_ = cause;
     channel_->cancel_gone();
 }
 

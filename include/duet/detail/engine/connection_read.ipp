@@ -7,6 +7,7 @@
 
 #include <boost/asio/error.hpp>
 
+#include <algorithm>
 #include <utility>
 
 #include <duet/detail/engine/connection.hpp>
@@ -41,12 +42,44 @@ DUET_DECL std::optional<io_result> connection::read_at_once(read_kind kind, boos
         return try_read(buffer);
     if (kind == read_kind::exact)
         return {};
+    end_message();  // the program waits between two messages
     if (life_.receive() == receive_state::ended)
         return io_result{};
-    // Report the drain at once, unless a message has begun to arrive: that is read first.
-    if (receiver_.finish_requested() && !channel_->has_input())
-        return io_result{errc::draining, 0};
     return channel_->may_read() && channel_->readable_now() ? std::optional{io_result{}} : std::nullopt;
+}
+
+/// Bytes have arrived, and so has the beginning of a message, unless there is one already.
+inline void connection::count_received(std::size_t size) noexcept
+{
+    if (!receiver_.in_message())
+        message_begun();
+    receiver_.count(size);
+}
+
+DUET_DECL void connection::message_begun() noexcept
+{
+    if (!receiver_.in_message() && times_.limits().message > deadlines::duration::zero())
+        times_.message_begins(clock_.coarse_now());
+    receiver_.message_begun();
+}
+
+DUET_DECL void connection::message_received() noexcept
+{
+    times_.first_message_received();
+    end_message();
+}
+
+/// The message that has arrived is complete, as far as this side can tell.
+inline void connection::end_message() noexcept
+{
+    receiver_.message_ended();
+    times_.message_ended();
+}
+
+/// True if the session was asked to finish, and the pending read has nothing that would be lost.
+inline bool connection::must_finish() const noexcept
+{
+    return receiver_.finish_requested() && !receiver_.in_message();
 }
 
 /// Try a read. Returns its result; nullopt: it has to wait.
@@ -58,8 +91,8 @@ inline std::optional<io_result> connection::try_read(boost::asio::mutable_buffer
     auto const size = channel_->read_some(buffer, error);
     if (size > 0)
     {
-        receiver_.count(size);
-        note_activity();
+        count_received(size);
+        note_activity_if_awaited();
         return io_result{{}, size};
     }
     if (error == boost::asio::error::would_block)
@@ -84,8 +117,8 @@ DUET_DECL std::size_t connection::splice_at_once(splice_pipe& pipe) noexcept
     auto const size = channel_->take_into(pipe, error);
     if (size > 0)
     {
-        receiver_.count(size);
-        note_activity();
+        count_received(size);
+        note_activity_if_awaited();
     }
     else if (error)
     {
@@ -95,15 +128,27 @@ DUET_DECL std::size_t connection::splice_at_once(splice_pipe& pipe) noexcept
     return size;
 }
 
-DUET_DECL void connection::start_read(read_kind kind, boost::asio::mutable_buffer buffer, time_point by)
+DUET_DECL void connection::start_read(read_kind kind, boost::asio::mutable_buffer buffer, read_deadlines const& by)
 {
     if (!attempt([&] { receiver_.handler().on_cancel([this](auto type) { cancel_read(type); }); }))
         return complete(std::move(receiver_.handler()), boost::asio::error::no_memory, 0);
     receiver_.begin(kind, buffer);
-    times_.read_by = by;
-    if (by < wakeup_.at() || wakeup_.at() == wakeup::never)
-        arm(times_.earliest(life_));
+    times_.read_by = by.session;
+    times_.read_call_by = by.call;
+    bool const waits_for_message = times_.limits().next_message > deadlines::duration::zero();
+    if (waits_for_message)
+        times_.read_begins(receiver_.in_message(), clock_.now());
+    wait_begins();
+    if (waits_for_message || std::min(by.session, by.call) < wakeup_.at())
+        arm(times_.earliest(life_, pending()));
+    if (life_.released())  // there was no memory for the timer
+    {
+        receiver_.end();
+        return complete(std::move(receiver_.handler()), error_, 0);
+    }
     issue_read();
+    if (must_finish())
+        finish_soon();
 }
 
 inline void connection::issue_read()
@@ -142,8 +187,11 @@ DUET_DECL void connection::on_read(error_code const& error, std::size_t size)
     if (size > 0)
     {
         receiver_.add(size);
-        receiver_.count(size);
-        note_activity();
+        count_received(size);
+        if (!receiver_.is_complete())
+            note_activity();
+        else if (!sender_.empty())
+            note_activity_if_awaited();
     }
     if (!error)
     {
@@ -158,9 +206,9 @@ DUET_DECL void connection::on_read(error_code const& error, std::size_t size)
         // goes on. A cancelled read of a socket has transferred no bytes.
         if (!cause && !life_.released())
             return issue_read();
-        // A drain must not end the wait if input has arrived: it may have arrived after the wait was cancelled.
+        // A drain must not end a read if input has arrived: it may have arrived after the wait was cancelled.
         if (cause == errc::draining && !life_.released() && channel_->has_input())
-            return finish_read({});
+            return receiver_.waits_only() ? finish_read({}) : go_on_reading();
         return finish_read(cause ? cause : error_code{errc::closed});
     }
     bool const in_the_middle = receiver_.size() > 0;
@@ -191,17 +239,27 @@ inline void connection::after_peer_finished() noexcept
     peer_just_finished_ = false;
     if (!life_.half_closed())
         return;
-    times_.set_unacknowledged(channel_->unacknowledged());
+    if (!channel_->able().has_info)
+        times_.set_unacknowledged(channel_->unacknowledged());
     entered_half_closed();
 }
 
 inline void connection::finish_read(error_code const& error)
 {
     receiver_.end();
-    times_.read_by = deadline_table::never;
+    times_.read_by = times_.read_call_by = deadline_table::never;
     if (life_.closing() && !life_.released())
         discard_input();  // this had to wait until the read released the channel
     receiver_.complete(error);
+    if (!receiver_.busy())
+        rest();
+}
+
+/// The pending read was interrupted, but need not end.
+inline void connection::go_on_reading()
+{
+    receiver_.go_on();
+    issue_read();
 }
 
 /// End the pending read with this cause. Bytes that have arrived in the meantime are delivered first.
@@ -226,10 +284,36 @@ inline void connection::cancel_read(boost::asio::cancellation_type_t type) noexc
         interrupt_read(boost::asio::error::operation_aborted);
 }
 
-DUET_DECL void connection::request_finish() noexcept
+DUET_DECL void connection::request_finish(deadlines::duration grace) noexcept
 {
+    auto const now = clock_.now();
+    auto const by = grace > grace.zero() ? coarse_clock::after(now, grace) : now;
+    times_.finish_by = receiver_.finish_requested() ? std::min(times_.finish_by, by) : by;
     receiver_.request_finish();
-    if (receiver_.waits_only())
+    if (receiver_.busy() && must_finish())
+        finish_soon();
+    if (life_.closing())
+    {
+        times_.hurry_close(now);
+        arm(times_.earliest(life_, pending()));
+    }
+    complete_all(awaited::finish, {});
+}
+
+DUET_DECL void connection::start_wait_finish_requested(any_completion&& done, deadlines::duration limit)
+{
+    if (receiver_.finish_requested())
+        return complete(std::move(done), {}, 0);
+    if (life_.released() || !wait_for(awaited::finish, done, limit))
+        complete(std::move(done), error_, 0);
+}
+
+/// Tell the pending read to finish: now, or when the grace is over. A request that is on its way until then is served.
+inline void connection::finish_soon() noexcept
+{
+    if (clock_.now() < times_.finish_by)
+        arm(times_.finish_by);
+    else if (!channel_->has_input())
         interrupt_read(errc::draining);
 }
 

@@ -5,11 +5,22 @@
 
 // What happens when a deadline passes. deadline_table.hpp decides when it passes.
 
+#include <chrono>
+#include <optional>
+
 #include <duet/detail/engine/connection.hpp>
 
 namespace duet {
 inline namespace v0 {
 namespace detail {
+
+/// The operations that wait for the peer.
+inline pending_operations connection::pending() const noexcept
+{
+    bool const finishes = receiver_.busy() && !receiver_.cause() && must_finish();
+    return {receiver_.busy(), !sender_.empty() || waiters_.has(awaited::delivery) || waiters_.has(awaited::peer_gone),
+        finishes};
+}
 
 inline void connection::note_activity() noexcept
 {
@@ -17,12 +28,37 @@ inline void connection::note_activity() noexcept
         times_.note_activity(clock_.coarse_now());
 }
 
+/// As note_activity(), if that makes a difference: an operation that begins to wait is activity itself.
+[[gnu::always_inline]] inline void connection::note_activity_if_awaited() noexcept
+{
+    if (receiver_.busy() || !sender_.empty() || !waiters_.empty())
+        note_activity();
+}
+
+/// An operation begins to wait for the peer: from now on its deadlines count.
+[[gnu::always_inline]] inline void connection::wait_begins() noexcept
+{
+    note_activity();
+    if (peer_watch_.wanted(sender_.sent()))
+        watch_peer();
+    bool const may_be_due = times_.limits_open_sessions() || life_.half_closed() || life_.closing();
+    if (wakeup_.at() == wakeup::never && may_be_due)
+        arm(times_.earliest(life_, pending()));
+}
+
+/// A handler has run. If nothing waits any more, a timer would only keep the context running.
+inline void connection::rest() noexcept
+{
+    if (wakeup_.at() != wakeup::never && !life_.closing() && !pending().any() && waiters_.empty())
+        wakeup_.cancel();
+}
+
 inline void connection::entered_half_closed() noexcept
 {
     if (!life_.half_closed())
         return;
     times_.half_closed(clock_.now());
-    arm(times_.earliest(life_));
+    arm(times_.earliest(life_, pending()));
 }
 
 inline void connection::arm(time_point when) noexcept
@@ -39,7 +75,7 @@ DUET_DECL void connection::set_deadlines(deadlines const& values) noexcept
         return;
     if (other_peer_timeout)
         channel_->set_dead_peer_timeout(values.dead_peer);
-    arm(times_.earliest(life_));
+    arm(times_.earliest(life_, pending()));
 }
 
 DUET_DECL void connection::on_wakeup()
@@ -53,21 +89,47 @@ DUET_DECL void connection::on_wakeup()
         times_.read_by = deadline_table::never;
         interrupt_read(errc::read_timed_out);
     }
-    if (now >= times_.write_by && !sender_.empty())
+    if (now >= times_.read_call_by)
     {
-        times_.write_by = deadline_table::never;
+        times_.read_call_by = deadline_table::never;
+        interrupt_read(errc::call_timed_out);
+    }
+    if (now >= times_.call_by)
+        end_late_calls(now);
+    if (times_.write_look_due(now))
+        look_for_progress(now);
+    if (times_.write_expired(now) && !sender_.empty() && !look_for_progress(now))
+    {
+        times_.no_write_waits();
         end_write(sender_.first(), errc::write_timed_out);
     }
     if (times_.take_poll(now))
         poll();
-    if (!life_.closing())
-        check_session_deadlines(now);
-    else if (!life_.released() && times_.close_expired(channel_->unacknowledged(), now))
+    if (now >= times_.watch_peer_at)
+        look_at_peer(now);
+    if (life_.closing())
+        check_close_deadlines(now);
+    else
     {
-        latch(errc::close_timed_out);
-        execute(life_.apply(lifecycle_event::close_gave_up, close_reason::timed_out));
+        check_reading_deadlines(now);
+        check_session_deadlines(now);
     }
-    arm(times_.earliest(life_));
+    arm(times_.earliest(life_, pending()));
+}
+
+/// Ask how many bytes the peer has acknowledged. True if that is progress.
+inline bool connection::look_for_progress(time_point now) noexcept
+{
+    auto const left = channel_->unacknowledged();
+    std::optional<time_point> heard;
+    if (channel_->able().has_info)
+    {
+        error_code error;
+        auto const info = channel_->info(error);
+        if (!error)
+            heard = now - info.last_received;
+    }
+    return times_.acknowledged(sender_.sent(), left, now, heard);
 }
 
 /// Check for what no event reports: that the last byte was acknowledged and, on some systems, that the peer is gone.
@@ -89,16 +151,112 @@ inline void connection::look_again_soon() noexcept
     arm(times_.look_again(clock_.now()));
 }
 
+// ---- The peer's host ------------------------------------------------------------------------------------------------
+
+/// Bytes are under way to the peer: see peer_watch.
+inline void connection::watch_peer() noexcept
+{
+    auto const limit = times_.limits().dead_peer;
+    if (limit <= limit.zero() || !channel_->able().has_info)
+        return;
+    auto const when = peer_watch_.begin(limit, clock_.coarse_now());
+    if (channel_->able().reminds)
+        return channel_->remind(when);
+    times_.watch_peer_at = when;
+    arm(when);
+}
+
+DUET_DECL void connection::on_reminder() noexcept
+{
+    if (!peer_watch_.under_way() || peer_look_due_ || life_.released())
+        return;
+    if (!pending().any() && waiters_.empty() && !life_.closing())
+        return peer_watch_.end();  // the next wait starts it again
+    peer_look_due_ = attempt([this] { channel_->turn(); });
+    if (!peer_look_due_)
+        peer_watch_.end();
+}
+
+inline void connection::look_at_peer(time_point now)
+{
+    times_.watch_peer_at = deadline_table::never;
+    if (life_.released())
+        return;
+    auto const limit = times_.limits().dead_peer;
+    error_code error;
+    if (limit <= limit.zero() || channel_->unacknowledged() == 0)
+        return peer_watch_.all_acknowledged(sender_.sent());
+    auto const info = channel_->info(error);
+    if (error)
+        return peer_watch_.end();
+    auto const seen = peer_watch_.look(info, limit, now);
+    if (!seen.dead)
+    {
+        if (channel_->able().reminds)
+            channel_->remind(seen.look_again);
+        else
+            times_.watch_peer_at = seen.look_again;
+        return;
+    }
+    latch(errc::dead_peer);
+    execute(life_.apply(lifecycle_event::peer_vanished));
+}
+
+// ---- What has expired -----------------------------------------------------------------------------------------------
+
+/// The deadlines of the message that a read waits for.
+inline void connection::check_reading_deadlines(time_point now)
+{
+    if (!receiver_.busy() || life_.released())
+        return;
+    bool const finishes = now >= times_.finish_by && must_finish();
+    bool const expired = times_.next_message_expired(now);
+    if (!finishes && !expired)
+        return;
+    times_.read_begins(true, now);
+    if (!channel_->has_input())
+        interrupt_read(finishes ? errc::draining : errc::next_message_timed_out);
+    else if (finishes)
+        times_.finish_by = now + std::chrono::milliseconds{10};  // the read is about to get it
+}
+
 inline void connection::check_session_deadlines(time_point now)
 {
-    if (times_.first_message_expired(now))
+    if (life_.released())
+        return;
+    auto const waiting = pending();
+    if (waiting.read && times_.first_message_expired(now))
         return expire(errc::first_message_timed_out);
+    if (waiting.read && times_.message_expired(now))
+        return expire(errc::message_timed_out);
+    if (!waiting.any() || !times_.quiet(life_, now))
+        return;
+    look_for_progress(now);
     auto const code = times_.quiet(life_, now);
-    if (!code || times_.acknowledged(channel_->unacknowledged(), now))
+    if (!code)
         return;
     if (auto quiet = waiters_.take(awaited::quiet))
         return quiet(code, 0);
     expire(code);
+}
+
+inline void connection::check_close_deadlines(time_point now)
+{
+    if (life_.released() || !times_.close_look_due(life_, now))
+        return;
+    look_for_progress(now);
+    switch (times_.verdict_on_close(life_, now))
+    {
+    case deadline_table::close_verdict::wait:
+        break;
+    case deadline_table::close_verdict::give_up:
+        latch(errc::close_timed_out);
+        execute(life_.apply(lifecycle_event::close_gave_up, close_reason::timed_out));
+        break;
+    case deadline_table::close_verdict::leave:
+        leave_to_kernel();
+        break;
+    }
 }
 
 inline void connection::expire(error_code code)
@@ -116,7 +274,7 @@ DUET_DECL void connection::start_when_quiet(any_completion&& done)
 DUET_DECL connection::time_point connection::last_activity() noexcept
 {
     if (!life_.released())
-        times_.acknowledged(channel_->unacknowledged(), clock_.now());
+        look_for_progress(clock_.now());
     return times_.last_activity();
 }
 

@@ -26,13 +26,23 @@ inline error_code connection::refuse_write() const noexcept
     return life_.poisoned() ? errc::send_poisoned : errc::send_finished;
 }
 
+/// Bytes were sent. If the program does not read meanwhile, they answer what it has read.
+[[gnu::always_inline]] inline void connection::answered() noexcept
+{
+    note_activity_if_awaited();
+    if (!receiver_.in_message() || receiver_.busy())
+        return;
+    times_.first_message_received();
+    end_message();
+}
+
 /// Write until the request is finished. would_block: the channel accepts no more bytes.
 inline error_code connection::push(write_request& request)
 {
     auto const before = sender_.sent();
     auto const error = sender_.push(*channel_, request);
     if (sender_.sent() != before)
-        note_activity();
+        answered();
     return error;
 }
 
@@ -46,18 +56,19 @@ DUET_DECL std::optional<io_result> connection::write_at_once(write_request& requ
     auto const error = push(request);
     if (!error)
         return io_result{{}, request.sent()};
-    if (error == boost::asio::error::would_block)
+    if (error == boost::asio::error::would_block || tell_failure_later(error))
         return {};
     return io_result{fail_send(error), request.sent()};
 }
 
-DUET_DECL void connection::start_write(write_request&& request, any_completion&& done)
+DUET_DECL void connection::start_write(write_request&& request, any_completion&& done, deadlines::duration limit)
 {
     bool const is_first = sender_.empty();
     auto const queue = [&]
     {
         request.own();
         request.id = ++last_id_;
+        request.by = deadline_of(limit);
         done.on_cancel([this, id = last_id_](auto type) { cancel_write(id, type); });
         sender_.push_back(std::move(request));
     };
@@ -67,14 +78,22 @@ DUET_DECL void connection::start_write(write_request&& request, any_completion&&
         return complete(std::move(done), error_, request.sent());
     }
     sender_.back().done = std::move(done);
+    if (sender_.back().by < times_.call_by)
+        arm(times_.call_by = sender_.back().by);
     if (is_first)
         wait_writable();
 }
 
 inline void connection::wait_writable()
 {
-    times_.write_by = coarse_clock::after(clock_.now(), times_.limits().write);
-    arm(times_.earliest(life_));
+    wait_begins();
+    if (times_.limits().write > deadlines::duration::zero())
+    {
+        if (!channel_->able().has_info)
+            look_for_progress(clock_.now());  // a number to compare with later
+        times_.write_waits(false, clock_.now());
+        arm(times_.earliest(life_, pending()));
+    }
     if (!sender_.waiting && !life_.released())
         issue_wait_writable();
 }
@@ -99,6 +118,13 @@ DUET_DECL void connection::on_writable(error_code error)
     pump_writes();
 }
 
+/// EPIPE does not tell why the connection is broken: another call has met the reason. If that is the pending read,
+/// which is about to report it, let the read go first.
+inline bool connection::tell_failure_later(error_code const& error) noexcept
+{
+    return error == boost::asio::error::broken_pipe && receiver_.busy() && !error_ && !failure_deferred_;
+}
+
 inline void connection::pump_writes()
 {
     bool progress = false;
@@ -109,16 +135,16 @@ inline void connection::pump_writes()
         progress = progress || sender_.sent() > before;
         if (error == boost::asio::error::would_block)
         {
-            // Only progress restarts the write deadline.
-            auto const by = std::exchange(times_.write_by, deadline_table::never);
-            wait_writable();
-            if (!progress)
-                times_.write_by = by;
-            return;
+            if (progress && times_.limits().write > deadlines::duration::zero())
+                times_.write_waits(true, clock_.now());
+            return wait_writable();
         }
         if (error)
         {
-            fail_send(error);
+            if (tell_failure_later(error) && attempt([this] { channel_->turn(); }))
+                failure_due_ = failure_deferred_ = true;
+            else
+                fail_send(error);
             return;
         }
         auto written = sender_.pop_front();
@@ -130,7 +156,7 @@ inline void connection::pump_writes()
 /// The queue of writes is empty: a FIN that waited behind it may be sent.
 inline void connection::writes_flushed()
 {
-    times_.write_by = deadline_table::never;
+    times_.no_write_waits();
     execute(life_.apply(lifecycle_event::writes_flushed));
     if (waiters_.has(awaited::delivery))
         look_again_soon();
@@ -159,17 +185,20 @@ inline void connection::end_write(write_queue::iterator request, error_code caus
     else if (sender_.empty())
         writes_flushed();
     else if (was_first)
+    {
+        times_.no_write_waits();  // the next write has the whole of its time
         wait_writable();
+    }
 }
 
 inline void connection::fail_writes(error_code cause)
 {
-    times_.write_by = deadline_table::never;
+    times_.no_write_waits();
     for (auto requests = sender_.take_all(); auto& request : requests)
         post(std::move(request.done), cause, request.sent());
 }
 
-DUET_DECL void connection::start_shutdown_send(any_completion&& done)
+DUET_DECL void connection::start_shutdown_send(any_completion&& done, deadlines::duration limit)
 {
     if (!channel_->able().half_close)
         return complete(std::move(done), boost::asio::error::operation_not_supported, 0);
@@ -185,7 +214,7 @@ DUET_DECL void connection::start_shutdown_send(any_completion&& done)
         execute(life_.apply(lifecycle_event::writes_flushed));
     if (life_.send() != send_state::finishing)
         return complete(std::move(done), {}, 0);
-    if (!wait_for(awaited::fin, done))
+    if (!wait_for(awaited::fin, done, limit))
         complete(std::move(done), error_, 0);
 }
 

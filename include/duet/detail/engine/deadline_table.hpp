@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <utility>
 
 #include <duet/detail/time/coarse_clock.hpp>
@@ -17,9 +19,20 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
+/// The operations of a connection that wait for the peer. The deadlines of the peer count only meanwhile, and not while
+/// the program itself works.
+struct pending_operations
+{
+    bool read = false;      ///< a read, or a wait for readability
+    bool other = false;     ///< a write, or delivered()
+    bool finishes = false;  ///< the read is to end at finish_by, because nothing of a message has arrived
+
+    bool any() const noexcept { return read || other; }
+};
+
 /// The deadlines of a connection, as time points. It reads no clock and no socket: its caller passes the time, the
-/// state of both directions and the number of unacknowledged bytes, and it returns the next time to check and what has
-/// expired.
+/// state of both directions and what the system knows about acknowledged bytes. It returns the next time to check and
+/// what has expired.
 ///
 /// Progress is a byte that is read or written, or a byte that the peer acknowledges. No call reports an
 /// acknowledgement, so it is noticed only when somebody asks for the number of unacknowledged bytes: the last bytes and
@@ -33,11 +46,16 @@ public:
     static constexpr time_point never = time_point::max();
 
     deadline_table(deadlines const& limits, time_point now) noexcept
-        : limits_{limits}, active_{now}, first_message_by_{coarse_clock::after(now, limits.first_message)}
+        : limits_{limits}, active_{now}, first_message_by_{coarse_clock::after(now, limits.first_message)},
+          limits_open_{has_limit_of_open(limits)}
     {
     }
 
     deadlines const& limits() const noexcept { return limits_; }
+
+    /// True if a deadline of a session that is open in both directions may be due some time, besides those of single
+    /// calls.
+    bool limits_open_sessions() const noexcept { return limits_open_; }
 
     /// The new limits are counted from `now`. A pending read or write keeps its deadline.
     void set(deadlines const& limits, time_point now) noexcept
@@ -45,12 +63,13 @@ public:
         if (limits.first_message != limits_.first_message && !first_message_met_)
             first_message_by_ = coarse_clock::after(now, limits.first_message);
         limits_ = limits;
+        limits_open_ = has_limit_of_open(limits);
         active_ = now;
     }
 
     // ---- What happens ----------------------------------------------------------------------------------------------
 
-    /// A byte was received or sent.
+    /// A byte was received or sent, or an operation begins to wait for the peer.
     void note_activity(time_point now) noexcept { active_ = std::max(active_, now); }
 
     time_point last_activity() const noexcept { return active_; }
@@ -61,19 +80,75 @@ public:
         first_message_by_ = never;
     }
 
+    /// A read begins to wait. `begun`: a part of a message has arrived.
+    void read_begins(bool begun, time_point now) noexcept { read_since_ = begun ? never : now; }
+
+    /// The first byte of a message has arrived.
+    void message_begins(time_point now) noexcept { message_since_ = now; }
+
+    void message_ended() noexcept { message_since_ = never; }
+
+    /// The queue of writes waits for the peer. Only progress restarts the deadline of its first write.
+    void write_waits(bool progress, time_point now) noexcept
+    {
+        if (write_since_ != never && !progress)
+            return;
+        write_since_ = now;
+        write_limit_ = limits_.write;
+    }
+
+    void no_write_waits() noexcept { write_since_ = never; }
+
     void half_closed(time_point now) noexcept { half_closed_since_ = looked_at_ = now; }
 
     void closing(time_point now) noexcept { close_since_ = active_ = looked_at_ = now; }
+
+    /// close() is in a hurry, because the program is about to end: once the peer has acknowledged everything, it has
+    /// only a short time to finish. Then the kernel waits for its FIN.
+    void hurry_close(time_point now) noexcept { hurried_close_by_ = now + std::chrono::milliseconds{400}; }
 
     /// Remember the number of unacknowledged bytes, to compare with later.
     void set_unacknowledged(std::size_t left) noexcept { unacknowledged_ = left; }
 
     std::size_t unacknowledged() const noexcept { return unacknowledged_; }
 
-    // ---- Deadlines of the read and the write under way --------------------------------------------------------------
+    /// Of `sent` bytes, `left` are unacknowledged. True if bytes have been acknowledged since the last look: that is
+    /// progress. `heard`: when the peer's TCP was last heard of, if the system tells.
+    bool acknowledged(
+        std::uint64_t sent, std::size_t left, time_point now, std::optional<time_point> const& heard) noexcept
+    {
+        auto const before = std::exchange(unacknowledged_, left);
+        auto const in_all = static_cast<std::int64_t>(sent) - static_cast<std::int64_t>(left);
+        auto const in_all_before = std::exchange(acknowledged_, in_all);
+        // Without `heard`, bytes that were written since the last look have no earlier number to compare with, so they
+        // get the full time.
+        bool const newer = std::exchange(looked_at_, now) < active_;
+        if (heard ? in_all <= in_all_before : left >= before && !(newer && left > 0))
+            return false;
+        auto const when = heard ? std::min(*heard, now) : now;
+        active_ = std::max(active_, when);
+        if (write_since_ != never)
+            write_since_ = std::max(write_since_, when);
+        return true;
+    }
 
-    time_point read_by = never;
-    time_point write_by = never;
+    /// Count the activity of another connection as activity of this one.
+    void join_activity(time_point other) noexcept
+    {
+        // It must not look like bytes that were written here since the last look, because those get the full time.
+        bool const written = looked_at_ < active_;
+        active_ = std::max(active_, other);
+        if (!written)
+            looked_at_ = std::max(looked_at_, active_);
+    }
+
+    // ---- Deadlines that others set ----------------------------------------------------------------------------------
+
+    time_point read_by = never;        ///< of the pending read: the session's deadline
+    time_point read_call_by = never;   ///< of the pending read: its own
+    time_point call_by = never;        ///< the earliest that within() gives to another pending call
+    time_point finish_by = never;      ///< when a read with nothing begun is told to finish
+    time_point watch_peer_at = never;  ///< see peer_watch
 
     // ---- Polling for what no event reports --------------------------------------------------------------------------
 
@@ -100,19 +175,40 @@ public:
     // ---- What is due -----------------------------------------------------------------------------------------------
 
     /// The earliest time at which something may be due, in the present state.
-    time_point earliest(lifecycle const& life) const noexcept
+    time_point earliest(lifecycle const& life, pending_operations const& pending) const noexcept
     {
-        auto result = std::min({read_by, write_by, poll_at_});
+        auto result = std::min({read_by, read_call_by, call_by, poll_at_, watch_peer_at});
+        if (write_since_ != never)
+            result = std::min({result, write_by(), look_at(write_since_, write_limit_)});
         if (life.closing())
-            return std::min({result, close_by(), close_total_by(), coarse_clock::after(looked_at_, limits_.close / 8)});
-        result = std::min({result, first_message_by_, idle_by()});
-        return life.half_closed() ? std::min(result, half_closed_by()) : result;
+            return std::min({result, close_by(), leave_at(life), look_at(close_since_, limits_.close)});
+        if (pending.read)
+            result = std::min({result, first_message_by_, next_message_by(), message_by()});
+        if (pending.finishes)
+            result = std::min(result, finish_by);
+        if (pending.any())
+            result = std::min({result, idle_by(), life.half_closed() ? half_closed_by() : never});
+        return result;
+    }
+
+    bool write_expired(time_point now) const noexcept { return write_since_ != never && now >= write_by(); }
+
+    /// The acknowledged bytes are looked at eight times per deadline of a write, so that progress extends it from about
+    /// the time when it happened.
+    bool write_look_due(time_point now) const noexcept
+    {
+        return write_since_ != never && now >= look_at(write_since_, write_limit_);
     }
 
     bool first_message_expired(time_point now) const noexcept { return now >= first_message_by_; }
 
+    /// The pending read has waited too long for the first byte of a message.
+    bool next_message_expired(time_point now) const noexcept { return now >= next_message_by(); }
+
+    bool message_expired(time_point now) const noexcept { return now >= message_by(); }
+
     /// The error if no byte was transferred for too long: half_closed_timed_out or idle_timed_out. Call acknowledged()
-    /// before acting on it, because an acknowledgement may have been progress.
+    /// and ask again before acting on it, because an acknowledgement may have been progress.
     error_code quiet(lifecycle const& life, time_point now) const noexcept
     {
         if (life.half_closed() && now >= half_closed_by())
@@ -120,42 +216,50 @@ public:
         return now >= idle_by() ? error_code{errc::idle_timed_out} : error_code{};
     }
 
-    /// True if the peer has acknowledged bytes since the last check; `left` bytes are unacknowledged now. That counts
-    /// as progress.
-    bool acknowledged(std::size_t left, time_point now) noexcept
+    enum class close_verdict : std::uint8_t
     {
-        auto const before = std::exchange(unacknowledged_, left);
-        // Bytes that were written since the last check have no earlier number to compare with, so they get the full
-        // time.
-        bool const newer = looked_at_ < active_;
-        if (left >= before && !(newer && left > 0))
-            return false;
-        active_ = looked_at_ = now;
-        return true;
+        wait,
+        give_up,  ///< there was no progress for too long
+        leave,    ///< there is progress, but it takes too long: the kernel can do the rest
+    };
+
+    /// As write_look_due(), for close().
+    bool close_look_due(lifecycle const& life, time_point now) const noexcept
+    {
+        return now >= std::min({look_at(close_since_, limits_.close), close_by(), leave_at(life)});
     }
 
-    /// Count the activity of another connection as activity of this one.
-    void join_activity(time_point other) noexcept
+    /// Call acknowledged() before.
+    close_verdict verdict_on_close(lifecycle const& life, time_point now) const noexcept
     {
-        // It must not look like bytes that were written here since the last check, because those get the full time.
-        bool const written = looked_at_ < active_;
-        active_ = std::max(active_, other);
-        if (!written)
-            looked_at_ = std::max(looked_at_, active_);
-    }
-
-    /// True if close() has to give up while `left` bytes are unacknowledged. This is checked eight times per deadline,
-    /// so that progress extends the deadline from about the time when it happened.
-    bool close_expired(std::size_t left, time_point now) noexcept
-    {
-        if (std::exchange(unacknowledged_, left) > left)
-            active_ = now;
-        looked_at_ = now;
-        return now >= close_total_by() || now >= close_by();
+        if (now >= close_by())
+            return close_verdict::give_up;
+        return now >= leave_at(life) ? close_verdict::leave : close_verdict::wait;
     }
 
 private:
+    static constexpr bool has_limit_of_open(deadlines const& limits) noexcept
+    {
+        return std::max({limits.idle, limits.first_message, limits.next_message, limits.message}) > duration::zero();
+    }
+
+    static constexpr time_point after(time_point from, duration limit) noexcept
+    {
+        return from == never ? never : coarse_clock::after(from, limit);
+    }
+
+    time_point look_at(time_point since, duration limit) const noexcept
+    {
+        return coarse_clock::after(std::max(looked_at_, since), limit / 8);
+    }
+
+    time_point write_by() const noexcept { return coarse_clock::after(write_since_, write_limit_); }
+
     time_point idle_by() const noexcept { return coarse_clock::after(active_, limits_.idle); }
+
+    time_point next_message_by() const noexcept { return after(read_since_, limits_.next_message); }
+
+    time_point message_by() const noexcept { return after(message_since_, limits_.message); }
 
     time_point half_closed_by() const noexcept
     {
@@ -164,18 +268,33 @@ private:
 
     time_point close_by() const noexcept { return coarse_clock::after(std::max(close_since_, active_), limits_.close); }
 
-    time_point close_total_by() const noexcept { return coarse_clock::after(close_since_, limits_.close_total); }
+    /// When close() leaves the rest to the kernel. Writes that the kernel has not accepted yet cannot be left to it:
+    /// they may go on as long as there is progress.
+    time_point leave_at(lifecycle const& life) const noexcept
+    {
+        if (life.send() != send_state::finished)
+            return never;
+        auto const total = coarse_clock::after(close_since_, limits_.close_total);
+        return unacknowledged_ == 0 ? std::min(total, hurried_close_by_) : total;
+    }
 
     deadlines limits_;
-    time_point active_;  // when the last byte was received, sent or acknowledged, as far as known
+    time_point active_;  // when the last byte was received, sent or acknowledged, or the last wait began
     time_point first_message_by_;
+    time_point read_since_ = never;     // when the pending read began, if nothing of a message had arrived
+    time_point message_since_ = never;  // when the first byte of the present message arrived
+    time_point write_since_ = never;    // the last progress of the writes that wait
     time_point half_closed_since_ = never;
     time_point close_since_ = never;
-    time_point looked_at_ = time_point::min();  // when unacknowledged_ was last determined
+    time_point hurried_close_by_ = never;
+    time_point looked_at_ = time_point::min();  // the last call of acknowledged()
     time_point poll_at_ = never;
     duration poll_delay_{};
+    duration write_limit_{};
     std::size_t unacknowledged_ = 0;
+    std::int64_t acknowledged_ = 0;  // bytes acknowledged in all; on a Unix-domain socket only an estimate
     bool first_message_met_ = false;
+    bool limits_open_;
 };
 
 }  // namespace detail

@@ -45,21 +45,28 @@ public:
 
     reading(kind how, boost::asio::mutable_buffer buffer) noexcept : kind_{how}, buffer_{buffer} {}
 
-    /// A read with its own deadline, instead of the session's read deadline.
-    reading(kind how, boost::asio::mutable_buffer buffer, time_point by) noexcept : kind_{how}, buffer_{buffer}, by_{by}
+    /// A read with its own deadlines, instead of the session's read deadline. `by` must outlive the read.
+    reading(kind how, boost::asio::mutable_buffer buffer, read_deadlines const* by) noexcept
+        : kind_{how}, buffer_{buffer}, by_{by}
     {
     }
+
+    void within(deadlines::duration limit) noexcept { limit_ = limit; }
 
     std::optional<io_result> at_once(connection& target) const { return target.read_at_once(kind_, buffer_); }
 
     any_completion& place(connection& target) const noexcept { return target.reader(); }
 
-    void wait(connection& target) const { target.start_read(kind_, buffer_, by_ ? *by_ : target.read_deadline()); }
+    void wait(connection& target) const
+    {
+        target.start_read(kind_, buffer_, by_ ? *by_ : target.deadlines_of_read(limit_));
+    }
 
 private:
     kind kind_;
     boost::asio::mutable_buffer buffer_;
-    std::optional<time_point> by_;
+    deadlines::duration limit_{};
+    read_deadlines const* by_ = nullptr;
 };
 
 /// A write. It is tried at once; the bytes that the kernel does not accept are queued.
@@ -72,9 +79,11 @@ public:
     writing(Buffers const& buffers, bool whole) : buffers_{buffers}, whole_{whole} {}
 
     /// A copy is a new write that has not begun.
-    writing(writing const& other) : writing{other.buffers_, other.whole_} {}
+    writing(writing const& other) : writing{other.buffers_, other.whole_} { limit_ = other.limit_; }
 
     writing(writing&&) noexcept(std::is_nothrow_move_constructible_v<Buffers>) = default;
+
+    void within(deadlines::duration limit) noexcept { limit_ = limit; }
 
     std::optional<io_result> at_once(connection& target)
     {
@@ -95,7 +104,10 @@ public:
         return target.write_at_once(*request_);
     }
 
-    void wait(connection& target, any_completion&& done) { target.start_write(std::move(*request_), std::move(done)); }
+    void wait(connection& target, any_completion&& done)
+    {
+        target.start_write(std::move(*request_), std::move(done), limit_);
+    }
 
 private:
     struct none
@@ -105,6 +117,7 @@ private:
     Buffers buffers_;
     [[no_unique_address]] std::conditional_t<is_single, none, std::vector<boost::asio::const_buffer>> list_;
     std::optional<write_request> request_;
+    deadlines::duration limit_{};
     bool whole_;
 };
 
@@ -116,7 +129,10 @@ public:
 
     std::optional<io_result> at_once(connection& target) { return target.write_at_once(request_); }
 
-    void wait(connection& target, any_completion&& done) { target.start_write(std::move(request_), std::move(done)); }
+    void wait(connection& target, any_completion&& done)
+    {
+        target.start_write(std::move(request_), std::move(done), {});
+    }
 
 private:
     write_request request_;
@@ -126,25 +142,33 @@ private:
 class closing
 {
 public:
+    void within(deadlines::duration limit) noexcept { limit_ = limit; }
+
     std::optional<io_result> at_once(connection& target) const { return target.close_at_once(); }
 
-    void wait(connection& target, any_completion&& done) const { target.start_close(std::move(done)); }
+    void wait(connection& target, any_completion&& done) const { target.start_close(std::move(done), limit_); }
+
+private:
+    deadlines::duration limit_{};
 };
 
 /// Any other operation, started by one member function of the connection.
 class calling
 {
 public:
-    using function = void (connection::*)(any_completion&&);
+    using function = void (connection::*)(any_completion&&, deadlines::duration);
 
     explicit calling(function start) noexcept : start_{start} {}
 
+    void within(deadlines::duration limit) noexcept { limit_ = limit; }
+
     std::optional<io_result> at_once(connection&) const noexcept { return {}; }
 
-    void wait(connection& target, any_completion&& done) const { (target.*start_)(std::move(done)); }
+    void wait(connection& target, any_completion&& done) const { (target.*start_)(std::move(done), limit_); }
 
 private:
     function start_;
+    deadlines::duration limit_{};
 };
 
 /// Begin an operation that has to wait, or complete one whose result is known but whose handler must not be called

@@ -3,8 +3,10 @@
 #ifndef DUET_DETAIL_ENGINE_OPERATION_HPP
 #define DUET_DETAIL_ENGINE_OPERATION_HPP
 
+#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/associator.hpp>
 #include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
 
 #include <exception>
 #include <type_traits>
@@ -80,6 +82,26 @@ public:
         }
     }
 
+    /// For an empty session, which has no connection: the operation fails with errc::closed, later and on the handler's
+    /// executor.
+    [[gnu::cold]] static void refuse(Handler handler, char const* name)
+    {
+        auto const executor = boost::asio::get_associated_executor(handler);
+        failure_type failure;
+        if constexpr (is_coroutine)
+            failure = std::make_exception_ptr(session_error{errc::closed, name, "an empty session", 0});
+        else
+            failure = errc::closed;
+        boost::asio::post(executor,
+            [handler = std::move(handler), failure = std::move(failure)]() mutable
+            {
+                if constexpr (std::is_void_v<result_type>)
+                    std::move(handler)(tell(std::move(failure)));
+                else
+                    std::move(handler)(tell(std::move(failure)), result_type{});
+            });
+    }
+
     /// As operator(), in two steps. This function runs on the session's executor; the function that it returns runs on
     /// the handler's executor, when the connection may already be gone.
     auto settle(error_code error, std::size_t size)
@@ -140,6 +162,15 @@ public:
     {
     }
 
+    /// Limit this call: it fails with errc::call_timed_out when it has taken so long in all, with or without progress,
+    /// and leaves behind what a terminal cancellation does. The session's own deadlines count besides. Zero is no
+    /// limit.
+    operation within(deadlines::duration limit) &&
+    {
+        start_.within(limit);
+        return std::move(*this);
+    }
+
     /// Calling a named operation copies it, so that it may be started again.
     template <boost::asio::completion_token_for<signature> Token>
     auto operator()(Token&& token) const& requires std::is_copy_constructible_v<Start>
@@ -156,6 +187,8 @@ public:
             {
                 using handler_type = std::decay_t<decltype(handler)>;
                 using wrapped = result_handler<handler_type, Result>;
+                if (!target)
+                    return wrapped::refuse(std::forward<decltype(handler)>(handler), name);
                 constexpr bool is_coroutine = is_awaiting_coroutine<handler_type, signature>::value;
                 auto const known = start.at_once(*target);
                 if constexpr (is_coroutine)

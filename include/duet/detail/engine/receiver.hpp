@@ -67,6 +67,9 @@ public:
         return true;
     }
 
+    /// The cause of interrupt() no longer holds.
+    void go_on() noexcept { cause_.clear(); }
+
     /// From now on another read may begin, even from within the handler of this one, which is still to be called.
     void end() noexcept { busy_ = false; }
 
@@ -78,6 +81,14 @@ public:
     void count(std::size_t size) noexcept { received_ += size; }
 
     std::uint64_t received() const noexcept { return received_; }
+
+    /// A part of a message has arrived that the program has not yet answered, as far as this side can tell: bytes were
+    /// received since the last message_ended().
+    bool in_message() const noexcept { return in_message_; }
+
+    void message_begun() noexcept { in_message_ = true; }
+
+    void message_ended() noexcept { in_message_ = false; }
 
     void request_finish() noexcept { finish_requested_ = true; }
 
@@ -93,6 +104,7 @@ private:
     read_kind kind_ = read_kind::some;
     bool busy_ = false;
     bool finish_requested_ = false;
+    bool in_message_ = false;
 };
 
 }  // namespace detail

@@ -46,6 +46,21 @@ public:
         return std::find_if(queue_.begin(), queue_.end(), [id](write_request const& each) { return each.id == id; });
     }
 
+    /// The first write whose own time is over.
+    write_queue::iterator late(coarse_clock::time_point now) noexcept
+    {
+        return std::find_if(queue_.begin(), queue_.end(), [now](write_request const& each) { return each.by <= now; });
+    }
+
+    /// The earliest time that within() gives to one of them.
+    coarse_clock::time_point earliest() const noexcept
+    {
+        auto result = coarse_clock::time_point::max();
+        for (auto const& each : queue_)
+            result = std::min(result, each.by);
+        return result;
+    }
+
     bool is_first(write_queue::iterator request) noexcept { return request == queue_.begin(); }
 
     write_queue::iterator first() noexcept { return queue_.begin(); }

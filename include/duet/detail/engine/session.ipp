@@ -20,7 +20,7 @@ struct session_access
     template <class Session>
     static auto connection(Session const& session)
     {
-        return session.connection_;
+        return session.connection_.ref();
     }
 
     template <class Session, class Ref>
@@ -51,7 +51,7 @@ struct session_access
     template <class Session, class Handler>
     static void when_quiet(Session& session, Handler&& handler)
     {
-        auto const connection = session.connection_;
+        auto const connection = session.connection_.ref();
         connection->start_when_quiet(any_completion{std::forward<Handler>(handler), connection->executor(), false});
     }
 
@@ -59,7 +59,7 @@ struct session_access
     template <class Session, class Other>
     static bool join_activity(Session& session, Other& other)
     {
-        auto const connection = session.connection_;
+        auto const connection = session.connection_.ref();
         connection->join_activity(other.connection_->last_activity());
         return !connection->life().released();
     }
@@ -77,7 +77,7 @@ struct session_access
     static void await_readable(Session& session, Handler&& handler)
     {
         reading start{read_kind::wait, {}};
-        auto const connection = session.connection_;
+        auto const connection = session.connection_.ref();
         detail::begin<false>(*connection, start, start.at_once(*connection), std::forward<Handler>(handler));
     }
 
@@ -130,7 +130,7 @@ basic_session<Stream>::basic_session(Stream stream, session_options const& optio
     auto const remote = stream.lowest_layer().remote_endpoint(ignored);
     traits::apply(stream, options);
     traits::prepare(stream);
-    adopt(ref{new connection{std::move(stream), local, remote, options}});
+    connection_ = handle{ref{new connection{std::move(stream), local, remote, options}}};
 }
 
 template <class Stream>
@@ -143,20 +143,29 @@ auto basic_session<Stream>::initiate(Start start, Token&& token)
         {
             using handler_type = std::decay_t<decltype(handler)>;
             constexpr bool is_coroutine = detail::is_awaiting_coroutine<handler_type, signature>::value;
+            if (!c)
+            {
+                auto const executor = boost::asio::get_associated_executor(handler);
+                boost::asio::post(executor, [inner = std::forward<decltype(handler)>(handler)]() mutable
+                    { std::move(inner)(error_code{errc::closed}, std::size_t{0}); });
+                return;
+            }
             auto const known = begun.at_once(*c);
             detail::begin<is_coroutine>(*c, begun, known, std::forward<decltype(handler)>(handler));
         },
-        token, detail::connection::ref{connection_});
+        token, detail::connection::ref{connection_.ref()});
 }
 
 template <class Stream>
-auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std::string delimiter, std::size_t limit)
-    -> awaitable<std::size_t>
+auto basic_session<Stream>::read_until_delimiter(
+    ref c, std::string& buffer, std::string delimiter, std::size_t limit, duration within) -> awaitable<std::size_t>
 {
+    if (!c)
+        throw session_error{errc::closed, "read_until", "an empty session", 0};
     // An empty delimiter would be found at once at position 0, and complete with 0, which means FIN.
     if (delimiter.empty())
         throw session_error{boost::asio::error::invalid_argument, "read_until", c->describe_peer(), 0};
-    auto const by = c->read_deadline();
+    auto const by = c->deadlines_of_read(within);
     std::size_t searched = 0;
     std::size_t received = 0;
     error_code error;
@@ -175,10 +184,12 @@ auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std
             break;
         }
         // The delimiter may be split between two reads.
+        if (size > 0)
+            c->message_begun();
         searched = size < delimiter.size() ? 0 : size - delimiter.size() + 1;
         auto const room = std::min(detail::line_chunk, limit - size);
         buffer.resize(size + room);
-        detail::reading const start{kind::some, boost::asio::buffer(buffer.data() + size, room), by};
+        detail::reading const start{kind::some, boost::asio::buffer(buffer.data() + size, room), &by};
         using operation = detail::operation<detail::bytes_and_error, detail::reading>;
         detail::bytes_and_error::type got;
         try
@@ -207,9 +218,12 @@ auto basic_session<Stream>::read_until_delimiter(ref c, std::string& buffer, std
 }
 
 template <class Stream>
-auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t limit) -> awaitable<std::size_t>
+auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t limit, duration within)
+    -> awaitable<std::size_t>
 {
-    auto const by = c->read_deadline();
+    if (!c)
+        throw session_error{errc::closed, "read_all", "an empty session", 0};
+    auto const by = c->deadlines_of_read(within);
     std::size_t received = 0;
     error_code error;
     for (;;)
@@ -218,7 +232,7 @@ auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t lim
         // Asking for one byte more than the limit allows distinguishes more input from the peer's FIN.
         auto const room = std::min(detail::stream_chunk - 1, limit - received) + 1;
         into.resize(size + room);
-        detail::reading const start{kind::some, boost::asio::buffer(into.data() + size, room), by};
+        detail::reading const start{kind::some, boost::asio::buffer(into.data() + size, room), &by};
         using operation = detail::operation<detail::bytes_and_error, detail::reading>;
         detail::bytes_and_error::type got;
         try
@@ -245,12 +259,21 @@ auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t lim
 }
 
 template <class Stream>
-auto basic_session<Stream>::collect_all(ref c, std::size_t limit) -> awaitable<std::string>
+auto basic_session<Stream>::collect_all(ref c, std::size_t limit, duration within) -> awaitable<std::string>
 {
     std::string result;
-    co_await append_all(c, result, limit);
+    co_await append_all(c, result, limit, within);
     co_return result;
 }
+
+#if defined(DUET_SEPARATE_COMPILATION)
+namespace detail {
+extern template class stream_connection<session::stream_type>;
+extern template class stream_connection<unix_session::stream_type>;
+}  // namespace detail
+extern template class basic_session<session::stream_type>;
+extern template class basic_session<unix_session::stream_type>;
+#endif
 
 }  // namespace v0
 }  // namespace duet

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/time/coarse_clock.hpp>
 
 namespace duet {
 inline namespace v0 {
@@ -24,6 +25,7 @@ enum class awaited : std::uint8_t
     close,      ///< the connection has ended
     peer_gone,  ///< the peer is gone; one handler at a time
     quiet,      ///< no byte was transferred for too long
+    finish,     ///< the owner asks the session to finish
 };
 
 /// The waiting handlers of a connection, in the order of their arrival. They are few and rare, so a list is enough.
@@ -35,6 +37,7 @@ public:
         awaited what;
         std::uint64_t id;
         any_completion done;
+        coarse_clock::time_point by;  ///< what within() gives it
     };
 
     using list = std::list<waiter>;
@@ -54,10 +57,36 @@ public:
     }
 
     /// Takes `done`, unless there is no memory (std::bad_alloc).
-    void park(awaited what, std::uint64_t id, any_completion& done)
+    void park(awaited what, std::uint64_t id, any_completion& done,
+        coarse_clock::time_point by = coarse_clock::time_point::max())
     {
         list_.emplace_back();
-        list_.back() = {what, id, std::move(done)};
+        list_.back() = {what, id, std::move(done), by};
+    }
+
+    /// The id of a handler whose time is over, if there is one.
+    std::optional<std::uint64_t> late(coarse_clock::time_point now) const noexcept
+    {
+        auto const found =
+            std::find_if(list_.begin(), list_.end(), [now](waiter const& each) { return each.by <= now; });
+        return found == list_.end() ? std::nullopt : std::optional{found->id};
+    }
+
+    /// The time of this one has been reported.
+    void forget_time(std::uint64_t id) noexcept
+    {
+        for (auto& each : list_)
+            if (each.id == id)
+                each.by = coarse_clock::time_point::max();
+    }
+
+    /// The earliest time that within() gives to one of them.
+    coarse_clock::time_point earliest() const noexcept
+    {
+        auto result = coarse_clock::time_point::max();
+        for (auto const& each : list_)
+            result = std::min(result, each.by);
+        return result;
     }
 
     /// Remove the first handler that waits for this; empty if there is none.

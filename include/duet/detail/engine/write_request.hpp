@@ -16,6 +16,7 @@
 
 #include <duet/detail/completion/any_completion.hpp>
 #include <duet/detail/socket/splice_pipe.hpp>
+#include <duet/detail/time/coarse_clock.hpp>
 
 namespace duet {
 inline namespace v0 {
@@ -89,6 +90,7 @@ public:
 
     any_completion done;
     std::uint64_t id = 0;
+    coarse_clock::time_point by = coarse_clock::time_point::max();  // what within() gives it
 
 private:
     void advance(std::size_t size) noexcept

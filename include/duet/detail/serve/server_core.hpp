@@ -11,6 +11,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@
 #include <duet/detail/serve/server_shard.hpp>
 #include <duet/detail/serve/server_state.hpp>
 #include <duet/detail/socket/cpu_affinity.hpp>
+#include <duet/detail/socket/fork_watch.hpp>
 #include <duet/server_options.hpp>
 
 namespace duet {
@@ -34,7 +36,7 @@ public:
     using acceptor_type = basic_acceptor<Protocol>;
 
     server_core(boost::asio::io_context& context, acceptor_type first, server_options const& options,
-        typename state_type::handler_type handler);
+        typename state_type::handler_type handler, std::vector<inherited_descriptor> const& inherited = {});
 
     server_core(server_core const&) = delete;
     server_core& operator=(server_core const&) = delete;
@@ -47,6 +49,16 @@ public:
     }
 
     void abort() { abort_all(state_); }
+
+    bool ready() const noexcept { return state_->ready(); }
+
+    bool drained() const noexcept { return state_->drained(); }
+
+    void on_drained(std::function<void()> hook) { state_->on_drained(std::move(hook)); }
+
+    drain_report report() const noexcept { return report_of(*state_); }
+
+    handed_listeners hand_over(std::string const& name);
 
     typename acceptor_type::endpoint_type const& local_endpoint() const noexcept
     {
@@ -91,14 +103,24 @@ private:
     static acceptor_type listen_again(boost::asio::io_context& context, int first,
         typename Protocol::endpoint const& endpoint, server_options const& options);
 
+    /// In a child of the process that made the server: give up the listeners, and leave everything else as it is. The
+    /// additional threads do not exist here, and fork() may have interrupted what they were changing.
+    void abandon() noexcept;
+
     /// See server_options::pin_threads.
     void pin_threads();
 
     static void abort_all(state_ref const& state);
 
+    static drain_report report_of(state_type const& state) noexcept
+    {
+        return {state.counts.drain_finished.load(), state.counts.drain_aborted.load()};
+    }
+
     static boost::asio::awaitable<drain_report> drain_all(state_ref state, std::chrono::steady_clock::duration timeout);
 
     state_ref state_;
+    ::pid_t const maker_ = fork_watch::get().process();
     std::vector<std::unique_ptr<worker>> workers_;
     std::vector<std::shared_ptr<thread_pin>> pins_;
 };

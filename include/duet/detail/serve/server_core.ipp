@@ -5,11 +5,15 @@
 
 // Creating and ending a server.
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
+#include <cstddef>
+#include <new>
 
 #include <duet/detail/accept/listener.hpp>
 #include <duet/detail/completion/try_post.hpp>
@@ -25,22 +29,24 @@ namespace detail {
 
 template <class Protocol>
 server_core<Protocol>::server_core(boost::asio::io_context& context, acceptor_type first, server_options const& options,
-    typename state_type::handler_type handler)
+    typename state_type::handler_type handler, std::vector<inherited_descriptor> const& inherited)
     // After this delegated constructor returns, the destructor runs even if the rest of this constructor throws.
     : server_core{std::make_shared<state_type>(context.get_executor(), options, std::move(handler))}
 {
     using session_type = typename acceptor_type::session_type;
-    auto const threads = std::max<std::size_t>(options.threads, 1);
+    auto const threads = std::max({options.threads, inherited.size(), std::size_t{1}});
     session_access::prepare<session_type>(context);
-    auto const inherited = first.native_handle();
+    auto const descriptor = acceptor_access::descriptor(first);
     auto const endpoint = first.local_endpoint();
     state_->shards().push_back(std::make_shared<shard_type>(std::move(first)));
     for (std::size_t i = 1; i < threads; ++i)
     {
         workers_.push_back(std::make_unique<worker>());
-        session_access::prepare<session_type>(workers_.back()->context);
-        state_->shards().push_back(
-            std::make_shared<shard_type>(listen_again(workers_.back()->context, inherited, endpoint, options)));
+        auto& own = workers_.back()->context;
+        session_access::prepare<session_type>(own);
+        auto listening = i < inherited.size() ? acceptor_type{own, inherited[i], acceptor_options_of(options)}
+                                              : listen_again(own, descriptor, endpoint, options);
+        state_->shards().push_back(std::make_shared<shard_type>(std::move(listening)));
     }
     if (options.pin_threads)
         pin_threads();
@@ -53,7 +59,14 @@ server_core<Protocol>::server_core(boost::asio::io_context& context, acceptor_ty
 template <class Protocol>
 server_core<Protocol>::~server_core()
 {
+    assert(state_->may_end_here() &&
+           "duet: destroy a server on the thread that runs its context, or when no thread runs it any more");
     auto& shards = state_->shards();
+    if (!workers_.empty() && maker_ != fork_watch::get().process())
+    {
+        abandon();
+        return;
+    }
     if (!shards.empty())
         shards.front()->abort(state_);
     for (std::size_t i = 1; i < shards.size(); ++i)
@@ -63,6 +76,43 @@ server_core<Protocol>::~server_core()
     if (!shards.empty())
         shards.resize(1);
     workers_.clear();
+}
+
+template <class Protocol>
+handed_listeners server_core<Protocol>::hand_over(std::string const& name)
+{
+    if (state_->draining())
+        throw session_error{
+            errc::closed, "hand_over", acceptor_type::session_type::traits::describe(local_endpoint()), 0};
+    handed_listeners result;
+    for (auto const& shard : state_->shards())
+        result.add(shard->acceptor().hand_over(name));
+    return result;
+}
+
+template <class Protocol>
+void server_core<Protocol>::abandon() noexcept
+{
+    for (auto const& shard : state_->shards())
+        ::close(acceptor_access::descriptor(shard->acceptor()));
+    // Never destroyed: that would lock what a thread of the parent had locked. The list is for leak checkers.
+    struct remains
+    {
+        state_ref state;
+        std::vector<std::unique_ptr<worker>> workers;
+        remains* next;
+    };
+    static remains* all = nullptr;
+    if (auto* const kept = new (std::nothrow) remains{state_, {}, all})
+    {
+        kept->workers.swap(workers_);
+        all = kept;
+        return;
+    }
+    alignas(state_ref) std::byte memory[sizeof(state_ref)];
+    ::new (static_cast<void*>(memory)) state_ref{state_};
+    for (auto& each : workers_)
+        static_cast<void>(each.release());
 }
 
 template <class Protocol>
@@ -85,15 +135,31 @@ template <class Protocol>
 basic_acceptor<Protocol> server_core<Protocol>::listen_again(boost::asio::io_context& context, int first,
     typename Protocol::endpoint const& endpoint, server_options const& options)
 {
+    auto accept_options = acceptor_options_of(options);
     if (has_reuse_port(first))
-        return acceptor_type{context, endpoint, acceptor_options_of(options)};
+    {
+        try
+        {
+            accept_options.reuse_port = true;
+            acceptor_type result{context, endpoint, accept_options};
+            if (!options.share_port)
+                acceptor_access::close_with_others(result);
+            return result;
+        }
+        catch (session_error const& error)
+        {
+            // A system other than Linux may not let others join a socket that listens already.
+            if (error.code() != boost::asio::error::address_in_use)
+                throw;
+        }
+    }
     int const copy = ::fcntl(first, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
         throw session_error{{errno, boost::system::system_category()}, "dup",
             acceptor_type::session_type::traits::describe(endpoint), 0};
     try
     {
-        return acceptor_type{context, inherited_descriptor{copy, {}}, acceptor_options_of(options)};
+        return acceptor_type{context, inherited_descriptor{copy, {}}, accept_options};
     }
     catch (...)
     {
@@ -110,7 +176,7 @@ void server_core<Protocol>::pin_threads()
     for (std::size_t i = 0; i < shards.size() && !cpus.empty(); ++i)
     {
         auto const cpu = cpus[i % cpus.size()];
-        auto const listener = shards[i]->acceptor().native_handle();
+        auto const listener = acceptor_access::descriptor(shards[i]->acceptor());
         if (has_reuse_port(listener))  // otherwise the threads share one socket
             take_connections_of(listener, cpu);
         pins_.push_back(std::make_shared<thread_pin>(cpu));
@@ -155,6 +221,8 @@ void server_core<Protocol>::worker::end(state_ref const& state, shard_type& shar
 template <class Protocol>
 void server_core<Protocol>::abort_all(state_ref const& state)
 {
+    state->no_longer_ready();
+    state->begin_drain();
     for (auto const& shard : state->shards())
         boost::asio::post(shard->executor(), [state, each = shard.get()] { each->abort(state); });
 }
@@ -165,6 +233,10 @@ boost::asio::awaitable<drain_report> server_core<Protocol>::drain_all(
 {
     using time_point = context_clock::time_point;
     context_clock const clock{state->executor()};
+    state->no_longer_ready();
+    if (auto const delay = state->options().drain_delay; delay > delay.zero() && !state->draining())
+        co_await state_type::wait_drained(state, coarse_clock::after(clock.now(), delay));
+    state->begin_drain();
     for (auto const& shard : state->shards())
         boost::asio::post(shard->executor(), [state, each = shard.get()] { each->begin_drain(state); });
     auto const now = clock.now();
@@ -175,7 +247,7 @@ boost::asio::awaitable<drain_report> server_core<Protocol>::drain_all(
         abort_all(state);
         co_await state_type::wait_drained(state, clock.now() + std::chrono::seconds{1});
     }
-    co_return drain_report{state->counts.drain_finished.load(), state->counts.drain_aborted.load()};
+    co_return report_of(*state);
 }
 
 }  // namespace detail

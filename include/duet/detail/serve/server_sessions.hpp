@@ -74,7 +74,7 @@ public:
         if (finishing_)
         {
             live->told = true;
-            live->session->request_finish();
+            live->session->request_finish(state->options().drain_grace);
         }
         if (state->on_message())
             await_message(live);
@@ -227,7 +227,7 @@ private:
             auto const live = live_.begin();
             live_.splice(live_.end(), live_, live);
             live->told = true;
-            live->session->request_finish();
+            live->session->request_finish(state->options().drain_grace);
         }
         if (!any())
             return;

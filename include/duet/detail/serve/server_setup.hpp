@@ -3,7 +3,11 @@
 #ifndef DUET_DETAIL_SERVE_SERVER_SETUP_HPP
 #define DUET_DETAIL_SERVE_SERVER_SETUP_HPP
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
+
+#include <type_traits>
+#include <vector>
 
 #include <duet/acceptor.hpp>
 #include <duet/server_options.hpp>
@@ -12,11 +16,24 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The acceptor options for a server's listeners.
+/// The acceptor options for a server's first listener.
 DUET_DECL acceptor_options acceptor_options_of(server_options const& options);
 
 /// Create the first listener, on the address and port of `options`.
 DUET_DECL acceptor listen_for(boost::asio::io_context& context, server_options const& options);
+
+/// The first of these listeners; if there are none, a new one as `options` say.
+template <class Protocol>
+basic_acceptor<Protocol> take_over(
+    boost::asio::io_context& context, std::vector<inherited_descriptor> const& inherited, server_options const& options)
+{
+    if (!inherited.empty())
+        return basic_acceptor<Protocol>{context, inherited.front(), acceptor_options_of(options)};
+    if constexpr (std::is_same_v<Protocol, boost::asio::ip::tcp>)
+        return listen_for(context, options);
+    else
+        throw session_error{boost::asio::error::invalid_argument, "listen", "no inherited descriptor", 0};
+}
 
 /// Run the context, and go on after std::bad_alloc: only the operation that was being started is lost.
 DUET_DECL void run_on(boost::asio::io_context& context);

@@ -17,7 +17,7 @@ DUET_DECL acceptor_options acceptor_options_of(server_options const& options)
 {
     acceptor_options result;
     result.backlog = options.backlog;
-    result.reuse_port = options.threads > 1;
+    result.reuse_port = options.share_port;
     result.session = options.session;
     result.on_resource_failure = options.on_resource_failure;
     // With a limit on sessions, a client must stay in the kernel's queue until its turn, so accept one at a time.
@@ -26,21 +26,33 @@ DUET_DECL acceptor_options acceptor_options_of(server_options const& options)
     return result;
 }
 
+/// Listen on the endpoint, and let the listeners of further threads join. The first one gets SO_REUSEPORT only now: a
+/// socket that listens without it has the endpoint for itself, so a second server would have failed, or has made this
+/// one fail.
+inline acceptor listen_first(
+    boost::asio::io_context& context, boost::asio::ip::tcp::endpoint const& endpoint, server_options const& options)
+{
+    acceptor result{context, endpoint, acceptor_options_of(options)};
+    error_code ignored;  // the threads then share one socket
+    if (options.threads > 1)
+        allow_reuse_port(acceptor_access::descriptor(result), ignored);
+    return result;
+}
+
 DUET_DECL acceptor listen_for(boost::asio::io_context& context, server_options const& options)
 {
     using boost::asio::ip::tcp;
-    auto const accept_options = acceptor_options_of(options);
     if (!options.address.empty())
     {
         error_code error;
         auto const address = boost::asio::ip::make_address(options.address, error);
         if (error)
             throw session_error{error, "listen", options.address, 0};
-        return acceptor{context, tcp::endpoint{address, options.port}, accept_options};
+        return listen_first(context, tcp::endpoint{address, options.port}, options);
     }
     try
     {
-        return acceptor{context, tcp::endpoint{tcp::v6(), options.port}, accept_options};
+        return listen_first(context, tcp::endpoint{tcp::v6(), options.port}, options);
     }
     catch (session_error const& error)
     {
@@ -49,7 +61,7 @@ DUET_DECL acceptor listen_for(boost::asio::io_context& context, server_options c
             error.code() != boost::system::errc::address_not_available)
             throw;
     }
-    return acceptor{context, tcp::endpoint{tcp::v4(), options.port}, accept_options};
+    return listen_first(context, tcp::endpoint{tcp::v4(), options.port}, options);
 }
 
 DUET_DECL void run_on(boost::asio::io_context& context)

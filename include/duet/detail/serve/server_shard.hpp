@@ -68,6 +68,7 @@ public:
     void abort(state_ref const& state) noexcept
     {
         begin_drain(state);
+        acceptor_access::discard(acceptor_);
         aborting_ = true;
         sessions_->abort(state);
     }
@@ -107,6 +108,8 @@ private:
 
     static boost::asio::awaitable<void> accept_all(state_ref state, server_shard& shard)
     {
+        if (state->shards().front().get() == &shard)
+            state->runs_here();
         bool const waits = state->options().at_limit == limit_policy::wait;
         for (;;)
         {

@@ -5,7 +5,9 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/execution/context.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/query.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -18,6 +20,7 @@
 
 #include <duet/acceptor.hpp>
 #include <duet/detail/completion/try_post.hpp>
+#include <duet/detail/socket/cpu_affinity.hpp>
 #include <duet/detail/time/timer.hpp>
 #include <duet/server_options.hpp>
 
@@ -99,6 +102,8 @@ public:
             {
                 for (auto* const waiting : self->drain_waiters_)
                     waiting->cancel();
+                if (self->drained_hook_)
+                    self->drained_hook_();
             });
     }
 
@@ -128,6 +133,31 @@ public:
     }
 
     bool drained() const noexcept { return drained_; }
+
+    /// Call this on executor(), where `hook` will be called when a drain or an abort has ended.
+    void on_drained(std::function<void()> hook) { drained_hook_ = std::move(hook); }
+
+    /// The first shard runs on this thread.
+    void runs_here() noexcept { thread_ = id_of_this_thread(); }
+
+    /// False: another thread has run the context, lives, and may be using the server at this moment.
+    bool may_end_here() const noexcept
+    {
+        auto const id = thread_.load();
+        auto& context = boost::asio::query(executor_, boost::asio::execution::context);
+        return id == 0 || id == id_of_this_thread() || static_cast<boost::asio::io_context&>(context).stopped() ||
+               !thread_lives(id);
+    }
+
+    /// A drain has begun: its delay is over. On executor().
+    bool draining() const noexcept { return draining_; }
+
+    void begin_drain() noexcept { draining_ = true; }
+
+    /// False: it will drain soon, or drains. Callable from any thread.
+    bool ready() const noexcept { return ready_; }
+
+    void no_longer_ready() noexcept { ready_ = false; }
 
     struct
     {
@@ -182,8 +212,12 @@ private:
     std::atomic<std::size_t> active_{0};
     std::atomic<std::size_t> drained_shards_{0};
     std::atomic<bool> drained_{false};
-    std::vector<timer*> drain_waiters_;   // on executor_
-    std::function<void()> failure_hook_;  // on executor_
+    std::atomic<bool> ready_{true};
+    std::atomic<bool> draining_{false};
+    std::atomic<std::int64_t> thread_{0};  // of the first shard
+    std::vector<timer*> drain_waiters_;    // on executor_
+    std::function<void()> failure_hook_;   // on executor_
+    std::function<void()> drained_hook_;   // on executor_
     mutable std::mutex mutex_;
     std::exception_ptr listener_failure_;
 };

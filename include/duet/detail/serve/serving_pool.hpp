@@ -29,6 +29,30 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
+/// The session was asked to finish, or the client was silent for too long between two messages. A handler that leaves
+/// with this error has lost nothing: its session is closed gracefully.
+inline bool ends_between_messages(error_code const& error) noexcept
+{
+    return error == errc::draining || error == errc::next_message_timed_out;
+}
+
+/// As above, for what a handler has thrown.
+inline bool ends_between_messages(std::exception_ptr const& failure) noexcept
+{
+    try
+    {
+        std::rethrow_exception(failure);
+    }
+    catch (boost::system::system_error const& error)
+    {
+        return ends_between_messages(error.code());
+    }
+    catch (...)
+    {
+        return false;
+    }
+}
+
 /// A coroutine that serves sessions one after another.
 template <class Protocol>
 struct serving_coroutine
@@ -42,12 +66,14 @@ struct serving_coroutine
         swept = false;
     }
 
-    /// True: there is a message to serve. False: the session was asked to finish. Throws any other error that ended the
-    /// wait for a message.
+    /// True: there is a message to serve. False: there will be no further message, and nothing is lost. Throws any
+    /// other error that ended the wait for a message.
     bool has_message() const
     {
-        if (cause == errc::draining)
+        if (ends_between_messages(cause))
             return false;
+        if (live->aborted && cause == errc::aborted)
+            return false;  // it waited for a message, so no handler has failed
         auto const error = !cause && live->aborted ? error_code{errc::aborted} : cause;
         if (error)
             throw session_error{error, "wait_readable", session_access::connection(*live->session)->describe_peer(), 0};
@@ -217,6 +243,8 @@ private:
             {
                 failure = std::current_exception();
             }
+            if (failure && ends_between_messages(failure))
+                failure = nullptr;
             // The handler may have changed the coroutine's cancellation state, or ended on another executor's thread.
             co_await boost::asio::this_coro::throw_if_cancelled(false);
             if (!runs_here(*live))
@@ -225,7 +253,8 @@ private:
             self->handles = false;
             co_await boost::asio::this_coro::reset_cancellation_state();
             co_await boost::asio::this_coro::throw_if_cancelled(true);
-            more = more && !live->last_message;
+            // After the peer's FIN a wait for another message would end at once, again and again.
+            more = more && !live->last_message && live->session->receive_state() == receive_state::open;
             if (failure)
                 live->session->abort();
             else if (!more)

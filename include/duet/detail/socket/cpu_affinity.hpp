@@ -3,6 +3,7 @@
 #ifndef DUET_DETAIL_SOCKET_CPU_AFFINITY_HPP
 #define DUET_DETAIL_SOCKET_CPU_AFFINITY_HPP
 
+#include <cstdint>
 #include <thread>
 #include <vector>
 
@@ -17,6 +18,12 @@ DUET_DECL std::vector<int> cpus_of_this_thread();
 
 /// Restrict the calling thread to these cores. False: the system refuses.
 DUET_DECL bool keep_this_thread_on(std::vector<int> const& cpus) noexcept;
+
+/// A number for the calling thread that no other living thread of the system has; 0 if the system has none.
+DUET_DECL std::int64_t id_of_this_thread() noexcept;
+
+/// True if this process has a thread with that id.
+DUET_DECL bool thread_lives(std::int64_t id) noexcept;
 
 /// Keeps a thread on one core, from apply() on. If it is destroyed on that thread, it restores the cores that the
 /// thread had before.

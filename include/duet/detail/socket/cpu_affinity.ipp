@@ -12,10 +12,34 @@
 #include <duet/detail/socket/cpu_affinity.hpp>
 
 #include <sched.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 namespace duet {
 inline namespace v0 {
 namespace detail {
+
+DUET_DECL std::int64_t id_of_this_thread() noexcept
+{
+#if defined(__linux__)
+    thread_local auto const id = static_cast<std::int64_t>(::syscall(SYS_gettid));
+    return id;
+#else
+    return 0;
+#endif
+}
+
+DUET_DECL bool thread_lives([[maybe_unused]] std::int64_t id) noexcept
+{
+#if defined(__linux__)
+    return ::syscall(SYS_tgkill, ::getpid(), static_cast<int>(id), 0) == 0;
+#else
+    return false;
+#endif
+}
 
 #if defined(__linux__)
 

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 // DUET_DETAIL_NO_SOCKET_FLAGS lets the tests build the branch for systems without these flags.
 #if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK) && !defined(DUET_DETAIL_NO_SOCKET_FLAGS)
@@ -44,6 +45,19 @@ inline int open_socket(int family, int type, int protocol, bool non_blocking = f
     type |= SOCK_CLOEXEC | (non_blocking ? SOCK_NONBLOCK : 0);
 #endif
     return prepare_new_socket(::socket(family, type, protocol), non_blocking);
+}
+
+/// As pipe(2).
+inline int open_pipe(int (&both)[2]) noexcept
+{
+#if defined(DUET_DETAIL_SOCKET_FLAGS)
+    return ::pipe2(both, O_CLOEXEC);
+#else
+    int const result = ::pipe(both);
+    for (int const each : both)
+        ::fcntl(each, F_SETFD, FD_CLOEXEC);
+    return result;
+#endif
 }
 
 /// As accept(2). The new descriptor is non-blocking.

@@ -26,6 +26,13 @@ namespace duet {
 inline namespace v0 {
 namespace detail {
 
+/// query_tcp_info() works for TCP sockets.
+#if defined(__linux__)
+inline constexpr bool has_tcp_info = true;
+#else
+inline constexpr bool has_tcp_info = false;
+#endif
+
 // System calls on a native descriptor. None of them blocks, throws or reads SO_ERROR.
 DUET_DECL void set_stream_options(int descriptor, bool tcp, session_options const& options) noexcept;
 DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout) noexcept;

@@ -38,21 +38,32 @@ inline bool is_would_block(int error) noexcept
     return error == EAGAIN;
 }
 
+/// The longest pause between two retransmissions or two probes of a closed window (Linux 6.15; older systems refuse the
+/// option, and double the pauses up to two minutes). The headers of older systems do not have the name.
+inline void set_longest_retransmission(int descriptor, std::chrono::milliseconds pause) noexcept
+{
+#if defined(__linux__)
+    constexpr int tcp_rto_max_ms = 44;
+    auto const value = std::clamp<std::int64_t>(pause.count(), 1000, 120'000);
+    set_int(descriptor, IPPROTO_TCP, tcp_rto_max_ms, static_cast<int>(value));
+#else
+    static_cast<void>(descriptor);
+    static_cast<void>(pause);
+#endif
+}
+
 DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout) noexcept
 {
     using std::chrono::milliseconds;
+    using std::chrono::minutes;
     using std::chrono::seconds;
     if (timeout <= timeout.zero())
     {
         set_int(descriptor, SOL_SOCKET, SO_KEEPALIVE, 0);
-#if defined(TCP_USER_TIMEOUT)
-        set_int(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
-#endif
+        set_longest_retransmission(descriptor, minutes{2});
         return;
     }
-    // Send the first probe after half of the time, then probe in quarters of the remaining time. On Linux
-    // TCP_USER_TIMEOUT also decides how many unanswered probes are enough; the count matters on systems without that
-    // option.
+    // Send the first probe after half of the time, then probe in quarters of the remaining time.
     auto const whole = std::clamp<std::int64_t>(std::chrono::ceil<seconds>(timeout).count(), 2, 32767);
     auto const idle = static_cast<int>((whole + 1) / 2);
     auto const interval = static_cast<int>(std::max<std::int64_t>(1, (whole - idle) / 4));
@@ -68,10 +79,10 @@ DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout
     auto const count = static_cast<int>(std::clamp<std::int64_t>((whole - idle) / interval, 1, 127));
     set_int(descriptor, IPPROTO_TCP, TCP_KEEPCNT, count);
 #endif
-#if defined(TCP_USER_TIMEOUT)
-    auto const limit = std::min<std::int64_t>(std::chrono::ceil<milliseconds>(timeout).count(), 32767 * 1000);
-    set_int(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(limit));
-#endif
+    // Keepalive does not run while data is unacknowledged: then peer_watch.hpp decides, and needs the answers to at
+    // least two retransmissions or probes in that time. TCP_USER_TIMEOUT would not do: it also ends a connection whose
+    // peer keeps its window closed and answers every probe.
+    set_longest_retransmission(descriptor, milliseconds{whole * 500});
     set_int(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 

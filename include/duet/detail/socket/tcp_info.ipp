@@ -12,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #endif
 
@@ -75,7 +76,9 @@ DUET_DECL tcp_info query_tcp_info(int descriptor, boost::system::error_code& err
     result.segments_sacked = raw.tcpi_sacked;
     result.retransmits_in_a_row = raw.tcpi_retransmits;
     result.segments_retransmitted = raw.tcpi_total_retrans;
+    result.probes_in_a_row = raw.tcpi_probes;
     result.maximum_segment_size = raw.tcpi_snd_mss;
+    result.last_received = std::chrono::milliseconds{std::min(raw.tcpi_last_ack_recv, raw.tcpi_last_data_recv)};
 #else
     static_cast<void>(descriptor);
     error = boost::asio::error::operation_not_supported;

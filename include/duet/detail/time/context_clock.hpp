@@ -65,11 +65,11 @@ public:
     /// The time when the next timer is due; `never` if there is none.
     time_point next() const noexcept { return waiting_.empty() ? never : waiting_.front()->at; }
 
-    /// Advance to `when` and end the waits that are due by then, the earliest first. The context runs what they
-    /// complete.
+    /// Advance to `when`, never back, and end the waits that are due by then, the earliest first. The context runs what
+    /// they complete.
     void move_to(time_point when)
     {
-        now_ = when;
+        now_ = std::max(now_, when);
         while (next() <= now_)
             tell(*waiting_.front(), {});
     }

@@ -1,0 +1,131 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_SESSION_HANDLE_HPP
+#define DUET_DETAIL_ENGINE_SESSION_HANDLE_HPP
+
+#include <boost/asio/error.hpp>
+
+#include <utility>
+
+#include <duet/detail/engine/completion_result.hpp>
+#include <duet/detail/engine/kept_executor.hpp>
+#include <duet/detail/engine/stream_connection.hpp>
+#include <duet/error.hpp>
+#include <duet/lifecycle.hpp>
+#include <duet/session_options.hpp>
+#include <duet/tcp_info.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// What a session object holds: a connection, which it keeps open, or nothing. After a move it still has the executor.
+template <class Stream>
+class session_handle
+{
+public:
+    using connection_type = stream_connection<Stream>;
+    using reference = owner_ref<connection_type>;
+    using executor_type = typename connection_type::executor_type;
+    using endpoint_type = typename connection_type::endpoint_type;
+
+    session_handle() noexcept = default;
+
+    explicit session_handle(reference existing) noexcept : connection_{std::move(existing)}
+    {
+        connection_->add_handle();
+    }
+
+    session_handle(session_handle&& other) noexcept
+        : connection_{std::move(other.connection_)}, executor_{std::move(other.executor_)}
+    {
+        other.keep_executor_of(connection_);
+    }
+
+    session_handle& operator=(session_handle&& other) noexcept
+    {
+        if (this != &other)
+        {
+            drop();
+            connection_ = std::move(other.connection_);
+            executor_ = std::move(other.executor_);
+            other.keep_executor_of(connection_);
+        }
+        return *this;
+    }
+
+    ~session_handle() { drop(); }
+
+    explicit operator bool() const noexcept { return static_cast<bool>(connection_); }
+
+    connection_type* operator->() const noexcept { return connection_.get(); }
+
+    reference const& ref() const noexcept { return connection_; }
+
+    /// Call a function of the connection, if there is one.
+    template <class Function, class... Arguments>
+    void call(Function function, Arguments const&... arguments) const noexcept
+    {
+        if (connection_)
+            ((*connection_).*function)(arguments...);
+    }
+
+    /// The connection. Throws session_error (closed) if there is none.
+    connection_type& get(char const* operation) const
+    {
+        if (!connection_)
+            throw session_error{errc::closed, operation, "an empty session", 0};
+        return *connection_;
+    }
+
+    executor_type get_executor() const noexcept { return connection_ ? connection_->get_executor() : executor_.get(); }
+
+    lifecycle const& life() const noexcept { return connection_ ? connection_->life() : life_of_nothing(); }
+
+    endpoint_type const& local() const noexcept { return connection_ ? connection_->local() : nowhere(); }
+
+    endpoint_type const& remote() const noexcept { return connection_ ? connection_->remote() : nowhere(); }
+
+    deadlines const& limits() const noexcept
+    {
+        static constexpr deadlines none{};
+        return connection_ ? connection_->limits() : none;
+    }
+
+    tcp_info info(error_code& error) const noexcept
+    {
+        if (connection_ && !connection_->life().released())
+            return connection_->info(error);
+        error = boost::asio::error::bad_descriptor;
+        return {};
+    }
+
+private:
+    void drop() noexcept
+    {
+        if (connection_)
+            connection_->remove_handle();
+        connection_ = {};
+    }
+
+    void keep_executor_of(reference const& taken) noexcept
+    {
+        if (taken)
+            executor_.keep(taken->plain_context(), *taken);
+    }
+
+    static endpoint_type const& nowhere() noexcept
+    {
+        static endpoint_type const result{};
+        return result;
+    }
+
+    reference connection_;
+    kept_executor<executor_type> executor_;  // set while the session is moved-from
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif

@@ -1,0 +1,57 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SERVE_RUN_IPP
+#define DUET_DETAIL_SERVE_RUN_IPP
+
+#include <duet/run.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+DUET_DECL run_report run_all(boost::asio::io_context& context, run_options options, runner::server_list servers)
+{
+    auto const running = std::make_shared<runner>(context, std::move(servers));
+    struct guard
+    {
+        runner& running;
+        ~guard() { running.leave(); }
+    } const leaves{*running};
+    bool const drained = running->run();
+
+    run_report report;
+    report.signal = running->signal();
+    for (auto const& each : running->servers())
+    {
+        auto const [finished, aborted] = each->report();
+        report.finished += finished;
+        report.aborted += drained ? aborted : aborted + each->active();
+        if (!report.listener_failure)
+            report.listener_failure = each->listener_failure();
+    }
+    if (!drained)
+        report.end = run_end::stopped;
+    else if (report.signal != 0)
+        report.end = run_end::signal;
+    else
+        report.end = report.listener_failure ? run_end::listener_failure : run_end::drained;
+    if (options.print)
+        print_on_stderr("duet: " + to_string(report) + '\n');
+    return report;
+}
+
+}  // namespace detail
+
+DUET_DECL std::string to_string(run_report const& report)
+{
+    auto text = report.end == run_end::stopped ? std::string{"stopped"} : std::string{"drained"};
+    text += ": " + std::to_string(report.finished) + " finished, " + std::to_string(report.aborted) + " aborted";
+    if (report.listener_failure)
+        text += "\nduet: " + session_end{{}, {}, report.listener_failure}.what();
+    return text;
+}
+
+}  // namespace v0
+}  // namespace duet
+
+#endif

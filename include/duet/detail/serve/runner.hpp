@@ -1,0 +1,136 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SERVE_RUNNER_HPP
+#define DUET_DETAIL_SERVE_RUNNER_HPP
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <duet/server.hpp>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+/// Access to what run() needs of a server, and its users do not.
+struct server_access
+{
+    template <class Server>
+    static auto& core(Server& server) noexcept
+    {
+        return server.core_;
+    }
+};
+
+/// A server of any protocol.
+class served_server
+{
+public:
+    virtual ~served_server() = default;
+
+    /// Begin a drain. Calls `done` when it has ended, or with what prevented it. Throws std::bad_alloc.
+    virtual void drain(boost::asio::io_context& context, std::function<void(std::exception_ptr)> done) = 0;
+
+    virtual void abort() = 0;
+    virtual bool drained() const noexcept = 0;
+    virtual drain_report report() const noexcept = 0;
+    virtual std::size_t active() const noexcept = 0;
+    virtual std::exception_ptr listener_failure() const = 0;
+
+    /// Call `failed` when a listener fails, and `drained` when a drain or an abort has ended. Empty: no longer.
+    virtual void on_end(std::function<void()> failed, std::function<void()> drained) = 0;
+};
+
+template <class Protocol>
+class served_server_of final : public served_server
+{
+public:
+    explicit served_server_of(basic_server<Protocol>& served) noexcept : server_{served} {}
+
+    void drain(boost::asio::io_context& context, std::function<void(std::exception_ptr)> done) override
+    {
+        auto ended = [done = std::move(done)](std::exception_ptr failure, drain_report const&)
+        { done(std::move(failure)); };
+        boost::asio::co_spawn(context, server_.drain(server_.options().drain_timeout), std::move(ended));
+    }
+
+    void abort() override { server_.abort(); }
+    bool drained() const noexcept override { return server_access::core(server_).drained(); }
+    drain_report report() const noexcept override { return server_access::core(server_).report(); }
+    std::size_t active() const noexcept override { return server_.counters().active; }
+    std::exception_ptr listener_failure() const override { return server_.listener_failure(); }
+
+    void on_end(std::function<void()> failed, std::function<void()> drained) override
+    {
+        server_access::core(server_).on_drained(std::move(drained));
+        server_.on_listener_failure(std::move(failed));
+    }
+
+private:
+    basic_server<Protocol>& server_;
+};
+
+/// run() under way. Its handlers share it, because the last of them may be called after run() has returned, when the
+/// program runs the context again.
+class runner : public std::enable_shared_from_this<runner>
+{
+public:
+    using server_list = std::vector<std::unique_ptr<served_server>>;
+
+    DUET_DECL runner(boost::asio::io_context& context, server_list servers);
+
+    /// Run the context until all servers have drained, or the program has stopped it. True: they have drained.
+    DUET_DECL bool run();
+
+    /// Release the signals and the hooks of the servers, so that the program can use them again.
+    DUET_DECL void leave() noexcept;
+
+    server_list const& servers() const noexcept { return servers_; }
+
+    /// The first signal that came; 0 if none did.
+    int signal() const noexcept { return signal_; }
+
+private:
+    void take_signals();
+    void wait_signal();
+    void on_signal(int number);
+    void start();
+    void wake() noexcept;
+
+    boost::asio::io_context& context_;
+    server_list servers_;
+    boost::asio::signal_set signals_;
+    std::size_t drains_ = 0;  // under way
+    std::size_t begun_ = 0;   // servers whose drain was begun
+    int signal_ = 0;
+    bool left_ = false;
+    bool waits_signal_ = false;  // false: the wait has to be started
+    bool wants_drain_ = false;
+    bool wants_abort_ = false;
+    bool pauses_ = false;  // try again a little later: there was no memory
+    bool awake_ = false;   // this object has stopped the context, not the program
+};
+
+/// Write a line to stderr if that can be done at once. A reader that is gone or does not read is no reason to end with
+/// SIGPIPE, or to hang.
+DUET_DECL void print_on_stderr(std::string const& line) noexcept;
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#if !defined(DUET_SEPARATE_COMPILATION)
+#include <duet/detail/serve/runner.ipp>
+#endif
+
+#endif

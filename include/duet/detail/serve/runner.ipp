@@ -1,0 +1,183 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SERVE_RUNNER_IPP
+#define DUET_DETAIL_SERVE_RUNNER_IPP
+
+#include <algorithm>
+#include <csignal>
+#include <new>
+
+#include <duet/detail/serve/runner.hpp>
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+namespace duet {
+inline namespace v0 {
+namespace detail {
+
+DUET_DECL runner::runner(boost::asio::io_context& context, server_list servers)
+    : context_{context}, servers_{std::move(servers)}, signals_{context}
+{
+    take_signals();
+}
+
+/// A signal that is ignored stays ignored: nohup(1) and a shell's background jobs mean it so.
+inline void runner::take_signals()
+{
+    for (int const number : {SIGINT, SIGTERM})
+    {
+        struct ::sigaction before
+        {
+        };
+        bool const ignored = ::sigaction(number, nullptr, &before) == 0 && (before.sa_flags & SA_SIGINFO) == 0 &&
+                             before.sa_handler == SIG_IGN;
+        if (!ignored)
+            signals_.add(number);
+    }
+}
+
+/// Leave the context's run(), so that run() sees what is to be done.
+inline void runner::wake() noexcept
+{
+    awake_ = true;
+    context_.stop();
+}
+
+inline void runner::wait_signal()
+{
+    signals_.async_wait(
+        [self = shared_from_this()](error_code const& error, int number)
+        {
+            if (!error && !self->left_)
+                self->on_signal(number);
+        });
+    waits_signal_ = true;
+}
+
+/// The second signal resets the sessions that are left. Allocates nothing: there may be no memory.
+inline void runner::on_signal(int number)
+{
+    waits_signal_ = false;
+    if (signal_ == 0)
+        signal_ = number;
+    wants_abort_ = wants_drain_;
+    wants_drain_ = true;
+    wake();
+}
+
+/// Begin what is to be done. Throws std::bad_alloc; the next call goes on from there.
+inline void runner::start()
+{
+    if (!waits_signal_)
+        wait_signal();
+    for (; wants_drain_ && begun_ < servers_.size(); ++begun_)
+    {
+        auto const ended = [self = shared_from_this()](std::exception_ptr const& failure)
+        {
+            --self->drains_;
+            if (failure)  // there was no memory
+            {
+                self->begun_ = 0;
+                self->pauses_ = true;
+            }
+            if (!self->left_)
+                self->wake();
+        };
+        servers_[begun_]->drain(context_, ended);
+        ++drains_;
+    }
+    if (!wants_abort_)
+        return;
+    for (auto const& each : servers_)
+        each->abort();
+    wants_abort_ = false;
+}
+
+DUET_DECL bool runner::run()
+{
+    auto const drained = [this]
+    { return std::all_of(servers_.begin(), servers_.end(), [](auto const& each) { return each->drained(); }); };
+    for (auto const& each : servers_)
+        each->on_end(
+            [self = shared_from_this()]
+            {
+                self->wants_drain_ = true;
+                self->wake();
+            },
+            [self = shared_from_this()] { self->wake(); });
+    for (;;)
+    {
+        // Without drains of our own, a server that has drained was drained by the program.
+        if (drains_ == 0 && (drained() || (wants_drain_ && begun_ == servers_.size())))
+            return true;
+        bool ready = false;
+        awake_ = false;
+        context_.restart();
+        try
+        {
+            start();
+            ready = true;
+            context_.run();
+        }
+        catch (std::bad_alloc const&)
+        {
+            // Only the operation that was being started is lost. Asio throws this, or start().
+            if (ready)
+                continue;
+        }
+        if (ready && !awake_)
+            return false;  // the program has stopped the context
+        if (ready && !std::exchange(pauses_, false))
+            continue;
+        try
+        {
+            context_.run_for(std::chrono::milliseconds{20});  // memory may be there again
+        }
+        catch (std::bad_alloc const&)
+        {
+        }
+    }
+}
+
+DUET_DECL void runner::leave() noexcept
+{
+    error_code ignored;
+    left_ = true;
+    for (auto const& each : servers_)
+        each->on_end({}, {});
+    signals_.clear(ignored);
+    signals_.cancel(ignored);
+}
+
+DUET_DECL void print_on_stderr(std::string const& line) noexcept
+{
+    ::pollfd writable{STDERR_FILENO, POLLOUT, 0};
+    if (::poll(&writable, 1, 0) <= 0 || (writable.revents & POLLOUT) == 0)
+        return;
+    ::sigset_t pipe;
+    ::sigset_t before;
+    ::sigset_t pending;
+    ::sigemptyset(&pipe);
+    ::sigaddset(&pipe, SIGPIPE);
+    ::sigpending(&pending);
+    if (::pthread_sigmask(SIG_BLOCK, &pipe, &before) != 0)
+        return;
+    bool const had_signal = ::sigismember(&pending, SIGPIPE) != 0;
+    bool const failed = ::write(STDERR_FILENO, line.data(), line.size()) < 0;
+    ::sigpending(&pending);
+    if (failed && !had_signal && ::sigismember(&pending, SIGPIPE) != 0)
+    {
+        int taken = 0;
+        ::sigwait(&pipe, &taken);  // the signal of this write
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace duet
+
+#endif
