@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -44,6 +45,23 @@ raw_socket half_open(raw_address const& to)
     BOOST_REQUIRE(errno == EINPROGRESS);
     return raw_socket{std::move(socket)};
 }
+
+/// Does it again until it takes less than `limit`: an overloaded machine stands still for a second now and then.
+template <class Body>
+bool eventually_within(std::chrono::milliseconds limit, Body const& body)
+{
+    for (int tries = 0; tries < 20; ++tries)
+    {
+        auto const before = std::chrono::steady_clock::now();
+        body();
+        if (std::chrono::steady_clock::now() - before < limit)
+            return true;
+    }
+    return false;
+}
+
+/// The kernel repeats its SYN+ACK after a second: what is done so long before it reaches the client in time.
+constexpr auto before_repetition = 900ms;
 
 asio::awaitable<void> say_served(duet::session peer)
 {
@@ -126,14 +144,19 @@ private:
 BOOST_AUTO_TEST_CASE(p28_a_client_whose_last_ack_is_late_is_served)
 {
     asio::io_context context;
-    duet::acceptor listening{context, loopback};
-    auto client = half_open(raw_address::v4(listening.local_endpoint().port()));
-    listening.close();
-    BOOST_TEST(!listening.is_open());
-    listening.close();  // again, harmless
-    drop_nothing(client.fd());
-    // The kernel repeats its SYN+ACK after a second.
-    auto const served = run(context, accept_all(listening));
+    std::optional<duet::acceptor> listening;
+    raw_socket client;
+    BOOST_REQUIRE(eventually_within(before_repetition,
+        [&]
+        {
+            listening.emplace(context, loopback);
+            client = half_open(raw_address::v4(listening->local_endpoint().port()));
+            listening->close();
+            BOOST_TEST(!listening->is_open());
+            listening->close();  // again, harmless
+            drop_nothing(client.fd());
+        }));
+    auto const served = run(context, accept_all(*listening));
     BOOST_TEST(served == 1U);
     BOOST_TEST(client.wait_connected() == 0);
     BOOST_TEST(client.recv_all().data == "served");
@@ -146,18 +169,24 @@ BOOST_AUTO_TEST_CASE(p28_a_drain_serves_a_client_whose_last_ack_is_late)
         asio::io_context context;
         auto options = on_loopback();
         options.threads = threads;
-        duet::server serving{context, options, say_served};
+        std::optional<duet::server> serving;
+        std::optional<started<duet::drain_report>> draining;
         std::vector<raw_socket> clients;
-        for (int i = 0; i < 8; ++i)  // they belong to different listeners
-            clients.push_back(half_open(raw_address::v4(serving.local_endpoint().port())));
-        run(context,
-            [](duet::server& server, std::vector<raw_socket>& all) -> asio::awaitable<void>
+        BOOST_REQUIRE(eventually_within(before_repetition,
+            [&]
             {
-                auto const executor = co_await asio::this_coro::executor;
-                started<duet::drain_report> draining{executor, drain(server, 20s)};
-                co_await settle();
-                for (auto const& each : all)
+                clients.clear();
+                serving.emplace(context, options, say_served);
+                for (int i = 0; i < 8; ++i)  // they belong to different listeners
+                    clients.push_back(half_open(raw_address::v4(serving->local_endpoint().port())));
+                draining.emplace(context.get_executor(), drain(*serving, 20s));
+                context.poll();
+                for (auto const& each : clients)
                     drop_nothing(each.fd());
+            }));
+        run(context,
+            [](std::vector<raw_socket>& all, started<duet::drain_report>& drain_under_way) -> asio::awaitable<void>
+            {
                 auto const hear = [&]
                 {
                     int served = 0;
@@ -171,9 +200,9 @@ BOOST_AUTO_TEST_CASE(p28_a_drain_serves_a_client_whose_last_ack_is_late)
                 };
                 auto const served = co_await in_thread(hear);
                 BOOST_TEST(served == 8);
-                auto const report = co_await draining.result();
+                auto const report = co_await drain_under_way.result();
                 BOOST_TEST(report.aborted == 0U);
-            }(serving, clients));
+            }(clients, *draining));
     }
 }
 
@@ -189,27 +218,29 @@ BOOST_AUTO_TEST_CASE(a_handshake_that_never_completes_is_not_waited_for_longer_t
     auto const took = std::chrono::steady_clock::now() - before;
     BOOST_TEST(served == 0U);
     BOOST_TEST((took >= 1500ms));
-    BOOST_TEST((took < 1500ms * sanitizer_factor + 2s));
+    BOOST_TEST((took < 1500ms + run_guard));
     BOOST_TEST(raw_socket::start_connect(at).wait_connected() == ECONNREFUSED);
 }
 
 BOOST_AUTO_TEST_CASE(destruction_and_abort_wait_for_no_handshake)
 {
     asio::io_context context;
-    auto const before = std::chrono::steady_clock::now();
+    auto const end_both = [&]
     {
-        duet::server serving{context, on_loopback(), say_served};
-        auto const client = half_open(raw_address::v4(serving.local_endpoint().port()));
-        serving.abort();
-        run(context, drain(serving, 20s));
-    }
-    {
-        duet::acceptor listening{context, loopback};
-        auto const client = half_open(raw_address::v4(listening.local_endpoint().port()));
-        listening.close();
-    }
-    require_end(context);
-    BOOST_TEST((std::chrono::steady_clock::now() - before < 1500ms));
+        {
+            duet::server serving{context, on_loopback(), say_served};
+            auto const client = half_open(raw_address::v4(serving.local_endpoint().port()));
+            serving.abort();
+            run(context, drain(serving, 20s));
+        }
+        {
+            duet::acceptor listening{context, loopback};
+            auto const client = half_open(raw_address::v4(listening.local_endpoint().port()));
+            listening.close();
+        }
+        require_end(context);
+    };
+    BOOST_TEST(eventually_within(1500ms, end_both));
 }
 
 // Nobody who was told that the connection is there is reset.
