@@ -44,9 +44,9 @@ catch (std::exception const& error)
     fmt::print(stderr, "restarting_server: {}\n", error.what());
 }
 
-asio::awaitable<void> restart_at_signal(asio::io_context& context, duet::server& server, char const* program)
+asio::awaitable<void> restart_at(asio::signal_set& signal, duet::server& server, char const* program)
 {
-    for (asio::signal_set signal{context, SIGUSR2};;)
+    for (;;)
     {
         co_await signal.async_wait(asio::use_awaitable);
         start_successor(server, program);
@@ -61,10 +61,11 @@ try
             {"share", "0", "1: a new process listens itself"}, {"replaces", "0", "the process to end"}}};
     std::signal(SIGCHLD, SIG_IGN);  // nobody asks how a successor ended
     asio::io_context context;
+    asio::signal_set signal{context, SIGUSR2};  // from here on it ends the process no more
     duet::server server{context, duet::inherited_descriptors(),
         {.port = options.port(), .threads = options.number("threads"), .share_port = options.number("share") != 0},
         tell_process};
-    asio::co_spawn(context, restart_at_signal(context, server, argv[0]), asio::detached);
+    asio::co_spawn(context, restart_at(signal, server, argv[0]), asio::detached);
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);
     if (auto const predecessor = static_cast<::pid_t>(options.number("replaces")))
