@@ -25,7 +25,7 @@ namespace detail {
 DUET_DECL std::int64_t id_of_this_thread() noexcept
 {
 #if defined(__linux__)
-    thread_local auto const id = static_cast<std::int64_t>(::syscall(SYS_gettid));
+    thread_local std::int64_t const id = ::syscall(SYS_gettid);
     return id;
 #else
     return 0;
