@@ -30,14 +30,14 @@ enum class errc
     write_timed_out,          ///< no byte of a write was accepted for the write deadline; if part-way, it poisons
     idle_timed_out,           ///< no byte in either direction for the idle deadline; the connection was reset
     half_closed_timed_out,    ///< one direction ended, and the other made no progress; the connection was reset
-    close_timed_out,          ///< close() gave up on the peer; the connection was reset
+    close_timed_out,          ///< close() gave up on the peer and reset it, or left a slow one to the kernel
     first_message_timed_out,  ///< no whole message by the absolute deadline; the connection was reset
     connect_timed_out,        ///< a connection attempt, or all of connect(), took too long
     resolve_timed_out,        ///< the name was not resolved in time
 
     truncated,         ///< the peer's FIN came before the whole message was read
     limit_exceeded,    ///< the delimiter or the FIN did not come within the limit
-    dead_peer,         ///< the peer's host no longer answers (keepalive, TCP_USER_TIMEOUT, unreachable)
+    dead_peer,         ///< the peer's host no longer gives any sign of life, or is unreachable
     send_finished,     ///< a write after shutdown_send(): nothing of it was sent
     send_poisoned,     ///< an earlier write was cut part-way, so the peer no longer knows where a message begins
     closed,            ///< the session or acceptor was closed by its owner

@@ -75,6 +75,9 @@ struct relay_report
 /// reset before that is a failure, as in TCP itself. A failure is noticed even while the other side is silent, and
 /// while it accepts no bytes.
 ///
+/// A relay does not know where a message ends. So a drain ends one whose client has sent nothing yet as if the client
+/// had sent FIN; one that has carried bytes goes on until its peers end it, or the drain's time is over.
+///
 /// Completes with the report, also on errors. Both sessions must stay valid until then, and have ended by then.
 /// `options` replaces their idle and half-closed deadlines; their other deadlines still apply.
 ///

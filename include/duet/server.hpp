@@ -76,7 +76,8 @@ concept session_handler = conversation_handler<Handler, Session> || message_hand
 /// **The end of a session.** When the handler returns (a handler for each message: returns false, or returns true after
 /// it was asked to finish before it waited for that message), the server does close(): FIN, wait for the peer's FIN,
 /// wait for the acknowledgement. When the handler throws, the server does abort(): RST, so that a failed answer never
-/// looks complete; it counts the exception, passes it to server_options::on_session_end, and goes on. The end does not
+/// looks complete; it counts the exception, passes it to server_options::on_session_end, and goes on. An exception with
+/// errc::draining or errc::next_message_timed_out counts as a return, because it cuts no message. The end does not
 /// depend on the session's destructor: a session that was moved out of the handler also ends when the handler does.
 ///
 /// **Lack of memory** ends the session that it hits, by RST, and is counted; accepting goes on. There is one exception:
@@ -157,9 +158,10 @@ public:
 
     /// Stop without losing data: stop listening and serve the clients that are queued, or whose handshake has begun
     /// (for how long it waits for these, see acceptor::close(); with share_port it is 250 ms); ask every session to
-    /// finish (session::wait_readable() reports it to the handler; sessions that begin later are asked at once); wait
-    /// until they end; after `timeout`, reset the remaining sessions and cancel their handlers. Completes when every
-    /// handler has ended, at the latest one second after `timeout`. May be called again: it waits for the same end.
+    /// finish, sessions that begin later at once (session::request_finish() says what the handler's read is told, and
+    /// when); wait until they end; after `timeout`, reset the remaining sessions and cancel their handlers. Completes
+    /// when every handler has ended, at the latest one second after `timeout`. May be called again: it waits for the
+    /// same end.
     ///
     /// Errors: cancelled. Cancellation of any type stops the waiting; the drain goes on, without its deadline.
     boost::asio::awaitable<drain_report> drain(std::chrono::steady_clock::duration timeout)

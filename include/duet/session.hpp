@@ -184,7 +184,7 @@ public:
     /// It checks the connection only. Look first in the string of an earlier read_until(), which may hold more bytes.
     ///
     /// Errors: as read_some. Counts as a read. Cancellation of any type: nothing was read.
-    auto wait_readable() { return make<detail::readable_or_finish>("wait_readable", reading{kind::wait, {}}); }
+    auto wait_readable() { return make<detail::readable_or_finish>("wait_readable", reading{kind::message, {}}); }
 
     // A session knows no messages, so it takes the following for the end of one: the program writes while it does not
     // read; it calls wait_readable(); it calls message_received(). Bytes that arrive then begin the next one. The
@@ -264,11 +264,11 @@ public:
     /// until our FIN is acknowledged, and close the descriptor. Completes with a report; failures of the peer are in
     /// the report and are not thrown.
     ///
-    /// It gives up, with RST, after deadlines::close without progress, after deadlines::close_total in all, or when the
-    /// peer sends more than close_discard_limit. A pending read completes with errc::closed. May be called again, and
-    /// several times at once: all calls get the same report.
-    /// Errors: cancelled only. Cancellation of any type stops the waiting, but the close goes on: call close() again to
-    /// wait for it, or abort().
+    /// It gives up, with RST, after deadlines::close without progress, or when the peer sends more than
+    /// close_discard_limit; after deadlines::close_total it leaves the rest to the kernel. A pending read completes
+    /// with errc::closed. May be called again, and several times at once: all calls get the same report. Errors:
+    /// cancelled only. Cancellation of any type stops the waiting, but the close goes on: call close() again to wait
+    /// for it, or abort().
     auto close() { return make<detail::report_of_close>("close", detail::closing{}); }
 
     /// End the connection at once: send RST only, unless a FIN was already sent. Destroys bytes that the peer has not

@@ -175,8 +175,8 @@ BOOST_AUTO_TEST_CASE(sessions_of_a_strand_and_of_contexts_without_a_server_are_a
     asio::io_context context;
     duet::detail::reactor::use(context, 0);
     auto const strand = asio::make_strand(context);
-    BOOST_TEST(!duet::detail::reactor::context_of(asio::any_io_executor{strand}));
-    BOOST_TEST(duet::detail::reactor::context_of(asio::any_io_executor{context.get_executor()}) == &context);
+    BOOST_TEST(!duet::detail::plain_context_of(asio::any_io_executor{strand}));
+    BOOST_TEST(duet::detail::plain_context_of(asio::any_io_executor{context.get_executor()}) == &context);
     asio::io_context plain;
     BOOST_TEST(!duet::detail::reactor::of(&plain));
     BOOST_TEST(duet::detail::reactor::of(&context));

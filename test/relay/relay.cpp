@@ -72,6 +72,49 @@ struct relayed
 
 }  // namespace
 
+// A drain: the client has asked for nothing, so the end is passed on like its FIN.
+BOOST_AUTO_TEST_CASE(a_relay_that_has_carried_nothing_ends_when_it_is_asked_to_finish)
+{
+    relayed line;
+    auto const report = line.play({},
+        [&]() -> asio::awaitable<void>
+        {
+            co_await line.time.pause(1min);
+            line.first.request_finish(200ms);
+            auto const end = co_await line.right.receive_some();
+            BOOST_TEST(end.eof());
+            line.right.send_all("goodbye");
+            line.right.shutdown_write();
+            auto const last = co_await line.left.receive_all();
+            BOOST_TEST(last.data == "goodbye");
+            BOOST_TEST(last.error == 0);
+        });
+    BOOST_TEST(report.forward.finished);
+    BOOST_TEST(report.backward.finished);
+}
+
+// It does not know where a message ends, so a pause is no end of one.
+BOOST_AUTO_TEST_CASE(a_relay_that_has_carried_bytes_goes_on_when_it_is_asked_to_finish)
+{
+    relayed line;
+    auto const report = line.play({},
+        [&]() -> asio::awaitable<void>
+        {
+            line.left.send_all("half");
+            auto const half = co_await line.right.receive_exactly(4);
+            BOOST_TEST(half == "half");
+            line.first.request_finish(200ms);
+            co_await line.time.pause(1min);
+            line.left.send_all(" and half");
+            line.left.shutdown_write();
+            auto const rest = co_await line.right.receive_all();
+            BOOST_TEST(rest.data == " and half");
+            line.right.shutdown_write();
+        });
+    BOOST_TEST(report.forward.finished);
+    BOOST_TEST(report.backward.finished);
+}
+
 BOOST_AUTO_TEST_CASE(a_fin_is_passed_on_and_the_other_direction_goes_on)
 {
     for (bool const left_is_first : {true, false})

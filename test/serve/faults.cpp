@@ -3,7 +3,7 @@
 // What a server must survive: peers that take their time or go away at any moment, handlers that throw or are cancelled
 // at any await, and memory that runs out at any allocation. Each time it serves an honest client afterwards.
 
-#include <duet/server.hpp>
+#include <duet/run.hpp>
 
 #define BOOST_TEST_MODULE serve.faults
 #include <boost/test/unit_test.hpp>
@@ -19,6 +19,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <functional>
 #include <new>
 #include <optional>
@@ -381,4 +382,38 @@ BOOST_AUTO_TEST_CASE(a_handler_that_memory_cannot_carry_is_called_at_once)
     BOOST_TEST(failed);
     BOOST_TEST(told.has_value());
     BOOST_TEST(told.value_or(duet::error_code{}) == duet::errc::aborted);
+}
+
+// The signal comes, and then one allocation fails: the drain begins nevertheless, and ends well.
+BOOST_AUTO_TEST_CASE(a_signal_that_meets_a_lack_of_memory_is_not_lost)
+{
+    bool all_failed = false;
+    for (long before = 0; !all_failed && before < 1000; ++before)
+    {
+        asio::io_context context;
+        duet::server serving{context, on_loopback(), echo};
+        asio::steady_timer guard{context, 60s};
+        guard.async_wait(
+            [](boost::system::error_code const& error)
+            {
+                if (!error)
+                    throw hang{"duet::run() does not return"};
+            });
+        asio::post(context,
+            [&]
+            {
+                ::raise(SIGTERM);
+                allocations_before_failure = before;
+                allocations_to_fail = 1;
+            });
+        auto const report = duet::run(context, serving);
+        all_failed = std::exchange(allocations_to_fail, 0) == 1;  // none was left to fail
+        BOOST_TEST_CONTEXT("allocation " << before)
+        {
+            BOOST_TEST(report.signal == SIGTERM);
+            BOOST_TEST((report.end == duet::run_end::signal));
+            BOOST_TEST(report.exit_status() == 0);
+        }
+    }
+    BOOST_TEST(all_failed);
 }

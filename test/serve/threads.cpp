@@ -8,14 +8,17 @@
 #include <boost/test/unit_test.hpp>
 
 #include "serve/server_fixture.hpp"
+#include "support/forked.hpp"
 #include "support/processors.hpp"
 
 #include <boost/asio/ip/address_v4.hpp>
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <deque>
 #include <filesystem>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -25,6 +28,13 @@
 
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define DUET_TEST_THREAD_SANITIZER  // a child may start no thread
+#endif
+#endif
 
 using namespace duet_test;
 using namespace std::chrono_literals;
@@ -231,3 +241,24 @@ BOOST_AUTO_TEST_CASE(the_thread_that_runs_the_context_is_pinned_for_the_server_a
     context.run();
     BOOST_TEST(in_words(processors_of_this_thread()) == in_words(processors));
 }
+
+#if !defined(NDEBUG) && !defined(__SANITIZE_THREAD__) && !defined(DUET_TEST_THREAD_SANITIZER)
+// Its sessions may be running there at this moment.
+BOOST_AUTO_TEST_CASE(destroying_a_server_on_the_wrong_thread_is_caught)
+{
+    auto const destroy = []
+    {
+        ::signal(SIGABRT, SIG_DFL);  // it is the test framework's
+        asio::io_context context;
+        auto serving = std::make_unique<duet::server>(context, on_loopback(), echo);
+        std::thread runs{[&] { context.run(); }};
+        auto const client = client_of(*serving);
+        eventually([&] { return serving->counters().active == 1; }, "the client is served");
+        serving.reset();
+        runs.join();
+    };
+    int const status = in_child(destroy);
+    BOOST_TEST(WIFSIGNALED(status));
+    BOOST_TEST(WTERMSIG(status) == SIGABRT);
+}
+#endif

@@ -53,7 +53,7 @@ Session adopt(
         stream.assign(address.ss_family == AF_INET6 ? protocol_type::v6() : protocol_type::v4(), own.get());
         own.release();
 #if defined(__linux__)
-        auto* const context = duet::detail::reactor::context_of(executor);
+        auto* const context = duet::detail::plain_context_of(executor);
         if (context && reactor_wanted())
         {
             prepare(*context);

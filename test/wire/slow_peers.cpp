@@ -83,6 +83,7 @@ BOOST_AUTO_TEST_CASE(a_closed_window_is_no_death_and_death_behind_one_is_noticed
     narrow pausing{context, dead_after(2s)};
     narrow buffered{context, dead_after(2s)};
     narrow vanished{context, dead_after(2s)};
+    narrow rested{context, dead_after(2s)};
     std::string const data(many, 'x');
     std::string const more(8 * many, 'x');  // than the kernel's buffer takes
     auto const play = [&]() -> asio::awaitable<void>
@@ -94,6 +95,16 @@ BOOST_AUTO_TEST_CASE(a_closed_window_is_no_death_and_death_behind_one_is_noticed
         started<std::string> answer{executor, read(buffered.session)};
         started<std::size_t> vanished_write{executor, write(vanished.session, more)};
         started<std::string> vanished_read{executor, read(vanished.session)};
+        // Its program works for a while, in which nothing waits for the peer.
+        drop_incoming(rested.pair.server.fd(), loss::everything);
+        co_await write(rested.session, "x");
+        started<std::string> cancelled{executor, read(rested.session)};
+        co_await settle();
+        rested.session.cancel();
+        co_await expect_error(cancelled.result(), duet::condition::cancelled);
+        co_await settle();
+        started<std::string> rested_read{executor, read(rested.session)};
+
         co_await window_closed(pausing.session);
         co_await window_closed(buffered.session);
         co_await window_closed(vanished.session);
@@ -105,6 +116,7 @@ BOOST_AUTO_TEST_CASE(a_closed_window_is_no_death_and_death_behind_one_is_noticed
         co_await expect_error(vanished_read.result(), duet::condition::dead_peer);
         BOOST_TEST((vanished.session.close_reason() == duet::close_reason::dead_peer));
         BOOST_TEST((std::chrono::steady_clock::now() - begin >= 1900ms));
+        co_await expect_error(rested_read.result(), duet::condition::dead_peer);
 
         // Three times as long, and a little: both peers have answered every probe.
         auto pause = asio::steady_timer{executor, begin + 6500ms};

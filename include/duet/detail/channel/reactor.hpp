@@ -3,17 +3,13 @@
 #ifndef DUET_DETAIL_CHANNEL_REACTOR_HPP
 #define DUET_DETAIL_CHANNEL_REACTOR_HPP
 
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
-#include <boost/asio/query.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 #include <vector>
 
 #include <duet/detail/completion/operation_memory.hpp>
@@ -98,20 +94,6 @@ public:
     /// Create a reactor on this context, unless it has one. Sessions use it while the context has at least `others`
     /// other sessions. If it cannot be created (no descriptor, no memory), sessions use Asio.
     DUET_DECL static void use(boost::asio::io_context& context, std::size_t others = 1) noexcept;
-
-    /// The io_context behind the executor, if the executor adds nothing to it, so that its handlers may be called
-    /// directly on the context's thread. Null for strands and for executors of other contexts.
-    template <class Executor>
-    static boost::asio::io_context* context_of(Executor const& executor) noexcept
-    {
-        using context_executor = boost::asio::io_context::executor_type;
-        context_executor const* plain = nullptr;
-        if constexpr (std::is_same_v<Executor, context_executor>)
-            plain = &executor;
-        else if constexpr (std::is_same_v<Executor, boost::asio::any_io_executor>)
-            plain = executor.template target<context_executor>();
-        return plain ? &boost::asio::query(*plain, boost::asio::execution::context) : nullptr;
-    }
 
     /// The reactor of `context`; null if it has none.
     DUET_DECL static reactor* of(boost::asio::io_context* context) noexcept;

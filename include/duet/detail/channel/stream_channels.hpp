@@ -48,7 +48,8 @@ public:
     /// Returns the channel to use. The stream takes over `descriptor`, a connected, non-blocking socket; -1: the stream
     /// already has its descriptor. Null: an error; the caller still owns the descriptor.
     template <class Endpoint>
-    channel* begin(Endpoint const& local, int descriptor, error_code& error) noexcept
+    channel* begin([[maybe_unused]] boost::asio::io_context* context, Endpoint const& local, int descriptor,
+        error_code& error) noexcept
     {
         if (descriptor >= 0)
             assign(local, descriptor, error);
@@ -113,14 +114,14 @@ public:
     }
 
     template <class Endpoint>
-    channel* begin(Endpoint const& local, int descriptor, error_code& error) noexcept
+    channel* begin(boost::asio::io_context* context, Endpoint const& local, int descriptor, error_code& error) noexcept
     {
-        reactor_ = reactor::of(reactor::context_of(this->stream().get_executor()));
+        reactor_ = reactor::of(context);
         bool const suits = reactor_ && reactor_->suits();
         if (reactor_)
             reactor_->count(1);
         if (!suits)
-            return base::begin(local, descriptor, error);
+            return base::begin(context, local, descriptor, error);
         bool const from_stream = descriptor < 0;
         if (from_stream)
         {
@@ -131,7 +132,7 @@ public:
         }
         if (epoll_.enter(*reactor_, descriptor))
             return &epoll_;
-        auto* const other = base::begin(local, descriptor, error);
+        auto* const other = base::begin(context, local, descriptor, error);
         if (!other && from_stream)
             ::close(descriptor);
         return other;

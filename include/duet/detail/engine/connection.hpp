@@ -18,9 +18,9 @@
 #include <duet/detail/channel/channel.hpp>
 #include <duet/detail/completion/any_completion.hpp>
 #include <duet/detail/completion/operation_owner.hpp>
+#include <duet/detail/completion/plain_context.hpp>
 #include <duet/detail/engine/closer.hpp>
 #include <duet/detail/engine/deadline_table.hpp>
-#include <duet/detail/engine/kept_executor.hpp>
 #include <duet/detail/engine/observed_channel.hpp>
 #include <duet/detail/engine/peer_watch.hpp>
 #include <duet/detail/engine/receiver.hpp>
@@ -225,8 +225,8 @@ private:
     void count_received(std::size_t size) noexcept;
     void end_message() noexcept;
     bool must_finish() const noexcept;
-    void finish_soon() noexcept;
-    void go_on_reading();
+    [[gnu::cold]] void finish_soon() noexcept;
+    [[gnu::cold]] void go_on_reading();
     error_code refuse_read(read_kind kind, boost::asio::mutable_buffer buffer) const noexcept;
     std::optional<io_result> try_read(boost::asio::mutable_buffer buffer) noexcept;
     error_code end_of_input(error_code error) noexcept;
@@ -256,8 +256,8 @@ private:
     void begin_close();
     void latch(error_code error) noexcept;
     void release(bool reset);
-    void leave_to_kernel();
-    bool tell_failure_later(error_code const& error) noexcept;
+    [[gnu::cold]] void leave_to_kernel();
+    [[gnu::cold]] bool tell_failure_later(error_code const& error) noexcept;
     DUET_DECL void drop() noexcept;
     void discard_input();
     void on_discardable(error_code error);
@@ -274,9 +274,9 @@ private:
     void wait_begins() noexcept;
     void rest() noexcept;
     bool look_for_progress(time_point now) noexcept;
-    void watch_peer() noexcept;
-    void look_at_peer(time_point now);
-    void check_reading_deadlines(time_point now);
+    [[gnu::cold]] void watch_peer() noexcept;
+    [[gnu::cold]] void look_at_peer(time_point now);
+    [[gnu::cold]] void check_reading_deadlines(time_point now);
     void check_close_deadlines(time_point now);
     void entered_half_closed() noexcept;
     void arm(time_point when) noexcept;
@@ -288,7 +288,7 @@ private:
 
     // Waiting handlers (connection.ipp)
     bool wait_for(awaited what, any_completion& done, deadlines::duration limit = {}) noexcept;
-    void end_late_calls(time_point now);
+    [[gnu::cold]] void end_late_calls(time_point now);
     void complete_all(awaited what, error_code error);
     void cancel_waiter(std::uint64_t id, error_code cause) noexcept;
     void cancel_wait_gone(error_code cause) noexcept;

@@ -25,9 +25,9 @@ inline error_code connection::refuse_read(read_kind kind, boost::asio::mutable_b
     if (life_.receive() == receive_state::failed)
         return error_;
     // An empty buffer is refused: a read into it would complete with 0, which means FIN.
-    if (kind != read_kind::wait && buffer.size() == 0)
+    if (!waits_only(kind) && buffer.size() == 0)
         return boost::asio::error::invalid_argument;
-    if (life_.receive() == receive_state::ended && kind != read_kind::wait)
+    if (life_.receive() == receive_state::ended && !waits_only(kind))
         return error_ ? error_ : error_code{boost::asio::error::eof};
     return {};
 }
@@ -42,7 +42,8 @@ DUET_DECL std::optional<io_result> connection::read_at_once(read_kind kind, boos
         return try_read(buffer);
     if (kind == read_kind::exact)
         return {};
-    end_message();  // the program waits between two messages
+    if (kind == read_kind::message)
+        end_message();
     if (life_.receive() == receive_state::ended)
         return io_result{};
     return channel_->may_read() && channel_->readable_now() ? std::optional{io_result{}} : std::nullopt;
@@ -188,10 +189,8 @@ DUET_DECL void connection::on_read(error_code const& error, std::size_t size)
     {
         receiver_.add(size);
         count_received(size);
-        if (!receiver_.is_complete())
+        if (!receiver_.is_complete() || !sender_.empty() || !waiters_.empty())  // otherwise nothing waits any more
             note_activity();
-        else if (!sender_.empty())
-            note_activity_if_awaited();
     }
     if (!error)
     {

@@ -49,8 +49,14 @@ inline void connection::note_activity() noexcept
 /// A handler has run. If nothing waits any more, a timer would only keep the context running.
 inline void connection::rest() noexcept
 {
-    if (wakeup_.at() != wakeup::never && !life_.closing() && !pending().any() && waiters_.empty())
-        wakeup_.cancel();
+    if (wakeup_.at() == wakeup::never || life_.closing() || pending().any() || !waiters_.empty())
+        return;
+    wakeup_.cancel();
+    if (times_.watch_peer_at != deadline_table::never)
+    {
+        times_.watch_peer_at = deadline_table::never;
+        peer_watch_.end();  // the next wait starts it again
+    }
 }
 
 inline void connection::entered_half_closed() noexcept

@@ -4,11 +4,9 @@
 #define DUET_DETAIL_ENGINE_KEPT_EXECUTOR_HPP
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/execution/context.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/query.hpp>
 
-#include <memory>
+#include <optional>
 #include <type_traits>
 
 #include <duet/detail/config.hpp>
@@ -16,20 +14,6 @@
 namespace duet {
 inline namespace v0 {
 namespace detail {
-
-/// The io_context behind the executor, if the executor adds nothing to it. Null for strands and for executors of other
-/// contexts.
-template <class Executor>
-boost::asio::io_context* plain_context_of(Executor const& executor) noexcept
-{
-    using context_executor = boost::asio::io_context::executor_type;
-    context_executor const* plain = nullptr;
-    if constexpr (std::is_same_v<Executor, context_executor>)
-        plain = &executor;
-    else if constexpr (std::is_same_v<Executor, boost::asio::any_io_executor>)
-        plain = executor.template target<context_executor>();
-    return plain ? &boost::asio::query(*plain, boost::asio::execution::context) : nullptr;
-}
 
 /// The executor that a moved-from session keeps. Sessions are moved often, and nearly all have the executor of an
 /// io_context, whose address is enough: copying an any_io_executor costs ten times as much.
@@ -43,7 +27,7 @@ public:
     {
         plain_ = plain;
         if (!plain)
-            other_ = std::make_unique<Executor>(source.get_executor());
+            other_.emplace(source.get_executor());
     }
 
     /// The executor; an empty one if none was kept, which another type than any_io_executor must not be asked for.
@@ -62,7 +46,7 @@ public:
 
 private:
     boost::asio::io_context* plain_ = nullptr;
-    std::unique_ptr<Executor> other_;
+    std::optional<Executor> other_;
 };
 
 }  // namespace detail

@@ -84,8 +84,10 @@ public:
 
     /// For an empty session, which has no connection: the operation fails with errc::closed, later and on the handler's
     /// executor.
-    [[gnu::cold]] static void refuse(Handler handler, char const* name)
+    template <class Given>
+    [[gnu::cold, gnu::noinline]] static void refuse(Given&& given, char const* name)
     {
+        Handler handler{std::forward<Given>(given)};
         auto const executor = boost::asio::get_associated_executor(handler);
         failure_type failure;
         if constexpr (is_coroutine)
@@ -187,7 +189,7 @@ public:
             {
                 using handler_type = std::decay_t<decltype(handler)>;
                 using wrapped = result_handler<handler_type, Result>;
-                if (!target)
+                if (!target) [[unlikely]]
                     return wrapped::refuse(std::forward<decltype(handler)>(handler), name);
                 constexpr bool is_coroutine = is_awaiting_coroutine<handler_type, signature>::value;
                 auto const known = start.at_once(*target);

@@ -21,7 +21,14 @@ enum class read_kind : std::uint8_t
     some,     ///< at least one byte
     exact,    ///< the whole buffer
     wait,     ///< reads nothing: waits until a read would not block
+    message,  ///< as wait, and what arrives is the beginning of a message
 };
+
+/// True if such a read leaves the bytes where they are.
+constexpr bool waits_only(read_kind kind) noexcept
+{
+    return kind == read_kind::wait || kind == read_kind::message;
+}
 
 /// The pending read: what it is to read, how many bytes it has, why it has to end, and its handler. There is at most
 /// one at a time.
@@ -30,7 +37,7 @@ class receiver
 public:
     bool busy() const noexcept { return busy_; }
 
-    bool waits_only() const noexcept { return busy_ && kind_ == read_kind::wait; }
+    bool waits_only() const noexcept { return busy_ && detail::waits_only(kind_); }
 
     /// Storage for the handler of the read. Assign the handler before begin().
     any_completion& handler() noexcept { return done_; }

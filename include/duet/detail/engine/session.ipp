@@ -47,6 +47,13 @@ struct session_access
         return session.template make<bytes_written>("write", writing_piped{bytes});
     }
 
+    /// wait_readable() for code that does not know where a message ends.
+    template <class Session>
+    static auto wait_input(Session& session)
+    {
+        return session.template make<readable_or_finish>("wait_readable", reading{read_kind::wait, {}});
+    }
+
     /// See connection::start_when_quiet().
     template <class Session, class Handler>
     static void when_quiet(Session& session, Handler&& handler)
@@ -76,7 +83,7 @@ struct session_access
     template <class Session, class Handler>
     static void await_readable(Session& session, Handler&& handler)
     {
-        reading start{read_kind::wait, {}};
+        reading start{read_kind::message, {}};
         auto const connection = session.connection_.ref();
         detail::begin<false>(*connection, start, start.at_once(*connection), std::forward<Handler>(handler));
     }

@@ -55,7 +55,7 @@ public:
     error_code begin(int descriptor = -1) noexcept
     {
         error_code error;
-        if (auto* const first = channels_.begin(local_, descriptor, error))
+        if (auto* const first = channels_.begin(plain_context(), local_, descriptor, error))
             use(*first);
         return error;
     }

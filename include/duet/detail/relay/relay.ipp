@@ -199,7 +199,17 @@ private:
         std::vector<char> buffer(std::clamp<std::size_t>(options_.buffer_size, 1, small_buffer));
         for (;;)
         {
-            std::size_t const size = co_await from.read_some(boost::asio::buffer(buffer));
+            std::size_t size = 0;
+            try
+            {
+                size = co_await from.read_some(boost::asio::buffer(buffer));
+            }
+            catch (boost::system::system_error const& error)
+            {
+                // Asked to finish before the first byte, so nothing would be lost: an end like the peer's FIN.
+                if (error.code() != errc::draining)
+                    throw;
+            }
             if (size == 0)
                 break;
             from.first_message_received();
@@ -245,7 +255,7 @@ private:
                 begun = begun || pipes_;
                 if (at_once < bulk)
                     break;
-                more = co_await from.wait_readable();
+                more = co_await session_access::wait_input(from);
             }
         }
         co_return begun;

@@ -3,12 +3,13 @@
 #ifndef DUET_DETAIL_SERVE_RUNNER_HPP
 #define DUET_DETAIL_SERVE_RUNNER_HPP
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
-#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include <duet/detail/completion/end_notifier.hpp>
 #include <duet/server.hpp>
 
 namespace duet {
@@ -32,14 +34,24 @@ struct server_access
     }
 };
 
-/// A server of any protocol.
+class runner;
+
+/// A server of any protocol, and how far its drain by the runner has come.
 class served_server
 {
 public:
+    enum class phase : std::uint8_t
+    {
+        serving,
+        draining,
+        over,  ///< all sessions have ended, or the time is over
+    };
+
     virtual ~served_server() = default;
 
-    /// Begin a drain. Calls `done` when it has ended, or with what prevented it. Throws std::bad_alloc.
-    virtual void drain(boost::asio::io_context& context, std::function<void(std::exception_ptr)> done) = 0;
+    /// Begin a drain, and call runner::drain_ended() when it has ended, or could not go on for lack of memory. Throws
+    /// std::bad_alloc.
+    virtual void drain(std::shared_ptr<runner> running) = 0;
 
     virtual void abort() = 0;
     virtual bool drained() const noexcept = 0;
@@ -49,35 +61,8 @@ public:
 
     /// Call `failed` when a listener fails, and `drained` when a drain or an abort has ended. Empty: no longer.
     virtual void on_end(std::function<void()> failed, std::function<void()> drained) = 0;
-};
 
-template <class Protocol>
-class served_server_of final : public served_server
-{
-public:
-    explicit served_server_of(basic_server<Protocol>& served) noexcept : server_{served} {}
-
-    void drain(boost::asio::io_context& context, std::function<void(std::exception_ptr)> done) override
-    {
-        auto ended = [done = std::move(done)](std::exception_ptr failure, drain_report const&)
-        { done(std::move(failure)); };
-        boost::asio::co_spawn(context, server_.drain(server_.options().drain_timeout), std::move(ended));
-    }
-
-    void abort() override { server_.abort(); }
-    bool drained() const noexcept override { return server_access::core(server_).drained(); }
-    drain_report report() const noexcept override { return server_access::core(server_).report(); }
-    std::size_t active() const noexcept override { return server_.counters().active; }
-    std::exception_ptr listener_failure() const override { return server_.listener_failure(); }
-
-    void on_end(std::function<void()> failed, std::function<void()> drained) override
-    {
-        server_access::core(server_).on_drained(std::move(drained));
-        server_.on_listener_failure(std::move(failed));
-    }
-
-private:
-    basic_server<Protocol>& server_;
+    phase now = phase::serving;
 };
 
 /// run() under way. Its handlers share it, because the last of them may be called after run() has returned, when the
@@ -95,6 +80,11 @@ public:
     /// Release the signals and the hooks of the servers, so that the program can use them again.
     DUET_DECL void leave() noexcept;
 
+    /// The drain of this server is over, or could not go on.
+    DUET_DECL void drain_ended(served_server& server) noexcept;
+
+    boost::asio::io_context& context() noexcept { return context_; }
+
     server_list const& servers() const noexcept { return servers_; }
 
     /// The first signal that came; 0 if none did.
@@ -103,15 +93,14 @@ public:
 private:
     void take_signals();
     void wait_signal();
-    void on_signal(int number);
+    void on_signal(int number) noexcept;
     void start();
     void wake() noexcept;
+    bool all_over() const noexcept;
 
     boost::asio::io_context& context_;
     server_list servers_;
     boost::asio::signal_set signals_;
-    std::size_t drains_ = 0;  // under way
-    std::size_t begun_ = 0;   // servers whose drain was begun
     int signal_ = 0;
     bool left_ = false;
     bool waits_signal_ = false;  // false: the wait has to be started
@@ -119,6 +108,42 @@ private:
     bool wants_abort_ = false;
     bool pauses_ = false;  // try again a little later: there was no memory
     bool awake_ = false;   // this object has stopped the context, not the program
+};
+
+template <class Protocol>
+class served_server_of final : public served_server
+{
+public:
+    explicit served_server_of(basic_server<Protocol>& served) noexcept : server_{served} {}
+
+    void drain(std::shared_ptr<runner> running) override
+    {
+        auto& context = running->context();
+        end_notifier notifier{[keep = std::move(running), this] { keep->drain_ended(*this); }};
+        now = phase::draining;
+        boost::asio::co_spawn(context, drain_to_end(*this), std::move(notifier));
+    }
+
+    void abort() override { server_.abort(); }
+    bool drained() const noexcept override { return server_access::core(server_).drained(); }
+    drain_report report() const noexcept override { return server_access::core(server_).report(); }
+    std::size_t active() const noexcept override { return server_.counters().active; }
+    std::exception_ptr listener_failure() const override { return server_.listener_failure(); }
+
+    void on_end(std::function<void()> failed, std::function<void()> drained) override
+    {
+        server_access::core(server_).on_drained(std::move(drained));
+        server_.on_listener_failure(std::move(failed));
+    }
+
+private:
+    static boost::asio::awaitable<void> drain_to_end(served_server_of& self)
+    {
+        co_await self.server_.drain(self.server_.options().drain_timeout);
+        self.now = phase::over;
+    }
+
+    basic_server<Protocol>& server_;
 };
 
 /// Write a line to stderr if that can be done at once. A reader that is gone or does not read is no reason to end with

@@ -4,6 +4,7 @@
 #define DUET_DETAIL_SERVE_RUNNER_IPP
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <new>
 
@@ -58,7 +59,7 @@ inline void runner::wait_signal()
 }
 
 /// The second signal resets the sessions that are left. Allocates nothing: there may be no memory.
-inline void runner::on_signal(int number)
+inline void runner::on_signal(int number) noexcept
 {
     waits_signal_ = false;
     if (signal_ == 0)
@@ -73,22 +74,9 @@ inline void runner::start()
 {
     if (!waits_signal_)
         wait_signal();
-    for (; wants_drain_ && begun_ < servers_.size(); ++begun_)
-    {
-        auto const ended = [self = shared_from_this()](std::exception_ptr const& failure)
-        {
-            --self->drains_;
-            if (failure)  // there was no memory
-            {
-                self->begun_ = 0;
-                self->pauses_ = true;
-            }
-            if (!self->left_)
-                self->wake();
-        };
-        servers_[begun_]->drain(context_, ended);
-        ++drains_;
-    }
+    for (auto const& each : servers_)
+        if (wants_drain_ && each->now == served_server::phase::serving)
+            each->drain(shared_from_this());
     if (!wants_abort_)
         return;
     for (auto const& each : servers_)
@@ -96,10 +84,28 @@ inline void runner::start()
     wants_abort_ = false;
 }
 
+DUET_DECL void runner::drain_ended(served_server& server) noexcept
+{
+    if (server.now == served_server::phase::draining)
+    {
+        server.now = served_server::phase::serving;
+        pauses_ = true;
+    }
+    if (!left_)
+        wake();
+}
+
+/// A server that has drained without us was drained by the program.
+inline bool runner::all_over() const noexcept
+{
+    using phase = served_server::phase;
+    auto const is_over = [](auto const& each)
+    { return each->now == phase::over || (each->now == phase::serving && each->drained()); };
+    return std::all_of(servers_.begin(), servers_.end(), is_over);
+}
+
 DUET_DECL bool runner::run()
 {
-    auto const drained = [this]
-    { return std::all_of(servers_.begin(), servers_.end(), [](auto const& each) { return each->drained(); }); };
     for (auto const& each : servers_)
         each->on_end(
             [self = shared_from_this()]
@@ -110,8 +116,7 @@ DUET_DECL bool runner::run()
             [self = shared_from_this()] { self->wake(); });
     for (;;)
     {
-        // Without drains of our own, a server that has drained was drained by the program.
-        if (drains_ == 0 && (drained() || (wants_drain_ && begun_ == servers_.size())))
+        if (all_over())
             return true;
         bool ready = false;
         awake_ = false;

@@ -268,10 +268,8 @@ private:
 
     static bool runs_here(served_session<Protocol>& live) noexcept
     {
-        using context_executor = boost::asio::io_context::executor_type;
-        boost::asio::any_io_executor const executor{live.session->get_executor()};
-        auto const* const of_context = executor.template target<context_executor>();
-        return of_context && of_context->running_in_this_thread();
+        auto* const context = session_access::connection(*live.session)->plain_context();
+        return context && context->get_executor().running_in_this_thread();
     }
 
     /// It has served a session to its end, or, if there is `more`, to the end of a message. Where to rest(); null:
