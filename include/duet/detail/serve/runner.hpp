@@ -121,7 +121,9 @@ public:
         auto& context = running->context();
         end_notifier notifier{[keep = std::move(running), this] { keep->drain_ended(*this); }};
         now = phase::draining;
-        boost::asio::co_spawn(context, drain_to_end(*this), std::move(notifier));
+        // drain() refers to the server now: when the coroutine runs, run() may have been left, and the server be gone.
+        auto drain = server_.drain(server_.options().drain_timeout);
+        boost::asio::co_spawn(context, drain_to_end(*this, std::move(drain)), std::move(notifier));
     }
 
     void abort() override { server_.abort(); }
@@ -137,9 +139,9 @@ public:
     }
 
 private:
-    static boost::asio::awaitable<void> drain_to_end(served_server_of& self)
+    static boost::asio::awaitable<void> drain_to_end(served_server_of& self, boost::asio::awaitable<drain_report> drain)
     {
-        co_await self.server_.drain(self.server_.options().drain_timeout);
+        co_await std::move(drain);
         self.now = phase::over;
     }
 
