@@ -23,6 +23,13 @@ struct session_access
         return session.connection_.ref();
     }
 
+    /// See plain_context_of(). Takes no reference to the connection, so another thread may ask, too.
+    template <class Session>
+    static boost::asio::io_context* plain_context(Session const& session) noexcept
+    {
+        return session.connection_->plain_context();
+    }
+
     template <class Session, class Ref>
     static Session make(Ref connection)
     {

@@ -268,7 +268,7 @@ private:
 
     static bool runs_here(served_session<Protocol>& live) noexcept
     {
-        auto* const context = session_access::connection(*live.session)->plain_context();
+        auto* const context = session_access::plain_context(*live.session);
         return context && context->get_executor().running_in_this_thread();
     }
 
