@@ -3,7 +3,6 @@
 #ifndef DUET_DETAIL_SERVE_RUNNER_HPP
 #define DUET_DETAIL_SERVE_RUNNER_HPP
 
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -120,10 +119,13 @@ public:
     {
         auto& context = running->context();
         end_notifier notifier{[keep = std::move(running), this] { keep->drain_ended(*this); }};
+        auto ended = [this, notifier = std::move(notifier)](std::exception_ptr const& failure, drain_report const&)
+        {
+            if (!failure)
+                now = phase::over;
+        };
         now = phase::draining;
-        // drain() refers to the server now: when the coroutine runs, run() may have been left, and the server be gone.
-        auto drain = server_.drain(server_.options().drain_timeout);
-        boost::asio::co_spawn(context, drain_to_end(*this, std::move(drain)), std::move(notifier));
+        boost::asio::co_spawn(context, server_.drain(server_.options().drain_timeout), std::move(ended));
     }
 
     void abort() override { server_.abort(); }
@@ -139,12 +141,6 @@ public:
     }
 
 private:
-    static boost::asio::awaitable<void> drain_to_end(served_server_of& self, boost::asio::awaitable<drain_report> drain)
-    {
-        co_await std::move(drain);
-        self.now = phase::over;
-    }
-
     basic_server<Protocol>& server_;
 };
 
