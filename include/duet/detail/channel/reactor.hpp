@@ -8,6 +8,7 @@
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/system/error_code.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -144,6 +145,7 @@ private:
     DUET_DECL void shutdown() override;
     DUET_DECL void notify_fork(boost::asio::execution_context::fork_event event) override;
 
+    static std::atomic<unsigned>& changes() noexcept;
     static int make_epoll();
     int control(int operation, std::uint32_t index) noexcept;
     void leave_epoll() noexcept;

@@ -57,7 +57,10 @@ DUET_DECL reactor::reactor(boost::asio::execution_context& context)
     }
 }
 
-DUET_DECL reactor::~reactor() = default;
+DUET_DECL reactor::~reactor()
+{
+    ++changes();
+}
 
 DUET_DECL void reactor::use(boost::asio::io_context& context, std::size_t others) noexcept
 {
@@ -66,6 +69,7 @@ DUET_DECL void reactor::use(boost::asio::io_context& context, std::size_t others
     try
     {
         boost::asio::use_service<reactor>(context).others_ = others;
+        ++changes();
     }
     catch (std::exception const&)
     {
@@ -73,10 +77,31 @@ DUET_DECL void reactor::use(boost::asio::io_context& context, std::size_t others
     }
 }
 
+/// The number of reactors that were created or destroyed in this process.
+inline std::atomic<unsigned>& reactor::changes() noexcept
+{
+    static constinit std::atomic<unsigned> count{1};
+    return count;
+}
+
 DUET_DECL reactor* reactor::of(boost::asio::io_context* context) noexcept
 {
-    bool const there = context && boost::asio::has_service<reactor>(*context);
-    return there ? &boost::asio::use_service<reactor>(*context) : nullptr;
+    if (!context)
+        return nullptr;
+    // Every session asks. Asio searches the list of its services twice, under a lock; one thread asks for one context.
+    thread_local constinit struct
+    {
+        boost::asio::io_context* context;
+        reactor* found;
+        unsigned changes;
+    } last{};
+    auto const now = changes().load(std::memory_order_relaxed);
+    if (last.context != context || last.changes != now)
+    {
+        bool const there = boost::asio::has_service<reactor>(*context);
+        last = {context, there ? &boost::asio::use_service<reactor>(*context) : nullptr, now};
+    }
+    return last.found;
 }
 
 inline int reactor::control(int operation, std::uint32_t index) noexcept

@@ -76,30 +76,31 @@ public:
     template <class Handler, class Executor>
     void assign(Handler&& handler, Executor const& executor, bool inline_allowed)
     {
-        slot_ = boost::asio::get_associated_cancellation_slot(handler);
+        emplace<std::decay_t<Handler>>(executor, inline_allowed, std::forward<Handler>(handler));
+    }
+
+    /// Store a Handler that is constructed from `inner` and `arguments`. Its executor, allocator and cancellation slot
+    /// are those of `inner`. There must be none yet.
+    template <class Handler, class Executor, class Inner, class... Arguments>
+    void emplace(Executor const& executor, bool inline_allowed, Inner&& inner, Arguments const&... arguments)
+    {
+        slot_ = boost::asio::get_associated_cancellation_slot(inner);
         inline_allowed_ = inline_allowed;
-        using handler_type = std::decay_t<Handler>;
-        auto const target = boost::asio::get_associated_executor(handler, executor);
+        auto const target = boost::asio::get_associated_executor(inner, executor);
         using target_type = std::decay_t<decltype(target)>;
         if constexpr (std::is_same_v<target_type, Executor>)
         {
             if (target == executor)
-            {
-                emplace<handler_type>(std::forward<Handler>(handler));
-                return;
-            }
+                return store<Handler>(std::forward<Inner>(inner), arguments...);
         }
         else if constexpr (std::is_same_v<Executor, boost::asio::any_io_executor>)
         {
             auto const* const held = executor.template target<target_type>();
             if (held && *held == target)
-            {
-                emplace<handler_type>(std::forward<Handler>(handler));
-                return;
-            }
+                return store<Handler>(std::forward<Inner>(inner), arguments...);
         }
-        using bound = bound_handler<handler_type, target_type>;
-        emplace<bound>(bound{target, std::forward<Handler>(handler)});
+        using bound = bound_handler<Handler, target_type>;
+        store<bound>(bound{target, Handler(std::forward<Inner>(inner), arguments...)});
     }
 
     /// True if the handler may be called from within its initiating function.
@@ -172,8 +173,8 @@ private:
     using allocator_of =
         typename std::allocator_traits<boost::asio::associated_allocator_t<Handler>>::template rebind_alloc<Handler>;
 
-    template <class Handler, class Argument>
-    void emplace(Argument&& argument)
+    template <class Handler, class Inner, class... Arguments>
+    void store(Inner&& inner, Arguments const&... arguments)
     {
         if constexpr (fits<Handler>)
         {
@@ -192,7 +193,7 @@ private:
                     stored->~Handler();
                 },
                 [](void* storage) noexcept { static_cast<Handler*>(storage)->~Handler(); }};
-            ::new (static_cast<void*>(storage_)) Handler(std::forward<Argument>(argument));
+            ::new (static_cast<void*>(storage_)) Handler(std::forward<Inner>(inner), arguments...);
             functions_ = &table;
         }
         else
@@ -206,11 +207,11 @@ private:
                 },
                 [](void* from, void* to) noexcept { ::new (to) Handler*(*static_cast<Handler**>(from)); },
                 [](void* storage) noexcept { free(*static_cast<Handler**>(storage)); }};
-            allocator_of<Handler> allocator{boost::asio::get_associated_allocator(argument)};
+            allocator_of<Handler> allocator{boost::asio::get_associated_allocator(inner)};
             auto* const stored = std::allocator_traits<allocator_of<Handler>>::allocate(allocator, 1);
             try
             {
-                ::new (static_cast<void*>(stored)) Handler(std::forward<Argument>(argument));
+                ::new (static_cast<void*>(stored)) Handler(std::forward<Inner>(inner), arguments...);
             }
             catch (...)
             {

@@ -84,7 +84,9 @@ public:
     /// Storage for the handler of the pending read. Assign the handler before start_read().
     any_completion& reader() noexcept { return receiver_.handler(); }
 
-    DUET_DECL void start_read(read_kind kind, boost::asio::mutable_buffer buffer, read_deadlines const& by);
+    /// `by`: deadlines that were counted from an earlier time; null: count the session's deadline and `limit` from now.
+    DUET_DECL void start_read(
+        read_kind kind, boost::asio::mutable_buffer buffer, deadlines::duration limit, read_deadlines const* by);
 
     /// Write what the channel accepts now. Nullopt: the rest has to wait.
     DUET_DECL std::optional<io_result> write_at_once(write_request& request) noexcept;
@@ -271,7 +273,9 @@ private:
     pending_operations pending() const noexcept;
     void note_activity() noexcept;
     void note_activity_if_awaited() noexcept;
+    bool notes_activity() const noexcept;
     void wait_begins() noexcept;
+    void wait_has_begun() noexcept;
     void rest() noexcept;
     bool look_for_progress(time_point now) noexcept;
     [[gnu::cold]] void watch_peer() noexcept;

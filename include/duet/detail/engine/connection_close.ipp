@@ -49,7 +49,9 @@ inline void connection::execute(lifecycle_action actions)
         auto const cause = error_ ? error_ : error_code{life_.poisoned() ? errc::send_poisoned : errc::closed};
         fail_writes(cause);
         // If the peer is gone, no FIN can reach it, and shutdown_send() succeeds.
-        complete_all(awaited::fin, cause == condition::reset || cause == condition::dead_peer ? error_code{} : cause);
+        if (waiters_.has(awaited::fin))
+            complete_all(
+                awaited::fin, cause == condition::reset || cause == condition::dead_peer ? error_code{} : cause);
     }
     if (contains(actions, action::fail_reads) && !ends)
         interrupt_read(error_ ? error_ : error_code{errc::closed});
@@ -74,6 +76,8 @@ inline void connection::release(bool reset)
         channel_->close();
     on_released();
     wakeup_.cancel();
+    if (waiters_.empty())
+        return;
     complete_all(awaited::fin, error_);
     complete_all(awaited::delivery, life_.reason() == close_reason::clean ? error_code{} : error_);
     complete_all(awaited::close, {});

@@ -129,18 +129,33 @@ DUET_DECL std::size_t connection::splice_at_once(splice_pipe& pipe) noexcept
     return size;
 }
 
-DUET_DECL void connection::start_read(read_kind kind, boost::asio::mutable_buffer buffer, read_deadlines const& by)
+DUET_DECL void connection::start_read(
+    read_kind kind, boost::asio::mutable_buffer buffer, deadlines::duration limit, read_deadlines const* by)
 {
     if (!attempt([&] { receiver_.handler().on_cancel([this](auto type) { cancel_read(type); }); }))
         return complete(std::move(receiver_.handler()), boost::asio::error::no_memory, 0);
     receiver_.begin(kind, buffer);
-    times_.read_by = by.session;
-    times_.read_call_by = by.call;
-    bool const waits_for_message = times_.limits().next_message > deadlines::duration::zero();
-    if (waits_for_message)
-        times_.read_begins(receiver_.in_message(), clock_.now());
-    wait_begins();
-    if (waits_for_message || std::min(by.session, by.call) < wakeup_.at())
+    auto const& limits = times_.limits();
+    bool const waits_for_message = limits.next_message > deadlines::duration::zero();
+    if (waits_for_message || (!by && std::max(limits.read, limit) > deadlines::duration::zero()))
+    {
+        // One reading of the clock for everything that is counted from here.
+        auto const now = clock_.now();
+        times_.read_by = coarse_clock::after(now, limits.read);
+        times_.read_call_by = coarse_clock::after(now, limit);
+        times_.note_activity(now);
+        if (waits_for_message)
+            times_.read_begins(receiver_.in_message(), now);
+    }
+    else
+        note_activity();
+    if (by)
+    {
+        times_.read_by = by->session;
+        times_.read_call_by = by->call;
+    }
+    wait_has_begun();
+    if (waits_for_message || std::min(times_.read_by, times_.read_call_by) < wakeup_.at())
         arm(times_.earliest(life_, pending()));
     if (life_.released())  // there was no memory for the timer
     {

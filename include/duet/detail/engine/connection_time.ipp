@@ -22,9 +22,15 @@ inline pending_operations connection::pending() const noexcept
         finishes};
 }
 
+/// True if the time of the last activity may make a difference.
+inline bool connection::notes_activity() const noexcept
+{
+    return wakeup_.at() != wakeup::never || times_.limits().idle > deadlines::duration::zero();
+}
+
 inline void connection::note_activity() noexcept
 {
-    if (wakeup_.at() != wakeup::never || times_.limits().idle > deadlines::duration::zero())
+    if (notes_activity())
         times_.note_activity(clock_.coarse_now());
 }
 
@@ -39,6 +45,12 @@ inline void connection::note_activity() noexcept
 [[gnu::always_inline]] inline void connection::wait_begins() noexcept
 {
     note_activity();
+    wait_has_begun();
+}
+
+/// The same, once the activity is noted.
+[[gnu::always_inline]] inline void connection::wait_has_begun() noexcept
+{
     if (peer_watch_.wanted(sender_.sent()))
         watch_peer();
     bool const may_be_due = times_.limits_open_sessions() || life_.half_closed() || life_.closing();

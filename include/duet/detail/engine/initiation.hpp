@@ -57,10 +57,7 @@ public:
 
     any_completion& place(connection& target) const noexcept { return target.reader(); }
 
-    void wait(connection& target) const
-    {
-        target.start_read(kind_, buffer_, by_ ? *by_ : target.deadlines_of_read(limit_));
-    }
+    void wait(connection& target) const { target.start_read(kind_, buffer_, limit_, by_); }
 
 private:
     kind kind_;
@@ -171,27 +168,32 @@ private:
     deadlines::duration limit_{};
 };
 
-/// Begin an operation that has to wait, or complete one whose result is known but whose handler must not be called
-/// directly.
-template <bool IsCoroutine, class Start, class Handler>
-void begin(connection& target, Start& start, std::optional<io_result> const& known, Handler&& handler)
+/// Begin an operation: it has to wait, or its result is `known` but its handler must not be called directly. The
+/// handler is stored as Stored{handler, arguments...}. Only what most reads need is inlined.
+template <class Stored, bool IsCoroutine, class Start, class Handler, class... Arguments>
+[[gnu::noinline]] void begin_elsewhere(connection& target, Start& start, std::optional<io_result> const& known,
+    Handler&& handler, Arguments const&... arguments)
 {
-    auto const& executor = target.executor();
+    any_completion done;
+    done.emplace<Stored>(target.executor(), IsCoroutine, std::forward<Handler>(handler), arguments...);
     if (known)
-    {
-        any_completion done{std::forward<Handler>(handler), executor, IsCoroutine};
         target.complete(std::move(done), known->error, known->size);
-    }
-    else if constexpr (requires { start.place(target); })
-    {
-        start.place(target).assign(std::forward<Handler>(handler), executor, IsCoroutine);
-        start.wait(target);
-    }
-    else
-    {
-        any_completion done{std::forward<Handler>(handler), executor, IsCoroutine};
+    else if constexpr (!requires { start.place(target); })
         start.wait(target, std::move(done));
-    }
+}
+
+template <class Stored, bool IsCoroutine, class Start, class Handler, class... Arguments>
+[[gnu::always_inline]] inline void begin(connection& target, Start& start, std::optional<io_result> const& known,
+    Handler&& handler, Arguments const&... arguments)
+{
+    if constexpr (requires { start.place(target); })
+        if (!known)
+        {
+            start.place(target).template emplace<Stored>(
+                target.executor(), IsCoroutine, std::forward<Handler>(handler), arguments...);
+            return start.wait(target);
+        }
+    begin_elsewhere<Stored, IsCoroutine>(target, start, known, std::forward<Handler>(handler), arguments...);
 }
 
 }  // namespace detail

@@ -202,8 +202,8 @@ public:
                             std::forward<decltype(handler)>(handler), *target, name, known->error, known->size);
                     }
                 }
-                begin<is_coroutine>(
-                    *target, start, known, wrapped{std::forward<decltype(handler)>(handler), target.get(), name});
+                begin<wrapped, is_coroutine>(
+                    *target, start, known, std::forward<decltype(handler)>(handler), target.get(), name);
             },
             token, std::move(connection_), std::move(start_));
     }

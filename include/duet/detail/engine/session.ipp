@@ -92,7 +92,8 @@ struct session_access
     {
         reading start{read_kind::message, {}};
         auto const connection = session.connection_.ref();
-        detail::begin<false>(*connection, start, start.at_once(*connection), std::forward<Handler>(handler));
+        detail::begin<std::decay_t<Handler>, false>(
+            *connection, start, start.at_once(*connection), std::forward<Handler>(handler));
     }
 
     /// Create a session that may use the reactor of its context. Throws boost::system::system_error if neither the
@@ -165,7 +166,7 @@ auto basic_session<Stream>::initiate(Start start, Token&& token)
                 return;
             }
             auto const known = begun.at_once(*c);
-            detail::begin<is_coroutine>(*c, begun, known, std::forward<decltype(handler)>(handler));
+            detail::begin<handler_type, is_coroutine>(*c, begun, known, std::forward<decltype(handler)>(handler));
         },
         token, detail::connection::ref{connection_.ref()});
 }

@@ -54,7 +54,11 @@ public:
         return *this;
     }
 
-    ~session_handle() { drop(); }
+    ~session_handle()
+    {
+        if (connection_)
+            connection_->remove_handle();
+    }
 
     explicit operator bool() const noexcept { return static_cast<bool>(connection_); }
 
