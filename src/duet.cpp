@@ -31,6 +31,7 @@
 #include <duet/detail/socket/splice_pipe.ipp>
 #include <duet/detail/socket/tcp_info.ipp>
 #include <duet/detail/time/backoff.ipp>
+#include <duet/detail/time/wakeup_queue.ipp>
 
 #if defined(__linux__)
 #include <duet/detail/channel/epoll_channel.ipp>

@@ -359,8 +359,8 @@ public:
     }
 
     /// For asio::ssl::stream. See native_handle(). Moves a socket from duet's reactor (see server.hpp) to Asio's;
-    /// operations under way go on. If there is no memory for that, the session is reset. Throws session_error (closed)
-    /// if this session is empty.
+    /// operations under way go on. If there is no memory for that, the session is reset; it may also throw
+    /// std::bad_alloc. Throws session_error (closed) if this session is empty.
     lowest_layer_type& lowest_layer() { return connection_.get("lowest_layer").stream().lowest_layer(); }
 
     lowest_layer_type const& lowest_layer() const { return connection_.get("lowest_layer").stream().lowest_layer(); }

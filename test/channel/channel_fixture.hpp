@@ -61,11 +61,6 @@ public:
     void on_gone(error_code error) override { note("gone", error); }
 
     void on_turn() override { note("turn", {}); }
-
-    void on_reminder() noexcept override { ++reminders; }
-
-    int reminders = 0;
-
     void abandon() noexcept override { abandoned = true; }
 
     asio::mutable_buffer buffer(std::size_t size) { return asio::buffer(room, size); }

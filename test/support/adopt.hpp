@@ -26,11 +26,11 @@ inline bool reactor_wanted()
 // The same for every session of a server that is made on this context.
 inline void prepare(boost::asio::io_context& context)
 {
+    if (!reactor_wanted())
+        return;
+    duet::detail::wakeup_queue::use(context);
 #if defined(__linux__)
-    if (reactor_wanted())
-        duet::detail::reactor::use(context, 0);
-#else
-    static_cast<void>(context);
+    duet::detail::reactor::use(context, 0);
 #endif
 }
 

@@ -6,7 +6,6 @@
 #include <boost/asio/post.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <span>
 #include <type_traits>
 
@@ -140,16 +139,14 @@ public:
     void read(boost::asio::mutable_buffer buffer) override
     {
         auto const tell = [](channel_user& user, error_code error, std::size_t size) { user.on_read(error, size); };
-        auto& memory = read_memory();
-        stream_.async_read_some(buffer, placed_handler{*user_, tell, memory});
+        stream_.async_read_some(buffer, placed_handler{*user_, tell, read_memory_});
     }
 
     // The kind of wake makes no difference: Asio reports the current readiness of the socket.
     void wait_readable(wake) override
     {
         auto const tell = [](channel_user& user, error_code error) { user.on_read(error, 0); };
-        auto& memory = read_memory();
-        stream_.async_wait(Stream::wait_read, placed_handler{*user_, tell, memory});
+        stream_.async_wait(Stream::wait_read, placed_handler{*user_, tell, read_memory_});
     }
 
     void wait_writable() override
@@ -181,19 +178,10 @@ public:
     void cancel_gone() noexcept override { traits::cancel(stream_); }
 
 private:
-    /// Memory for one pending read in Asio: 184 bytes for a socket with any_io_executor, in Boost 1.81.
-    using memory_type = operation_memory<192>;
-
-    memory_type& read_memory()
-    {
-        if (!read_memory_)
-            read_memory_ = std::make_unique<memory_type>();
-        return *read_memory_;
-    }
-
     Stream& stream_;
-    std::unique_ptr<memory_type> read_memory_;
     bool turn_ = false;
+    operation_memory<192>
+        read_memory_;  // of one pending read: 184 bytes for a socket with any_io_executor, in Boost 1.81
 };
 
 }  // namespace detail

@@ -39,10 +39,6 @@ public:
     /// The turn that turn() requested.
     virtual void on_turn() = 0;
 
-    /// The time passed to remind() has come, or an earlier one that another user of the context has passed. Must not
-    /// call handlers or end the connection: request a turn for that.
-    virtual void on_reminder() noexcept = 0;
-
 protected:
     ~channel_user() = default;
 };
@@ -68,7 +64,6 @@ public:
         bool counts_fin = false;    ///< unacknowledged() counts the FIN, too
         bool tells_hang_up = true;  ///< wait_gone() ends when the connection hangs up, without polling
         bool has_info = false;      ///< info() tells when the peer was last heard of
-        bool reminds = false;       ///< remind() works, and costs less than a timer of one's own
     };
 
     channel(channel const&) = delete;
@@ -159,10 +154,6 @@ public:
     /// Request a call of on_turn() soon, after the notifications that are already queued. Several requests before that
     /// call result in one call.
     virtual void turn() = 0;
-
-    /// Request a call of on_reminder() at about this time, as long as any user of the context waits for an event. The
-    /// users of a context share one timer.
-    virtual void remind(coarse_clock::time_point) noexcept {}
 
     /// End read() or wait_readable() with operation_aborted. Some channels can cancel only all waits at once: the other
     /// waits then end with operation_aborted, too, and the user restarts them.

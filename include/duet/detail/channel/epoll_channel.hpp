@@ -23,7 +23,7 @@ namespace detail {
 class epoll_channel final : public channel, private watched
 {
 public:
-    explicit epoll_channel(channel_user& user) noexcept : channel{{true, true, true, true, true}, &user} {}
+    explicit epoll_channel(channel_user& user) noexcept : channel{{true, true, true, true}, &user} {}
 
     DUET_DECL ~epoll_channel();
 
@@ -62,7 +62,6 @@ public:
     void wait_writable() override;
     void wait_gone() override;
     void turn() override;
-    void remind(coarse_clock::time_point when) noexcept override;
     void cancel_read() noexcept override;
     void cancel_gone() noexcept override;
 
@@ -82,7 +81,6 @@ private:
 
     void on_events(std::uint32_t events) override;
     void on_turn() override;
-    void on_reminder() noexcept override;
     void on_shutdown() noexcept override;
 
     void begin_read(reading what) noexcept;

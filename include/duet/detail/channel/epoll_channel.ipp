@@ -210,11 +210,6 @@ DUET_DECL void epoll_channel::turn()
     take_turn();
 }
 
-DUET_DECL void epoll_channel::remind(coarse_clock::time_point when) noexcept
-{
-    reactor_->remind(when);
-}
-
 DUET_DECL void epoll_channel::cancel_read() noexcept
 {
     read_cancelled_ = true;
@@ -368,11 +363,6 @@ inline void epoll_channel::tell_gone(error_code error)
 {
     gone_ = false;
     user_->on_gone(error);
-}
-
-DUET_DECL void epoll_channel::on_reminder() noexcept
-{
-    user_->on_reminder();
 }
 
 DUET_DECL void epoll_channel::on_shutdown() noexcept

@@ -8,7 +8,6 @@
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/system/error_code.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -16,7 +15,6 @@
 #include <duet/detail/completion/operation_memory.hpp>
 #include <duet/detail/config.hpp>
 #include <duet/detail/socket/fork_watch.hpp>
-#include <duet/detail/time/timer.hpp>
 
 #include <sys/epoll.h>
 
@@ -65,9 +63,6 @@ public:
 
     /// The turn that it requested.
     virtual void on_turn() = 0;
-
-    /// The time passed to reactor::remind() has come. Must not add or remove sockets or call handlers.
-    virtual void on_reminder() noexcept = 0;
 
     /// The context is being destroyed while this object waits.
     virtual void on_shutdown() noexcept = 0;
@@ -124,10 +119,6 @@ public:
     /// Call `who`'s on_turn() soon, from the context. `who` must live until then.
     DUET_DECL void turn(watched& who) noexcept;
 
-    /// Call on_reminder() of all objects here at `when`, or when the context has work again after that. One timer for
-    /// all sessions saves each a timer of its own.
-    DUET_DECL void remind(coarse_clock::time_point when) noexcept;
-
 private:
     struct leave_dispatch;
 
@@ -145,7 +136,6 @@ private:
     DUET_DECL void shutdown() override;
     DUET_DECL void notify_fork(boost::asio::execution_context::fork_event event) override;
 
-    static std::atomic<unsigned>& changes() noexcept;
     static int make_epoll();
     int control(int operation, std::uint32_t index) noexcept;
     void leave_epoll() noexcept;
@@ -156,12 +146,8 @@ private:
     void on_schedule(boost::system::error_code);
     void dispatch();
     void take_turns();
-    void wait_to_remind() noexcept;
-    void on_timer(boost::system::error_code error);
 
     boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> epoll_;
-    basic_timer<boost::asio::io_context::executor_type> timer_;
-    coarse_clock::time_point remind_at_ = coarse_clock::time_point::max();
     std::vector<slot> slots_;
     std::vector<std::uint32_t> free_;                // its capacity is at least slots_.capacity()
     ::pid_t process_ = fork_watch::get().process();  // the one that the epoll belongs to
@@ -175,13 +161,11 @@ private:
     bool scheduled_ = false;
     bool dispatching_ = false;
     bool shut_down_ = false;
-    bool timing_ = false;     // a wait of timer_ is pending, possibly one that was cancelled and has not completed yet
     std::uint32_t next_ = 0;  // index of the next event in events_
     std::uint32_t count_ = 0;
     ::epoll_event events_[128];
     operation_memory<192> wait_memory_;
     operation_memory<128> schedule_memory_;
-    operation_memory<192> timer_memory_;
 };
 
 }  // namespace detail

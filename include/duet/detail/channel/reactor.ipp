@@ -14,6 +14,7 @@
 #include <utility>
 
 #include <duet/detail/channel/reactor.hpp>
+#include <duet/detail/completion/context_service.hpp>
 
 #include <unistd.h>
 
@@ -44,8 +45,7 @@ inline int reactor::make_epoll()
 }
 
 DUET_DECL reactor::reactor(boost::asio::execution_context& context)
-    : service{context}, epoll_{static_cast<boost::asio::io_context&>(context)},
-      timer_{static_cast<boost::asio::io_context&>(context).get_executor()}
+    : service{context}, epoll_{static_cast<boost::asio::io_context&>(context)}
 {
     int const descriptor = make_epoll();
     boost::system::error_code error;
@@ -59,7 +59,7 @@ DUET_DECL reactor::reactor(boost::asio::execution_context& context)
 
 DUET_DECL reactor::~reactor()
 {
-    ++changes();
+    context_service<reactor>::changed();
 }
 
 DUET_DECL void reactor::use(boost::asio::io_context& context, std::size_t others) noexcept
@@ -69,7 +69,7 @@ DUET_DECL void reactor::use(boost::asio::io_context& context, std::size_t others
     try
     {
         boost::asio::use_service<reactor>(context).others_ = others;
-        ++changes();
+        context_service<reactor>::changed();
     }
     catch (std::exception const&)
     {
@@ -77,31 +77,9 @@ DUET_DECL void reactor::use(boost::asio::io_context& context, std::size_t others
     }
 }
 
-/// The number of reactors that were created or destroyed in this process.
-inline std::atomic<unsigned>& reactor::changes() noexcept
-{
-    static constinit std::atomic<unsigned> count{1};
-    return count;
-}
-
 DUET_DECL reactor* reactor::of(boost::asio::io_context* context) noexcept
 {
-    if (!context)
-        return nullptr;
-    // Every session asks. Asio searches the list of its services twice, under a lock; one thread asks for one context.
-    thread_local constinit struct
-    {
-        boost::asio::io_context* context;
-        reactor* found;
-        unsigned changes;
-    } last{};
-    auto const now = changes().load(std::memory_order_relaxed);
-    if (last.context != context || last.changes != now)
-    {
-        bool const there = boost::asio::has_service<reactor>(*context);
-        last = {context, there ? &boost::asio::use_service<reactor>(*context) : nullptr, now};
-    }
-    return last.found;
+    return context_service<reactor>::of(context);
 }
 
 inline int reactor::control(int operation, std::uint32_t index) noexcept
@@ -209,8 +187,6 @@ DUET_DECL void reactor::turn(watched& who) noexcept
 inline void reactor::arm() noexcept
 {
     armed_ = true;
-    if (!timing_ && remind_at_ != coarse_clock::time_point::max())
-        wait_to_remind();
     if (in_asio_ || shut_down_)
         return;  // when the cancelled wait completes, on_wait() starts the next one
     in_asio_ = true;
@@ -221,7 +197,6 @@ inline void reactor::arm() noexcept
 /// Nothing waits any more: cancel our wait, so that the context can run out of work.
 inline void reactor::disarm() noexcept
 {
-    timer_.cancel();
     if (!std::exchange(armed_, false) || !in_asio_)
         return;
     boost::system::error_code ignored;
@@ -310,48 +285,6 @@ inline void reactor::take_turns()
     }
 }
 
-DUET_DECL void reactor::remind(coarse_clock::time_point when) noexcept
-{
-    if (when >= remind_at_)
-        return;
-    remind_at_ = when;
-    if (timing_)
-        timer_.cancel();  // on_timer() then waits again
-    else if (waiting_)
-        wait_to_remind();
-}
-
-inline void reactor::wait_to_remind() noexcept
-{
-    if (shut_down_)
-        return;
-    try
-    {
-        timer_.expires_at(remind_at_);
-        timer_.async_wait(handler<&reactor::on_timer, decltype(timer_memory_)>{this, &timer_memory_});
-        timing_ = true;
-    }
-    catch (std::exception const&)
-    {
-        // There is no memory for the timer's queue: the next call of arm() tries again.
-    }
-}
-
-inline void reactor::on_timer(boost::system::error_code error)
-{
-    if (!error)
-    {
-        remind_at_ = coarse_clock::time_point::max();
-        // An object may ask to be reminded again, but adds and removes nothing.
-        for (auto const& each : slots_)
-            if (each.who)
-                each.who->on_reminder();
-    }
-    timing_ = false;
-    if (waiting_ && remind_at_ != coarse_clock::time_point::max())  // otherwise arm() starts the timer
-        wait_to_remind();
-}
-
 inline void reactor::leave_epoll() noexcept
 {
     boost::system::error_code ignored;
@@ -364,7 +297,6 @@ DUET_DECL void reactor::shutdown()
 {
     // shutdown() runs while Asio's services still exist.
     shut_down_ = true;
-    timer_.cancel();
     leave_epoll();
     while (waiting_)
     {

@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <exception>
+#include <memory>
 #include <utility>
 
 #include <duet/detail/channel/asio_channel.hpp>
@@ -31,46 +32,35 @@ class asio_channels
     using traits = stream_traits<Stream>;
 
 public:
+    using executor_type = typename Stream::executor_type;
+
     /// splice(2) may move the stream's bytes.
     static constexpr bool may_splice = has_tcp_descriptor<Stream>;
 
     asio_channels(Stream&& stream, channel_user& user) noexcept : stream_{std::move(stream)}, asio_{stream_, user} {}
 
+    asio_channels(executor_type const& executor, channel_user& user) : stream_{executor}, asio_{stream_, user} {}
+
     /// Let the sockets of a context use a reactor. Only one thread may run the context.
     static void prepare(boost::asio::io_context&) noexcept {}
 
+    bool has_stream() const noexcept { return true; }
+
     Stream& stream() noexcept { return stream_; }
 
-    channel& asio() noexcept { return asio_; }
+    /// The channel to use before begin().
+    channel& first() noexcept { return asio_; }
 
     auto native_handle() noexcept { return stream_.lowest_layer().native_handle(); }
 
     /// Returns the channel to use. The stream takes over `descriptor`, a connected, non-blocking socket; -1: the stream
     /// already has its descriptor. Null: an error; the caller still owns the descriptor.
     template <class Endpoint>
-    channel* begin([[maybe_unused]] boost::asio::io_context* context, Endpoint const& local, int descriptor,
-        error_code& error) noexcept
+    channel* begin(boost::asio::io_context*, executor_type const&, [[maybe_unused]] Endpoint const& local,
+        [[maybe_unused]] int descriptor, error_code& error) noexcept
     {
-        if (descriptor >= 0)
-            assign(local, descriptor, error);
-        return error ? nullptr : &asio_;
-    }
-
-    /// Move the socket from the reactor to Asio and return the channel to use from now on. Null: the socket is with
-    /// Asio already, or `error` is set.
-    template <class Endpoint>
-    channel* leave_reactor(Endpoint const&, error_code&) noexcept
-    {
-        return nullptr;
-    }
-
-    /// The connection has ended.
-    void end() noexcept {}
-
-protected:
-    template <class Endpoint>
-    void assign([[maybe_unused]] Endpoint const& local, [[maybe_unused]] int descriptor, error_code& error) noexcept
-    {
+        if (descriptor < 0)
+            return &asio_;
         if constexpr (requires { stream_.assign(local.protocol(), descriptor, error); })
         {
             try
@@ -86,7 +76,19 @@ protected:
         }
         else
             error = boost::asio::error::operation_not_supported;
+        return error ? nullptr : &asio_;
     }
+
+    /// Move the socket from the reactor to Asio and return the channel to use from now on. Null: the socket is with
+    /// Asio already, or `error` is set.
+    template <class Endpoint>
+    channel* leave_reactor(executor_type const&, Endpoint const&, error_code&) noexcept
+    {
+        return nullptr;
+    }
+
+    /// The connection has ended.
+    void end() noexcept {}
 
 private:
     Stream stream_;
@@ -95,59 +97,82 @@ private:
 
 #if defined(__linux__)
 
-/// A TCP socket that is registered with the reactor of its context, if there is one and it suits.
+/// A TCP socket that is registered with the reactor of its context, if there is one and it suits. An Asio socket is
+/// made only if it is needed: it costs 150 bytes, and a look-up of its service.
 template <class Stream>
-class tcp_channels : public asio_channels<Stream>
+class tcp_channels
 {
-    using base = asio_channels<Stream>;
+    using with_asio = asio_channels<Stream>;
 
 public:
-    tcp_channels(Stream&& stream, channel_user& user) noexcept : base{std::move(stream), user}, epoll_{user} {}
+    using executor_type = typename Stream::executor_type;
+
+    static constexpr bool may_splice = with_asio::may_splice;
+
+    tcp_channels(Stream&& stream, channel_user& user)
+        : user_{user}, asio_{std::make_unique<with_asio>(std::move(stream), user)}, epoll_{user}
+    {
+    }
+
+    tcp_channels(executor_type const&, channel_user& user) noexcept : user_{user}, epoll_{user} {}
 
     ~tcp_channels() { end(); }
 
     static void prepare(boost::asio::io_context& context) noexcept { reactor::use(context); }
 
+    /// True after leave_reactor(), unless that had no memory.
+    bool has_stream() const noexcept { return asio_ != nullptr; }
+
+    Stream& stream() noexcept { return asio_->stream(); }
+
+    channel& first() noexcept { return asio_ ? asio_->first() : epoll_; }
+
     int native_handle() noexcept
     {
-        return epoll_.descriptor() >= 0 ? epoll_.descriptor() : this->stream().native_handle();
+        return epoll_.descriptor() >= 0 || !asio_ ? epoll_.descriptor() : asio_->native_handle();
     }
 
     template <class Endpoint>
-    channel* begin(boost::asio::io_context* context, Endpoint const& local, int descriptor, error_code& error) noexcept
+    channel* begin(boost::asio::io_context* context, executor_type const& executor, Endpoint const& local,
+        int descriptor, error_code& error) noexcept
     {
         reactor_ = reactor::of(context);
         bool const suits = reactor_ && reactor_->suits();
         if (reactor_)
             reactor_->count(1);
         if (!suits)
-            return base::begin(context, local, descriptor, error);
+            return begin_with_asio(executor, local, descriptor, error);
         bool const from_stream = descriptor < 0;
         if (from_stream)
         {
             error_code refused;
-            descriptor = this->stream().release(refused);
+            descriptor = asio_->stream().release(refused);
             if (refused)
-                return &this->asio();
+                return &asio_->first();
         }
         if (epoll_.enter(*reactor_, descriptor))
+        {
+            asio_.reset();
             return &epoll_;
-        auto* const other = base::begin(context, local, descriptor, error);
+        }
+        auto* const other = begin_with_asio(executor, local, descriptor, error);
         if (!other && from_stream)
             ::close(descriptor);
         return other;
     }
 
     template <class Endpoint>
-    channel* leave_reactor(Endpoint const& local, error_code& error) noexcept
+    channel* leave_reactor(executor_type const& executor, Endpoint const& local, error_code& error) noexcept
     {
         if (epoll_.descriptor() < 0)
+        {
+            make_asio(executor, error);  // a closed socket, for a connection that has ended
             return nullptr;
-        this->assign(local, epoll_.descriptor(), error);
-        if (error)
-            return nullptr;
-        epoll_.leave();
-        return &this->asio();
+        }
+        auto* const next = begin_with_asio(executor, local, epoll_.descriptor(), error);
+        if (next)
+            epoll_.leave();
+        return next;
     }
 
     void end() noexcept
@@ -157,6 +182,30 @@ public:
     }
 
 private:
+    void make_asio(executor_type const& executor, error_code& error) noexcept
+    {
+        if (asio_)
+            return;
+        try
+        {
+            asio_ = std::make_unique<with_asio>(executor, user_);
+        }
+        catch (std::exception const&)
+        {
+            error = boost::asio::error::no_memory;
+        }
+    }
+
+    template <class Endpoint>
+    channel* begin_with_asio(
+        executor_type const& executor, Endpoint const& local, int descriptor, error_code& error) noexcept
+    {
+        make_asio(executor, error);
+        return error ? nullptr : asio_->begin(nullptr, executor, local, descriptor, error);
+    }
+
+    channel_user& user_;
+    std::unique_ptr<with_asio> asio_;  // null: the socket is in the reactor and has always been
     epoll_channel epoll_;
     reactor* reactor_ = nullptr;  // the context's reactor if it has one, even if the socket is not in it
 };

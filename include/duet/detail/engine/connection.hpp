@@ -220,7 +220,6 @@ private:
     void on_writable(error_code error) override;
     void on_gone(error_code error) override;
     void on_turn() override;
-    void on_reminder() noexcept override;
     [[gnu::cold]] void abandon() noexcept override;
 
     // Reading (connection_read.ipp)
@@ -320,7 +319,6 @@ private:
     bool peer_just_finished_ = false;  // its FIN was read, and the handler of that read is still to run
     bool failure_due_ = false;         // a write has failed: try it again at the next turn, after the pending read
     bool failure_deferred_ = false;    // that has been done once
-    bool peer_look_due_ = false;       // look at the peer at the next turn
 };
 
 }  // namespace detail

@@ -18,9 +18,11 @@ inline namespace v0 {
 namespace detail {
 
 DUET_DECL connection::connection(boost::asio::any_io_executor const& executor, session_options const& options)
-    : executor_{executor}, plain_context_{plain_context_of(executor_)}, clock_{executor},
-      closer_{options.close_discard_limit}, times_{options.deadlines, clock_.now()},
-      wakeup_{executor, clock_, *this, [](operation_owner& owner) { static_cast<connection&>(owner).on_wakeup(); }}
+    : executor_{executor},
+      plain_context_{plain_context_of(executor_)}, clock_{executor}, closer_{options.close_discard_limit},
+      times_{options.deadlines, clock_.now()}, wakeup_{executor_, clock_, plain_context_, *this,
+                                                   [](operation_owner& owner)
+                                                   { static_cast<connection&>(owner).on_wakeup(); }}
 {
 }
 
@@ -97,8 +99,6 @@ DUET_DECL void connection::on_turn()
         after_peer_finished();
     if (std::exchange(failure_due_, false) && !error_ && !life_.released() && !sender_.empty())
         pump_writes();
-    if (std::exchange(peer_look_due_, false))
-        look_at_peer(clock_.now());
     if (std::exchange(hang_up_due_, false))
         look_for_hang_up();
 }

@@ -177,22 +177,8 @@ inline void connection::watch_peer() noexcept
     auto const limit = times_.limits().dead_peer;
     if (limit <= limit.zero() || !channel_->able().has_info)
         return;
-    auto const when = peer_watch_.begin(limit, clock_.coarse_now());
-    if (channel_->able().reminds)
-        return channel_->remind(when);
-    times_.watch_peer_at = when;
-    arm(when);
-}
-
-DUET_DECL void connection::on_reminder() noexcept
-{
-    if (!peer_watch_.under_way() || peer_look_due_ || life_.released())
-        return;
-    if (!pending().any() && waiters_.empty() && !life_.closing())
-        return peer_watch_.end();  // the next wait starts it again
-    peer_look_due_ = attempt([this] { channel_->turn(); });
-    if (!peer_look_due_)
-        peer_watch_.end();
+    times_.watch_peer_at = peer_watch_.begin(limit, clock_.coarse_now());
+    arm(times_.watch_peer_at);
 }
 
 inline void connection::look_at_peer(time_point now)
@@ -210,10 +196,7 @@ inline void connection::look_at_peer(time_point now)
     auto const seen = peer_watch_.look(info, limit, now);
     if (!seen.dead)
     {
-        if (channel_->able().reminds)
-            channel_->remind(seen.look_again);
-        else
-            times_.watch_peer_at = seen.look_again;
+        times_.watch_peer_at = seen.look_again;
         return;
     }
     latch(errc::dead_peer);

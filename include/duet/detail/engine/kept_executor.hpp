@@ -6,28 +6,36 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include <optional>
+#include <memory>
+#include <new>
 #include <type_traits>
 
-#include <duet/detail/config.hpp>
+#include <duet/detail/engine/connection.hpp>
 
 namespace duet {
 inline namespace v0 {
 namespace detail {
 
 /// The executor that a moved-from session keeps. Sessions are moved often, and nearly all have the executor of an
-/// io_context, whose address is enough: copying an any_io_executor costs ten times as much.
+/// io_context, whose address is enough. For other executors it refers to what the connection shares with other threads,
+/// and without memory for that it keeps none.
 template <class Executor>
 class kept_executor
 {
 public:
-    /// `plain`: plain_context_of() the executor of `source`.
-    template <class Source>
-    void keep(boost::asio::io_context* plain, Source& source) noexcept
+    void keep(connection& source) noexcept
     {
-        plain_ = plain;
-        if (!plain)
-            other_.emplace(source.get_executor());
+        plain_ = source.plain_context();
+        if (plain_)
+            return;
+        try
+        {
+            other_ = source.control();
+        }
+        catch (std::bad_alloc const&)
+        {
+            other_.reset();
+        }
     }
 
     /// The executor; an empty one if none was kept, which another type than any_io_executor must not be asked for.
@@ -39,14 +47,14 @@ public:
                 return Executor{plain_->get_executor()};
         }
         if constexpr (std::is_same_v<Executor, boost::asio::any_io_executor>)
-            return other_ ? *other_ : Executor{};
+            return other_ ? other_->executor : Executor{};
         else
-            return *other_;
+            return *other_->executor.template target<Executor>();
     }
 
 private:
     boost::asio::io_context* plain_ = nullptr;
-    std::optional<Executor> other_;
+    std::shared_ptr<remote_control const> other_;
 };
 
 }  // namespace detail

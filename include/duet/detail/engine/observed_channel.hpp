@@ -71,7 +71,6 @@ private:
     void wait_writable() override;
     void wait_gone() override;
     void turn() override;
-    void remind(coarse_clock::time_point when) noexcept override { inner_->remind(when); }
     void cancel_read() noexcept override;
     void cancel_gone() noexcept override;
 
@@ -80,7 +79,6 @@ private:
     void on_writable(error_code error) override;
     void on_gone(error_code error) override;
     void on_turn() override;
-    void on_reminder() noexcept override;
     void abandon() noexcept override;
     void dispose() noexcept override;
 

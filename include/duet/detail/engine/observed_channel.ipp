@@ -185,11 +185,6 @@ inline void observed_channel::on_turn()
     pass_on(channel_wait::turn, {}, 0, [](channel_user& user) { user.on_turn(); });
 }
 
-inline void observed_channel::on_reminder() noexcept
-{
-    static_cast<channel_user&>(connection_).on_reminder();
-}
-
 inline void observed_channel::abandon() noexcept
 {
     static_cast<channel_user&>(connection_).abandon();

@@ -115,7 +115,7 @@ private:
     void keep_executor_of(reference const& taken) noexcept
     {
         if (taken)
-            executor_.keep(taken->plain_context(), *taken);
+            executor_.keep(*taken);
     }
 
     static endpoint_type const& nowhere() noexcept

@@ -3,9 +3,12 @@
 #ifndef DUET_DETAIL_ENGINE_STREAM_CONNECTION_HPP
 #define DUET_DETAIL_ENGINE_STREAM_CONNECTION_HPP
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <new>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include <duet/detail/channel/stream_channels.hpp>
@@ -36,18 +39,23 @@ public:
         : connection{stream.get_executor(), options}, channels_{std::move(stream), *this}, local_{local}, remote_{
                                                                                                               remote}
     {
-        use(channels_.asio());
+        use(channels_.first());
     }
 
     /// For a connected descriptor, which begin() takes over.
     stream_connection(executor_type const& executor, endpoint_type const& local, endpoint_type const& remote,
         session_options const& options)
-        : stream_connection{Stream{executor}, local, remote, options}
+        : connection{executor, options}, channels_{executor, *this}, local_{local}, remote_{remote}
     {
+        use(channels_.first());
     }
 
-    /// Let the sockets of a context use a reactor. Only one thread may run the context.
-    static void prepare(boost::asio::io_context& context) noexcept { channels::prepare(context); }
+    /// Let the connections of a context share a reactor and a timer. Only one thread may run the context.
+    static void prepare(boost::asio::io_context& context) noexcept
+    {
+        wakeup_queue::use(context);
+        channels::prepare(context);
+    }
 
     /// Call this before the first operation. Takes over `descriptor`, a connected, non-blocking socket (-1: the stream
     /// already has it), and uses the reactor of the context if that suits. On an error the caller still owns the
@@ -55,28 +63,34 @@ public:
     error_code begin(int descriptor = -1) noexcept
     {
         error_code error;
-        if (auto* const first = channels_.begin(plain_context(), local_, descriptor, error))
+        if (auto* const first = channels_.begin(plain_context(), get_executor(), local_, descriptor, error))
             use(*first);
         return error;
     }
 
-    /// For programs that use the stream directly: from now on the socket waits in Asio's reactor.
-    Stream& stream() noexcept
+    /// For programs that use the stream directly: from now on the socket waits in Asio's reactor. If there is no memory
+    /// for that, the session ends. Throws std::bad_alloc if there is none for a closed stream either.
+    Stream& stream()
     {
-        if (!life().released())
-        {
-            error_code error;
-            if (auto* const next = channels_.leave_reactor(local_, error))
-                change_channel(*next);
-            else if (error)
-                out_of_memory();
-        }
+        error_code error;
+        if (auto* const next = channels_.leave_reactor(get_executor(), local_, error))
+            change_channel(*next);
+        else if (error)
+            out_of_memory();
+        if (!channels_.has_stream())
+            throw std::bad_alloc{};
         return channels_.stream();
     }
 
     auto native_handle() noexcept { return channels_.native_handle(); }
 
-    decltype(auto) get_executor() noexcept { return channels_.stream().get_executor(); }
+    executor_type const& get_executor() const noexcept
+    {
+        if constexpr (std::is_same_v<executor_type, boost::asio::any_io_executor>)
+            return executor();
+        else
+            return *executor().template target<executor_type>();
+    }
 
     endpoint_type const& local() const noexcept { return local_; }
 

@@ -5,37 +5,35 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <memory>
 
 #include <duet/detail/completion/operation_memory.hpp>
 #include <duet/detail/completion/operation_owner.hpp>
 #include <duet/detail/time/context_clock.hpp>
 #include <duet/detail/time/timer.hpp>
+#include <duet/detail/time/wakeup_queue.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
 inline namespace v0 {
 namespace detail {
 
-/// The single timer of an operation_owner. It is set to the earliest known deadline. If nothing is due when it expires,
-/// because there was progress, it is set again. So an operation that meets its deadline, as nearly all do, touches no
-/// timer.
-class wakeup
+/// The single time at which an owner wants to be called next. It is in the queue of its context, or has a timer of its
+/// own if the context has no queue. While a time is set, the context has work and the owner stays alive.
+class wakeup : public queued_wakeup
 {
 public:
-    using time_point = coarse_clock::time_point;
-    using function = void (*)(operation_owner&);
-
-    static constexpr time_point never = time_point::max();
-
-    /// Calls `told` from the context when the timer expires. `owner` must contain this object.
-    wakeup(
-        boost::asio::any_io_executor const& executor, context_clock const& time, operation_owner& owner, function told)
-        : timer_{executor, time}, owner_{owner}, told_{told}
+    /// Calls `told` from the context when the time has come. `owner` must contain this object, and all arguments must
+    /// outlive it. `plain`: plain_context_of() the executor.
+    wakeup(boost::asio::any_io_executor const& executor, context_clock const& time, boost::asio::io_context* plain,
+        operation_owner& owner, function told) noexcept
+        : queued_wakeup{owner, told}, executor_{executor}, time_{time}, queue_{wakeup_queue::of(plain)}
     {
+        if (queue_ && queue_->clock().manual() != time.manual())
+            queue_ = nullptr;  // a test has brought its clock after the queue
     }
-
-    /// The time of the next wake-up; `never` if none is set.
-    time_point at() const noexcept { return at_; }
 
     /// Wake up at `when` if that is earlier than the time already set. False: no memory; there may be no wake-up at
     /// all.
@@ -43,32 +41,49 @@ public:
     {
         if (when >= at_)
             return true;
+        if (queue_)
+            return queue_->set(*this, when);
         at_ = when;
-        auto const begin = [this]
-        {
-            timer_.expires_at(at_);  // a pending wait completes as cancelled, and is started again
-            if (!waiting_)
-                wait();
-        };
-        bool const begun = owner_.attempt(begin);
+        bool const begun = owner_.attempt([this] { start_timer(); });
         if (!begun)
             at_ = never;
         return begun;
     }
 
-    /// Cancel the wake-up.
+    /// Cancel the wake-up. This may release the last reference to the owner.
     void cancel() noexcept
     {
+        if (queue_)
+            return queue_->cancel(*this);
         at_ = never;
-        timer_.cancel();
+        if (own_)
+            own_->timer_.cancel();
     }
 
 private:
+    struct own_timer
+    {
+        own_timer(boost::asio::any_io_executor const& executor, context_clock const& time) : timer_{executor, time} {}
+
+        timer timer_;
+        bool waiting_ = false;
+        operation_memory<143> memory_;
+    };
+
+    void start_timer()
+    {
+        if (!own_)
+            own_ = std::make_unique<own_timer>(executor_, time_);
+        own_->timer_.expires_at(at_);  // a pending wait completes as cancelled, and is started again
+        if (!own_->waiting_)
+            wait();
+    }
+
     void wait()
     {
         auto const ended = [this](operation_owner& owner, error_code error)
         {
-            waiting_ = false;
+            own_->waiting_ = false;
             if (error != boost::asio::error::operation_aborted)
             {
                 at_ = never;
@@ -80,16 +95,14 @@ private:
                 told_(owner);  // the owner tries to set the timer again, and finds out whether there is memory
             }
         };
-        timer_.async_wait(placed_handler{owner_, ended, memory_});
-        waiting_ = true;
+        own_->timer_.async_wait(placed_handler{owner_, ended, own_->memory_});
+        own_->waiting_ = true;
     }
 
-    timer timer_;
-    operation_owner& owner_;
-    function told_;
-    time_point at_ = never;
-    bool waiting_ = false;
-    operation_memory<143> memory_;
+    boost::asio::any_io_executor const& executor_;
+    context_clock const& time_;
+    wakeup_queue* queue_;
+    std::unique_ptr<own_timer> own_;
 };
 
 }  // namespace detail
