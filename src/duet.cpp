@@ -49,6 +49,14 @@ using boost::asio::local::stream_protocol;
 template class stream_connection<session::stream_type>;
 template class stream_connection<unix_session::stream_type>;
 
+template <class T>
+using awaitable = boost::asio::awaitable<T, any_io_executor>;
+
+template awaitable<std::size_t> read_until_delimiter(
+    connection::ref, std::string&, std::string, std::size_t, deadlines::duration);
+template awaitable<std::size_t> append_all(connection::ref, std::string&, std::size_t, deadlines::duration);
+template awaitable<std::string> collect_all(connection::ref, std::size_t, deadlines::duration);
+
 template class accept_queue<tcp, any_io_executor>;
 template class accept_queue<stream_protocol, any_io_executor>;
 

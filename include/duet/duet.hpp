@@ -24,9 +24,11 @@
 #include <duet/server_options.hpp>
 #include <duet/session.hpp>
 #include <duet/session_options.hpp>
+#include <duet/session_state.hpp>
 #include <duet/session_stream.hpp>
 #include <duet/stream_traits.hpp>
 #include <duet/tcp_info.hpp>
 #include <duet/version.hpp>
+#include <duet/whole_or_end.hpp>
 
 #endif

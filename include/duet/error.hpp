@@ -35,7 +35,7 @@ enum class errc
     connect_timed_out,        ///< a connection attempt, or all of connect(), took too long
     resolve_timed_out,        ///< the name was not resolved in time
 
-    truncated,         ///< the peer's FIN came before the whole message was read
+    truncated,         ///< the peer's FIN came in the middle of a message
     limit_exceeded,    ///< the delimiter or the FIN did not come within the limit
     dead_peer,         ///< the peer's host no longer gives any sign of life, or is unreachable
     send_finished,     ///< a write after shutdown_send(): nothing of it was sent
@@ -52,6 +52,7 @@ enum class errc
     next_message_timed_out,  ///< no byte of a further message came; the session stays usable
     call_timed_out,          ///< the time passed that within() gives to one call
     message_timed_out,       ///< the whole of a message did not come in time; the connection was reset
+    ended,                   ///< the peer's FIN came where read() expected the first byte of a message
 };
 
 /// The kinds of errors that a program can tell apart. Compare any error_code with them, whether it came from duet, Asio
@@ -61,7 +62,7 @@ enum class condition
     timed_out = 1,  ///< one of duet's deadlines passed; the system's ETIMEDOUT is dead_peer instead
     cancelled,      ///< the operation was cancelled (asio::error::operation_aborted)
     reset,          ///< the peer reset the connection, or it is broken (ECONNRESET, EPIPE, ECONNABORTED, ENOTCONN)
-    ended,          ///< the peer's FIN (asio::error::eof); the coroutine interface returns 0 instead
+    ended,          ///< the peer's FIN: errc::ended, or asio::error::eof on the Asio interface
     truncated,      ///< the peer's FIN in the middle of a message
     dead_peer,      ///< the peer's host does not answer any more
     closed,         ///< the program itself closed, aborted or finished this session or direction
@@ -81,6 +82,10 @@ inline error_condition make_error_condition(condition value) noexcept
     return {static_cast<int>(value), condition_category()};
 }
 
+namespace detail {
+struct error_origin;
+}
+
 /// The exception of the coroutine interface: the error, the operation, the peer, and the number of bytes transferred
 /// before the error.
 ///
@@ -97,9 +102,25 @@ public:
     std::size_t bytes_transferred() const noexcept { return bytes_; }
 
 private:
+    friend struct detail::error_origin;
+
     char const* operation_;
     std::size_t bytes_;
+    void const* origin_ = nullptr;  // the connection; only compared
 };
+
+namespace detail {
+
+/// Tells whether an exception came from a certain connection: a handler that uses other connections, too, may let their
+/// exceptions leave.
+struct error_origin
+{
+    static void set(session_error& error, void const* connection) noexcept { error.origin_ = connection; }
+
+    static bool is(session_error const& error, void const* connection) noexcept { return error.origin_ == connection; }
+};
+
+}  // namespace detail
 
 }  // namespace v0
 }  // namespace duet

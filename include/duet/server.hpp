@@ -77,8 +77,9 @@ concept session_handler = conversation_handler<Handler, Session> || message_hand
 /// it was asked to finish before it waited for that message), the server does close(): FIN, wait for the peer's FIN,
 /// wait for the acknowledgement. When the handler throws, the server does abort(): RST, so that a failed answer never
 /// looks complete; it counts the exception, passes it to server_options::on_session_end, and goes on. An exception with
-/// errc::draining or errc::next_message_timed_out counts as a return, because it cuts no message. The end does not
-/// depend on the session's destructor: a session that was moved out of the handler also ends when the handler does.
+/// errc::draining or errc::next_message_timed_out counts as a return, because it cuts no message, and so does one with
+/// errc::ended from this session while no message has begun: the client has finished. The end does not depend on the
+/// session's destructor: a session that was moved out of the handler also ends when the handler does.
 ///
 /// **Lack of memory** ends the session that it hits, by RST, and is counted; accepting goes on. There is one exception:
 /// Asio ends the program if memory runs out again while it destroys a coroutine.

@@ -22,11 +22,13 @@
 #include <duet/detail/engine/coroutine_call.hpp>
 #include <duet/detail/engine/initiation.hpp>
 #include <duet/detail/engine/operation.hpp>
+#include <duet/detail/engine/read_loops.hpp>
 #include <duet/detail/engine/session_handle.hpp>
 #include <duet/detail/engine/stream_connection.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/session_options.hpp>
+#include <duet/session_state.hpp>
 #include <duet/session_stream.hpp>
 #include <duet/stream_traits.hpp>
 #include <duet/tcp_info.hpp>
@@ -74,10 +76,11 @@ struct session_access;
 /// A moved-from session keeps its executor, as Asio's sockets do. It and a default-constructed one are empty: every
 /// operation fails with errc::closed, and their state is that of a session without a byte that has ended.
 template <class Stream>
-class basic_session
+class basic_session : public basic_session_state<Stream>
 {
     static_assert(detail::stream_requirements<Stream>::checked);
 
+    using state_type = basic_session_state<Stream>;
     using connection = detail::stream_connection<Stream>;
     using handle = detail::session_handle<Stream>;
     using ref = detail::owner_ref<connection>;
@@ -89,8 +92,8 @@ class basic_session
 public:
     using stream_type = Stream;
     using traits = stream_traits<Stream>;
-    using executor_type = typename Stream::executor_type;
-    using endpoint_type = typename traits::endpoint_type;
+    using executor_type = typename state_type::executor_type;
+    using endpoint_type = typename state_type::endpoint_type;
     using lowest_layer_type = typename traits::lowest_layer_type;
     using native_handle_type = typename traits::native_handle_type;
 
@@ -117,8 +120,6 @@ public:
     basic_session& operator=(basic_session&&) noexcept = default;
     ~basic_session() = default;
 
-    bool valid() const noexcept { return static_cast<bool>(connection_); }
-
     // ---- Receiving. One read at a time: a second one fails with errc::read_in_progress. --------------------------
 
     /// Read the available bytes: completes with at least one byte, or with 0 at the peer's FIN. After FIN the peer may
@@ -132,15 +133,22 @@ public:
         return make<detail::bytes_or_end>("read_some", reading{kind::some, buffer});
     }
 
-    /// Read exactly the whole buffer: completes with its size, or with 0 if the peer's FIN came before the first byte.
+    /// Read exactly the whole buffer: completes with its size.
     ///
-    /// Errors: as read_some; truncated if the peer's FIN came after some bytes. The error's bytes_transferred() is the
-    /// number of bytes in the buffer.
+    /// Errors: as read_some; truncated if the peer's FIN came after some bytes, ended if it came before the first. The
+    /// error's bytes_transferred() is the number of bytes in the buffer.
     /// Cancellation: partial and terminal leave the bytes so far in the buffer and report their number; total works
     /// only before the first byte.
     auto read(boost::asio::mutable_buffer buffer)
     {
-        return make<detail::message_or_end>("read", reading{kind::exact, buffer});
+        return make<detail::whole_message>("read", reading{kind::exact, buffer});
+    }
+
+    /// As read(), where the peer may finish instead, between two messages. Completes with true if the whole buffer was
+    /// read, with false if the peer's FIN came before the first byte: `while (co_await s.read_or_end(header))`.
+    auto read_or_end(boost::asio::mutable_buffer buffer)
+    {
+        return make<detail::message_or_end>("read_or_end", reading{kind::exact, buffer});
     }
 
     /// Read until `buffer` contains `delimiter`, which it may already do. Completes with the size up to and including
@@ -154,9 +162,9 @@ public:
     /// `buffer`.
     auto read_until(std::string& buffer, std::string delimiter, std::size_t limit)
     {
-        auto begin = [c = connection_.ref(), to = &buffer, delimiter = std::move(delimiter), limit](duration within)
-        { return read_until_delimiter(c, *to, delimiter, limit, within); };
-        return detail::coroutine_call{std::move(begin)};
+        auto begin = [to = &buffer, delimiter = std::move(delimiter), limit](ref const& c, duration within)
+        { return detail::read_until_delimiter<executor_type>(c, *to, delimiter, limit, within); };
+        return detail::coroutine_call{connection_.ref(), std::move(begin)};
     }
 
     /// Read until the peer's FIN and append to `into`; completes with the number of bytes appended.
@@ -165,15 +173,17 @@ public:
     /// Cancellation: as read_until.
     auto read_all(std::string& into, std::size_t limit)
     {
-        return detail::coroutine_call{
-            [c = connection_.ref(), to = &into, limit](duration within) { return append_all(c, *to, limit, within); }};
+        auto begin = [to = &into, limit](ref const& c, duration within)
+        { return detail::append_all<executor_type>(c, *to, limit, within); };
+        return detail::coroutine_call{connection_.ref(), std::move(begin)};
     }
 
     /// As above, but returns a new string. If it fails, the bytes read are lost.
     auto read_all(std::size_t limit)
     {
-        return detail::coroutine_call{
-            [c = connection_.ref(), limit](duration within) { return collect_all(c, limit, within); }};
+        auto begin = [limit](ref const& c, duration within)
+        { return detail::collect_all<executor_type>(c, limit, within); };
+        return detail::coroutine_call{connection_.ref(), std::move(begin)};
     }
 
     /// Wait, without a buffer, until a read would not block. Completes with true when bytes, the peer's FIN or a
@@ -296,45 +306,6 @@ public:
     /// A handle that cancels or aborts this session from any thread, and may outlive it.
     duet::canceller canceller() { return detail::make_canceller(connection_ ? connection_->control() : nullptr); }
 
-    // ---- State: none of these throws, waits or asks the peer. ----------------------------------------------------
-
-    duet::receive_state receive_state() const noexcept { return connection_.life().receive(); }
-
-    duet::send_state send_state() const noexcept { return connection_.life().send(); }
-
-    session_state state() const noexcept { return connection_.life().state(); }
-
-    /// Who ended the connection and how; close_reason::none while it lives.
-    duet::close_reason close_reason() const noexcept { return report().reason; }
-
-    /// The first terminal error, if there was one.
-    error_code error() const noexcept { return connection_ ? connection_->error() : error_code{errc::closed}; }
-
-    /// What close() would report now.
-    close_report report() const noexcept { return connection_ ? connection_->report() : detail::report_of_nothing(); }
-
-    /// The endpoints at accept or connect; still available when the connection is gone.
-    endpoint_type const& local_endpoint() const noexcept { return connection_.local(); }
-
-    endpoint_type const& remote_endpoint() const noexcept { return connection_.remote(); }
-
-    std::uint64_t bytes_received() const noexcept { return connection_ ? connection_->bytes_received() : 0; }
-
-    std::uint64_t bytes_sent() const noexcept { return connection_ ? connection_->bytes_sent() : 0; }
-
-    /// The kernel's view. Errors: operation_not_supported if there is none (not Linux, not TCP); bad_descriptor after
-    /// the end.
-    duet::tcp_info tcp_info(error_code& error) const noexcept { return connection_.info(error); }
-
-    duet::deadlines const& deadlines() const noexcept { return connection_.limits(); }
-
-    /// Change the deadlines, from now on. A pending operation keeps its deadline.
-    void set_deadlines(duet::deadlines const& values) noexcept { connection_.call(&connection::set_deadlines, values); }
-
-    /// A moved-from session still has its executor. A default-constructed one has none: an empty any_io_executor;
-    /// another type of executor must not be asked for.
-    executor_type get_executor() const noexcept { return connection_.get_executor(); }
-
     /// The descriptor, for socket options. Do not read from it, write to it or close it. Throws session_error (closed)
     /// if this session is empty.
     native_handle_type native_handle() { return connection_.get("native_handle").native_handle(); }
@@ -368,7 +339,7 @@ public:
 private:
     friend detail::session_access;
 
-    explicit basic_session(ref existing) noexcept : connection_{std::move(existing)} {}
+    explicit basic_session(ref existing) noexcept : state_type{handle{std::move(existing)}} {}
 
     template <class Result, class Start>
     auto make(char const* name, Start start)
@@ -379,12 +350,7 @@ private:
     template <class Start, class Token>
     auto initiate(Start start, Token&& token);
 
-    static awaitable<std::size_t> read_until_delimiter(
-        ref c, std::string& buffer, std::string delimiter, std::size_t limit, duration within);
-    static awaitable<std::size_t> append_all(ref c, std::string& into, std::size_t limit, duration within);
-    static awaitable<std::string> collect_all(ref c, std::size_t limit, duration within);
-
-    handle connection_;
+    using state_type::connection_;
 };
 
 using session = basic_session<boost::asio::basic_stream_socket<boost::asio::ip::tcp, boost::asio::any_io_executor>>;

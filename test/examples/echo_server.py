@@ -105,10 +105,9 @@ def sigterm_without_clients():
 def sigterm_lets_clients_finish():
     server = Server("echo_server")
     with server.connect() as peer:
-        peer.sendall(b"before")
-        check_equal(peer.recv(6, socket.MSG_WAITALL), b"before", "echo")
+        sent = harness.hold_back(peer, BIG)
         server.begin_drain()
-        check_equal(harness.exchange_reluctantly(peer, BIG), BIG, "echo of 8 MB, after SIGTERM")
+        check_equal(harness.exchange_reluctantly(peer, BIG, sent=sent), BIG, "echo of 8 MB, after SIGTERM")
     server.finish_drain(finished=1)
 
 
@@ -116,8 +115,7 @@ def sigterm_lets_clients_finish():
 def second_sigterm_resets_the_rest():
     server = Server("echo_server")
     with server.connect() as peer:
-        peer.sendall(b"hello")
-        check_equal(peer.recv(5, socket.MSG_WAITALL), b"hello", "echo")
+        harness.hold_back(peer, BIG)
         server.begin_drain()
         check(server.process.poll() is None, "it did not wait for its client")
         server.signal()

@@ -309,9 +309,18 @@ def exchange(peer, data):
     return read_all(peer)
 
 
-def exchange_reluctantly(peer, data, step=16384):
+def hold_back(peer, data):
+    """Send what the server takes while it cannot answer: it waits in a write then. Returns how much that is."""
+    sent = 0
+    while sent < len(data) and select.select([], [peer], [], 0.2)[1]:
+        sent += peer.send(data[sent:sent + 65536], socket.MSG_DONTWAIT)
+    check(sent < len(data), "the server is not held back")
+    return sent
+
+
+def exchange_reluctantly(peer, data, step=16384, sent=0):
     """As exchange, but read only what must be read for the sending to go on: the server is always held back."""
-    parts, sent = [], 0
+    parts = []
     while sent < len(data):
         readable, writable, _ = select.select([peer], [peer], [], time_left())
         if writable:

@@ -358,10 +358,10 @@ def sigterm_lets_clients_finish():
     listen().stop()
     server = listen()
     with server.connect() as peer:
-        peer.sendall(b"before\n")
+        peer.sendall(b"before\naf")  # the next question has begun
         check_equal(harness.read_lines(peer, 1), [b"re: before"], "answer")
         server.begin_drain()
-        check_equal(harness.exchange(peer, b"after\n"), b"re: after\nlast words\n", "answers after SIGTERM")
+        check_equal(harness.exchange(peer, b"ter\n"), b"re: after\nlast words\n", "answers after SIGTERM")
     server.finish_drain(finished=1)
 
 
@@ -369,7 +369,7 @@ def sigterm_lets_clients_finish():
 def second_sigterm_resets_the_rest():
     server = listen()
     with server.connect() as peer:
-        peer.sendall(b"before\n")
+        peer.sendall(b"before\naf")
         harness.read_lines(peer, 1)
         server.begin_drain()
         server.signal()

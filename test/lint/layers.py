@@ -10,14 +10,14 @@ import re
 FLOORS = [
     # ground: no I/O
     "config version error lifecycle tcp_info close_report backoff canceller"
-    " session_options acceptor_options connector_options server_options",
+    " whole_or_end session_options acceptor_options connector_options server_options",
     # handlers and how they are called; system calls on descriptors
     "completion/ socket/ time/",
     # ways to wait, and what a stream has to supply
     "stream_traits session_stream connect_error channel/",
     # one connection
     "engine/",
-    "session",
+    "session_state session",
     # they yield sessions
     "accept/ resolve/ inherited hand_over acceptor resolver",
     "connect/ connector",

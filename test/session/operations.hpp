@@ -116,8 +116,10 @@ asio::awaitable<outcome> outcome_of(asio::awaitable<T> body)
     {
         if constexpr (std::is_same_v<T, std::size_t>)
             result.bytes = co_await std::move(body);
-        else
+        else if constexpr (std::is_void_v<T>)
             co_await std::move(body);
+        else
+            static_cast<void>(co_await std::move(body));
     }
     catch (duet::session_error const& error)
     {

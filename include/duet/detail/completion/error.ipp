@@ -45,6 +45,8 @@ public:
             return "the time given to this call passed";
         case errc::message_timed_out:
             return "message deadline passed";
+        case errc::ended:
+            return "the peer has finished";
         case errc::connect_timed_out:
             return "connect deadline passed";
         case errc::resolve_timed_out:
@@ -99,6 +101,8 @@ inline condition condition_of(errc code) noexcept
     case errc::connect_timed_out:
     case errc::resolve_timed_out:
         return condition::timed_out;
+    case errc::ended:
+        return condition::ended;
     case errc::truncated:
         return condition::truncated;
     case errc::dead_peer:

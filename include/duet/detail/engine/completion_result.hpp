@@ -10,6 +10,7 @@
 #include <duet/close_report.hpp>
 #include <duet/detail/engine/connection.hpp>
 #include <duet/error.hpp>
+#include <duet/whole_or_end.hpp>
 
 namespace duet {
 inline namespace v0 {
@@ -54,14 +55,37 @@ struct bytes_or_end
     static std::size_t result(connection&, error_code, std::size_t size) noexcept { return size; }
 };
 
-/// Bytes read by an operation that ends with a whole message.
-struct message_or_end : bytes_or_end
+/// A whole message; the peer's FIN is an error.
+struct whole_message : every_error_throws
 {
+    using type = std::size_t;
+
+    static error_code told(error_code const& error) noexcept
+    {
+        return error == boost::asio::error::eof ? error_code{errc::ended} : error;
+    }
+
     static std::size_t result(connection& target, error_code error, std::size_t size) noexcept
     {
         if (!error)
             target.first_message_received();
         return size;
+    }
+};
+
+/// A whole message, or the peer's FIN in its place.
+struct message_or_end
+{
+    using type = whole_or_end;
+
+    static bool is_value(error_code error) noexcept { return error == boost::asio::error::eof; }
+
+    static whole_or_end result(connection& target, error_code error, std::size_t) noexcept
+    {
+        if (error)
+            return {};
+        target.first_message_received();
+        return whole_or_end{true};
     }
 };
 

@@ -162,6 +162,9 @@ public:
 
     bool finish_requested() const noexcept { return receiver_.finish_requested(); }
 
+    /// A part of a message has arrived that was not answered yet.
+    bool in_message() const noexcept { return receiver_.in_message(); }
+
     DUET_DECL close_report report() const noexcept;
 
     tcp_info info(error_code& error) noexcept { return channel_->info(error); }

@@ -42,7 +42,9 @@ struct completion_of<void>
 {
     try
     {
-        return std::make_exception_ptr(session_error{error, name, target.describe_peer(), size});
+        session_error result{error, name, target.describe_peer(), size};
+        error_origin::set(result, &target);
+        return std::make_exception_ptr(std::move(result));
     }
     catch (...)
     {
@@ -129,6 +131,8 @@ private:
     {
         if (!error || Result::is_value(error))
             return {};
+        if constexpr (requires { Result::told(error); })
+            error = Result::told(error);
         if constexpr (is_coroutine)
             return exception_of(target, name, error, size);
         else

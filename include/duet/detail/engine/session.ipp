@@ -130,11 +130,6 @@ struct session_access
     }
 };
 
-// A string fills with zeros when it grows, so a read of a line asks for little room and a read of a whole stream for
-// much.
-inline constexpr std::size_t line_chunk = 4 * 1024;
-inline constexpr std::size_t stream_chunk = 64 * 1024;
-
 }  // namespace detail
 
 template <class Stream>
@@ -171,120 +166,18 @@ auto basic_session<Stream>::initiate(Start start, Token&& token)
         token, detail::connection::ref{connection_.ref()});
 }
 
-template <class Stream>
-auto basic_session<Stream>::read_until_delimiter(
-    ref c, std::string& buffer, std::string delimiter, std::size_t limit, duration within) -> awaitable<std::size_t>
-{
-    if (!c)
-        throw session_error{errc::closed, "read_until", "an empty session", 0};
-    // An empty delimiter would be found at once at position 0, and complete with 0, which means FIN.
-    if (delimiter.empty())
-        throw session_error{boost::asio::error::invalid_argument, "read_until", c->describe_peer(), 0};
-    auto const by = c->deadlines_of_read(within);
-    std::size_t searched = 0;
-    std::size_t received = 0;
-    error_code error;
-    for (;;)
-    {
-        auto const found = buffer.find(delimiter, searched);
-        if (found != std::string::npos && found + delimiter.size() <= limit)
-        {
-            c->first_message_received();
-            co_return found + delimiter.size();
-        }
-        auto const size = buffer.size();
-        if (found != std::string::npos || size >= limit)
-        {
-            error = errc::limit_exceeded;
-            break;
-        }
-        // The delimiter may be split between two reads.
-        if (size > 0)
-            c->message_begun();
-        searched = size < delimiter.size() ? 0 : size - delimiter.size() + 1;
-        auto const room = std::min(detail::line_chunk, limit - size);
-        buffer.resize(size + room);
-        detail::reading const start{kind::some, boost::asio::buffer(buffer.data() + size, room), &by};
-        using operation = detail::operation<detail::bytes_and_error, detail::reading>;
-        detail::bytes_and_error::type got;
-        try
-        {
-            got = co_await operation{c, "read_until", start};
-        }
-        catch (...)  // co_await throws at once if the coroutine was cancelled in the meantime
-        {
-            buffer.resize(size);
-            throw;
-        }
-        buffer.resize(size + got.size);
-        received += got.size;
-        if (!got.error)
-            continue;
-        error = got.error;
-        if (error == boost::asio::error::eof)
-        {
-            if (buffer.empty())
-                co_return 0;
-            error = errc::truncated;
-        }
-        break;
-    }
-    throw session_error{error, "read_until", c->describe_peer(), received};
-}
-
-template <class Stream>
-auto basic_session<Stream>::append_all(ref c, std::string& into, std::size_t limit, duration within)
-    -> awaitable<std::size_t>
-{
-    if (!c)
-        throw session_error{errc::closed, "read_all", "an empty session", 0};
-    auto const by = c->deadlines_of_read(within);
-    std::size_t received = 0;
-    error_code error;
-    for (;;)
-    {
-        auto const size = into.size();
-        // Asking for one byte more than the limit allows distinguishes more input from the peer's FIN.
-        auto const room = std::min(detail::stream_chunk - 1, limit - received) + 1;
-        into.resize(size + room);
-        detail::reading const start{kind::some, boost::asio::buffer(into.data() + size, room), &by};
-        using operation = detail::operation<detail::bytes_and_error, detail::reading>;
-        detail::bytes_and_error::type got;
-        try
-        {
-            got = co_await operation{c, "read_all", start};
-        }
-        catch (...)  // co_await throws at once if the coroutine was cancelled in the meantime
-        {
-            into.resize(size);
-            throw;
-        }
-        into.resize(size + got.size);
-        received += got.size;
-        if (got.error == boost::asio::error::eof)
-        {
-            c->first_message_received();
-            co_return received;
-        }
-        error = got.error ? got.error : received > limit ? error_code{errc::limit_exceeded} : error_code{};
-        if (error)
-            break;
-    }
-    throw session_error{error, "read_all", c->describe_peer(), received};
-}
-
-template <class Stream>
-auto basic_session<Stream>::collect_all(ref c, std::size_t limit, duration within) -> awaitable<std::string>
-{
-    std::string result;
-    co_await append_all(c, result, limit, within);
-    co_return result;
-}
-
 #if defined(DUET_SEPARATE_COMPILATION)
 namespace detail {
 extern template class stream_connection<session::stream_type>;
 extern template class stream_connection<unix_session::stream_type>;
+
+template <class T>
+using awaitable = boost::asio::awaitable<T, boost::asio::any_io_executor>;
+
+extern template awaitable<std::size_t> read_until_delimiter(
+    connection::ref, std::string&, std::string, std::size_t, deadlines::duration);
+extern template awaitable<std::size_t> append_all(connection::ref, std::string&, std::size_t, deadlines::duration);
+extern template awaitable<std::string> collect_all(connection::ref, std::size_t, deadlines::duration);
 }  // namespace detail
 extern template class basic_session<session::stream_type>;
 extern template class basic_session<unix_session::stream_type>;

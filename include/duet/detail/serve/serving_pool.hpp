@@ -36,12 +36,18 @@ inline bool ends_between_messages(error_code const& error) noexcept
     return error == errc::draining || error == errc::next_message_timed_out;
 }
 
-/// As above, for what a handler has thrown.
-inline bool ends_between_messages(std::exception_ptr const& failure) noexcept
+/// As above, for what a handler has thrown. A handler whose client finishes where the next message may begin has lost
+/// nothing either. But the end of another connection that the handler reads from is no end of its answer.
+inline bool ends_between_messages(std::exception_ptr const& failure, connection const& own) noexcept
 {
     try
     {
         std::rethrow_exception(failure);
+    }
+    catch (session_error const& error)
+    {
+        return ends_between_messages(error.code()) ||
+               (error.code() == errc::ended && error_origin::is(error, &own) && !own.in_message());
     }
     catch (boost::system::system_error const& error)
     {
@@ -243,8 +249,6 @@ private:
             {
                 failure = std::current_exception();
             }
-            if (failure && ends_between_messages(failure))
-                failure = nullptr;
             // The handler may have changed the coroutine's cancellation state, or ended on another executor's thread.
             co_await boost::asio::this_coro::throw_if_cancelled(false);
             if (!runs_here(*live))
@@ -253,6 +257,8 @@ private:
             self->handles = false;
             co_await boost::asio::this_coro::reset_cancellation_state();
             co_await boost::asio::this_coro::throw_if_cancelled(true);
+            if (failure && ends_between_messages(failure, *session_access::connection(*live->session)))
+                failure = nullptr;
             // After the peer's FIN a wait for another message would end at once, again and again.
             more = more && !live->last_message && live->session->receive_state() == receive_state::open;
             if (failure)

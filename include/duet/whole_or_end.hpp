@@ -1,0 +1,27 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_WHOLE_OR_END_HPP
+#define DUET_WHOLE_OR_END_HPP
+
+namespace duet {
+inline namespace v0 {
+
+/// What session::read_or_end() completes with: the whole buffer, or the peer's FIN in its place. A program has to ask
+/// which, `while (co_await s.read_or_end(buffer))`; compilers that look into co_await warn of one that does not.
+class [[nodiscard]] whole_or_end
+{
+public:
+    constexpr whole_or_end() noexcept = default;
+    constexpr explicit whole_or_end(bool whole) noexcept : whole_{whole} {}
+
+    /// True: the whole buffer was read. False: the peer's FIN came before its first byte.
+    constexpr explicit operator bool() const noexcept { return whole_; }
+
+private:
+    bool whole_ = false;
+};
+
+}  // namespace v0
+}  // namespace duet
+
+#endif
