@@ -144,8 +144,14 @@ public:
         return make<detail::whole_message>("read", reading{kind::exact, buffer});
     }
 
-    /// As read(), where the peer may finish instead, between two messages. Completes with true if the whole buffer was
-    /// read, with false if the peer's FIN came before the first byte: `while (co_await s.read_or_end(header))`.
+    /// As read(), where the peer may finish instead: between two messages. Completes with true if the whole buffer was
+    /// read, with false if the peer's FIN came before the first byte.
+    ///
+    /// ```
+    /// auto const more = co_await s.read_or_end(asio::buffer(header));
+    /// if (!more)
+    ///     break;
+    /// ```
     auto read_or_end(boost::asio::mutable_buffer buffer)
     {
         return make<detail::message_or_end>("read_or_end", reading{kind::exact, buffer});

@@ -6,8 +6,8 @@
 namespace duet {
 inline namespace v0 {
 
-/// What session::read_or_end() completes with: the whole buffer, or the peer's FIN in its place. A program has to ask
-/// which, `while (co_await s.read_or_end(buffer))`; compilers that look into co_await warn of one that does not.
+/// What session::read_or_end() completes with: the whole buffer, or the peer's FIN in its place. clang warns if a
+/// program does not ask which.
 class [[nodiscard]] whole_or_end
 {
 public:
