@@ -52,6 +52,7 @@ enum class errc
     next_message_timed_out,  ///< no byte of a further message came; the session stays usable
     call_timed_out,          ///< the time passed that within() gives to one call
     message_timed_out,       ///< the whole of a message did not come in time; the connection was reset
+    queue_full,              ///< a write found session_options::queue_limit bytes in the queue
     ended,                   ///< the peer's FIN came where read() expected the first byte of a message
 };
 

@@ -20,6 +20,7 @@
 #include <duet/detail/channel/stream_requirements.hpp>
 #include <duet/detail/engine/completion_result.hpp>
 #include <duet/detail/engine/coroutine_call.hpp>
+#include <duet/detail/engine/data_buffers.hpp>
 #include <duet/detail/engine/initiation.hpp>
 #include <duet/detail/engine/operation.hpp>
 #include <duet/detail/engine/read_loops.hpp>
@@ -238,20 +239,26 @@ public:
 
     // ---- Sending -------------------------------------------------------------------------------------------------
 
-    /// Write all of `buffers` (one buffer or a sequence). Completes with their size when the kernel has accepted the
-    /// last byte. "Written" is not "delivered": the first write after the peer is gone still succeeds, see delivered().
+    /// Write all of `data`: one of Asio's buffers or a sequence of them, or a string, a string_view, a span, an array
+    /// or a vector of trivially copyable elements; of a string literal all but its final NUL. Its bytes stay the
+    /// caller's until the operation completes, so a temporary that owns them is refused. Completes with their size when
+    /// the kernel has accepted the last byte. "Written" is not "delivered": the first write after the peer is gone
+    /// still succeeds, see delivered().
     ///
-    /// Writes may overlap: they queue, first in first out, and each is sent whole or fails.
+    /// Writes may overlap: they queue, first in first out, and each is sent whole or fails. See bytes_queued() and
+    /// session_options::queue_limit.
     /// Errors: timed_out (no byte accepted for the write deadline), reset, dead_peer, closed, cancelled;
-    /// errc::send_finished after shutdown_send(). bytes_transferred() is the number of bytes that the kernel accepted.
-    /// A write that ends part-way poisons the send side: later writes and shutdown_send() fail with
+    /// errc::send_finished after shutdown_send(); errc::queue_full. bytes_transferred() is the number of bytes that the
+    /// kernel accepted. A write that ends part-way poisons the send side: later writes and shutdown_send() fail with
     /// errc::send_poisoned, and close() resets, because a FIN would make the incomplete message look complete.
     /// Cancellation: total works only before the first byte is accepted, and leaves the session unchanged; partial and
     /// terminal also work later, and then poison the send side.
-    template <class ConstBufferSequence>
-    auto write(ConstBufferSequence const& buffers)
+    template <class Data>
+    auto write(Data&& data)
     {
-        return make<detail::bytes_written>("write", detail::writing<ConstBufferSequence>{buffers, true});
+        auto const buffers = detail::buffers_of(std::forward<Data>(data));
+        return make<detail::bytes_written>(
+            "write", detail::writing<std::remove_const_t<decltype(buffers)>>{buffers, true});
     }
 
     /// Finish our direction: send FIN after every accepted write. Completes when the kernel has the FIN. The peer reads

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 #include <duet/detail/config.hpp>
 
@@ -87,6 +88,14 @@ struct deadlines
     duration message{};
 };
 
+/// What a write does when the writes that wait in a session's queue have reached session_options::queue_limit.
+enum class full_queue : std::uint8_t
+{
+    wait,   ///< it queues nevertheless, and completes in its turn: that holds back whoever awaits it
+    fail,   ///< it fails with errc::queue_full, nothing of it is sent, and the session goes on
+    abort,  ///< the session is reset, and all of its operations fail with errc::queue_full
+};
+
 /// The options of a session. Plain data, trivially destructible.
 struct session_options
 {
@@ -99,6 +108,12 @@ struct session_options
     /// SO_SNDBUF and SO_RCVBUF in bytes. 0 keeps the system's choice, on Linux its auto-tuning.
     int send_buffer_size = 0;
     int receive_buffer_size = 0;
+
+    /// How many bytes of writes may wait in the session's queue while the peer takes none, and what a further write
+    /// does. Each write counts with its bytes and 256 more; one alone may be of any size. 0: no limit. For a program
+    /// that writes to many peers without awaiting each: a peer that never reads would keep all that it is sent.
+    std::size_t queue_limit = 0;
+    full_queue when_queue_full = full_queue::fail;
 
     /// The maximum number of bytes that close() reads and discards while it waits for the peer's FIN.
     std::size_t close_discard_limit = std::size_t{64} * 1024 * 1024;

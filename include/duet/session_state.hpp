@@ -54,6 +54,9 @@ public:
 
     std::uint64_t bytes_sent() const noexcept { return connection_ ? connection_->bytes_sent() : 0; }
 
+    /// Bytes of writes under way that the kernel has not accepted yet.
+    std::uint64_t bytes_queued() const noexcept { return connection_ ? connection_->bytes_queued() : 0; }
+
     /// The kernel's view. Errors: operation_not_supported if there is none (not Linux, not TCP); bad_descriptor after
     /// the end.
     duet::tcp_info tcp_info(error_code& error) const noexcept { return connection_.info(error); }

@@ -68,6 +68,15 @@ public:
         }
     }
 
+    /// What has arrived; maybe nothing.
+    std::string recv_available()
+    {
+        std::string all(std::size_t{1} << 20, '\0');
+        duet::error_code error;
+        all.resize(stream_.read_some(asio::buffer(all), error));
+        return all;
+    }
+
     std::string recv_exactly(std::size_t size)
     {
         auto part = take(size);

@@ -45,6 +45,8 @@ public:
             return "the time given to this call passed";
         case errc::message_timed_out:
             return "message deadline passed";
+        case errc::queue_full:
+            return "the session's queue of writes is full";
         case errc::ended:
             return "the peer has finished";
         case errc::connect_timed_out:
@@ -116,6 +118,7 @@ inline condition condition_of(errc code) noexcept
     case errc::no_local_port:
         return condition::exhausted;
     case errc::limit_exceeded:
+    case errc::queue_full:
     case errc::read_in_progress:
     case errc::wait_in_progress:
     case errc::self_connect:

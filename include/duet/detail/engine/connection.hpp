@@ -160,6 +160,8 @@ public:
 
     std::uint64_t bytes_sent() const noexcept { return sender_.sent(); }
 
+    std::uint64_t bytes_queued() const noexcept { return sender_.queued(); }
+
     bool finish_requested() const noexcept { return receiver_.finish_requested(); }
 
     /// A part of a message has arrived that was not answered yet.
@@ -252,6 +254,7 @@ private:
     void pump_writes();
     void cancel_write(std::uint64_t id, boost::asio::cancellation_type_t type) noexcept;
     void end_write(write_queue::iterator request, error_code cause);
+    [[gnu::cold]] error_code refuse_full(full_queue how) noexcept;
     [[gnu::cold]] void fail_writes(error_code cause);
     void writes_flushed();
 

@@ -18,8 +18,8 @@ inline namespace v0 {
 namespace detail {
 
 DUET_DECL connection::connection(boost::asio::any_io_executor const& executor, session_options const& options)
-    : executor_{executor},
-      plain_context_{plain_context_of(executor_)}, clock_{executor}, closer_{options.close_discard_limit},
+    : executor_{executor}, plain_context_{plain_context_of(executor_)}, clock_{executor},
+      sender_{options.queue_limit, options.when_queue_full}, closer_{options.close_discard_limit},
       times_{options.deadlines, clock_.now()}, wakeup_{executor_, clock_, plain_context_, *this,
                                                    [](operation_owner& owner)
                                                    { static_cast<connection&>(owner).on_wakeup(); }}

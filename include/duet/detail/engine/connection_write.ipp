@@ -64,6 +64,8 @@ DUET_DECL std::optional<io_result> connection::write_at_once(write_request& requ
 DUET_DECL void connection::start_write(write_request&& request, any_completion&& done, deadlines::duration limit)
 {
     bool const is_first = sender_.empty();
+    if (auto const how = sender_.policy_for(request); how != full_queue::wait)
+        return complete(std::move(done), refuse_full(how), 0);
     auto const queue = [&]
     {
         request.own();
@@ -82,6 +84,17 @@ DUET_DECL void connection::start_write(write_request&& request, any_completion&&
         arm(times_.call_by = sender_.back().by);
     if (is_first)
         wait_writable();
+}
+
+/// The queue has no room for one more write.
+inline error_code connection::refuse_full(full_queue how) noexcept
+{
+    if (how == full_queue::abort)
+    {
+        latch(errc::queue_full);
+        abort();
+    }
+    return errc::queue_full;
 }
 
 inline void connection::wait_writable()
@@ -132,6 +145,7 @@ inline void connection::pump_writes()
     {
         auto const before = sender_.sent();
         auto const error = push(sender_.front());
+        sender_.accepted(sender_.sent() - before);
         progress = progress || sender_.sent() > before;
         if (error == boost::asio::error::would_block)
         {

@@ -13,6 +13,7 @@
 #include <duet/detail/channel/channel.hpp>
 #include <duet/detail/engine/write_request.hpp>
 #include <duet/error.hpp>
+#include <duet/session_options.hpp>
 
 namespace duet {
 inline namespace v0 {
@@ -22,12 +23,37 @@ namespace detail {
 class sender
 {
 public:
+    sender() noexcept = default;
+
+    /// See session_options.
+    sender(std::size_t limit, full_queue when_full) noexcept : when_full_{when_full}, limit_{limit} {}
+
     bool empty() const noexcept { return queue_.empty(); }
+
+    /// Bytes of the queued writes that the channel has not accepted yet.
+    std::uint64_t queued() const noexcept { return queued_; }
+
+    /// What to do with one more write. One alone is never refused.
+    full_queue policy_for(write_request const& next) const noexcept
+    {
+        if (limit_ == 0 || queue_.empty())
+            return full_queue::wait;
+        auto const taken = queued_ + queue_.size() * cost_of_one;
+        auto const room = limit_ > taken ? limit_ - taken : 0;
+        return room >= cost_of_one && next.left() <= room - cost_of_one ? full_queue::wait : when_full_;
+    }
+
+    /// The channel has accepted so many bytes of the first write.
+    void accepted(std::uint64_t size) noexcept { queued_ -= size; }
 
     write_request& front() noexcept { return queue_.front(); }
 
     /// Takes the request, unless there is no memory (std::bad_alloc). Set its handler afterwards.
-    void push_back(write_request&& request) { queue_.push_back(std::move(request)); }
+    void push_back(write_request&& request)
+    {
+        queue_.push_back(std::move(request));
+        queued_ += queue_.back().left();
+    }
 
     write_request& back() noexcept { return queue_.back(); }
 
@@ -35,11 +61,16 @@ public:
     {
         auto request = std::move(queue_.front());
         queue_.pop_front();
+        queued_ -= request.left();
         return request;
     }
 
     /// Remove all requests.
-    write_queue take_all() noexcept { return std::exchange(queue_, {}); }
+    write_queue take_all() noexcept
+    {
+        queued_ = 0;
+        return std::exchange(queue_, {});
+    }
 
     write_queue::iterator find(std::uint64_t id) noexcept
     {
@@ -71,6 +102,7 @@ public:
     {
         auto taken = std::move(*request);
         queue_.erase(request);
+        queued_ -= taken.left();
         return taken;
     }
 
@@ -100,8 +132,13 @@ public:
     bool waiting = false;
 
 private:
+    static constexpr std::size_t cost_of_one = 256;  // about what a queued write takes besides the program's bytes
+
+    full_queue when_full_ = full_queue::wait;
     write_queue queue_;
     std::uint64_t sent_ = 0;
+    std::uint64_t queued_ = 0;
+    std::size_t limit_ = 0;
 };
 
 }  // namespace detail

@@ -62,6 +62,15 @@ public:
 
     std::size_t sent() const noexcept { return sent_; }
 
+    /// Bytes that are still to be sent.
+    std::size_t left() const noexcept
+    {
+        auto result = front_.size();
+        for (auto const& buffer : rest_)
+            result += buffer.size();
+        return result;
+    }
+
     /// Pass the remaining bytes to `write`: as one buffer, as a sequence of buffers, or in a pipe. `write` returns how
     /// many bytes were accepted.
     template <class Write>
