@@ -85,7 +85,8 @@ public:
     basic_connector& operator=(basic_connector&&) noexcept = default;
 
     /// Resolve `host` and `service` (a port number or a service name) and connect to the first address that accepts.
-    /// Completes with the session, whose options are connector_options::session.
+    /// Completes with the session, whose options are connector_options::session. A null byte in either is refused with
+    /// invalid_argument, before any resolver; for the rest see basic_system_resolver::resolve().
     ///
     /// Errors and cancellation: see the class.
     awaitable<session_type> connect(std::string host, std::string service) requires(core_type::has_resolver)

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <duet/detail/resolve/address_text.hpp>
 #include <duet/detail/resolve/resolve_lookup.hpp>
 
 namespace duet {
@@ -54,10 +55,14 @@ public:
     explicit basic_system_resolver(lookup_function lookup) : lookup_{std::move(lookup)} {}
 
     /// Completes with every endpoint of the name, on the executor of the coroutine that awaits it. An empty host means
-    /// this host's loopback address. The wait counts as work for the io_context.
+    /// this host's loopback address; an IPv6 address may have brackets, "[::1]". A service is a port in decimal digits,
+    /// at most 65535, or a name with a letter in it. The wait counts as work for the io_context.
     ///
     /// Errors (system_error): those of the look-up, such as asio::error::host_not_found and host_not_found_try_again;
-    /// errors of the system; cancelled. Cancellation of any type: completes at once, and the thread ends by itself.
+    /// errors of the system; cancelled. Without a look-up: service_not_found for a service that is neither a port nor a
+    /// name ("65536", " 80", "+80", "-1", ""), host_not_found for other brackets ("[::1", "[example.org]"),
+    /// invalid_argument for a null byte, which getaddrinfo would take for the end. Cancellation of any type: completes
+    /// at once, and the thread ends by itself.
     boost::asio::awaitable<std::vector<endpoint_type>, Executor> resolve(std::string host, std::string service)
     {
         return resolve(lookup_, std::move(host), std::move(service));
@@ -67,7 +72,7 @@ private:
     static boost::asio::awaitable<std::vector<endpoint_type>, Executor> resolve(
         lookup_function lookup, std::string host, std::string service)
     {
-        auto const numeric = detail::numeric_endpoint(host, service);
+        auto const numeric = detail::check_name(host, service);
         if (numeric)
             co_return std::vector<endpoint_type>(1, *numeric);
         auto found = co_await detail::lookup<Executor>::run(std::move(lookup), std::move(host), std::move(service));

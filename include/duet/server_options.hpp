@@ -43,8 +43,9 @@ struct server_options
     /// acceptor.
     std::uint16_t port = 0;
 
-    /// A numeric address. The default (empty) is every address of this host, IPv6 and IPv4; if the system has no IPv6,
-    /// every IPv4 address. Ignored if you pass an acceptor.
+    /// A numeric address, an IPv6 one with or without brackets; anything else is refused with invalid_argument. The
+    /// default (empty) is every address of this host, IPv6 and IPv4; if the system has no IPv6, every IPv4 address.
+    /// Ignored if you pass an acceptor.
     std::string address{};
 
     /// The maximum number of sessions at once, over all threads; 0 means no limit. Keep it below the limit of

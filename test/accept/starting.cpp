@@ -117,6 +117,28 @@ BOOST_AUTO_TEST_CASE(a_second_server_on_a_port_is_refused)
     }
 }
 
+BOOST_AUTO_TEST_CASE(an_address_is_a_numeric_one_and_nothing_else)
+{
+    asio::io_context context;
+    std::string const with_null{"127.0.0.1\0.evil.example", 22};
+    for (std::string const address : {"localhost", "[127.0.0.1]", "[::1", "::1]", "127.0.0.1 ", "127.1"})
+        BOOST_CHECK_EXCEPTION((duet::server{context, {.address = address}, echo}), duet::session_error,
+            [](auto const& error) { return error.code() == asio::error::invalid_argument; });
+    BOOST_CHECK_THROW((duet::server{context, {.address = with_null}, echo}), duet::session_error);
+
+    std::optional<duet::server> plain;
+    try
+    {
+        plain.emplace(context, duet::server_options{.address = "::1"}, echo);
+    }
+    catch (duet::session_error const&)
+    {
+        return;  // no IPv6 here
+    }
+    duet::server const bracketed{context, {.address = "[::1]"}, echo};
+    BOOST_TEST(bracketed.local_endpoint().address() == plain->local_endpoint().address());
+}
+
 BOOST_AUTO_TEST_CASE(servers_that_ask_for_it_share_a_port)
 {
     asio::io_context context;

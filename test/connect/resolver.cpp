@@ -86,41 +86,6 @@ asio::awaitable<void> keep(asio::awaitable<endpoints> resolving, endpoints& resu
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(numbers_are_not_looked_up)
-{
-    run(
-        [&]() -> asio::awaitable<void>
-        {
-            std::atomic<int> lookups{0};
-            duet::system_resolver resolver{[&](std::string const&, std::string const&)
-                {
-                    ++lookups;
-                    return answer;
-                }};
-            auto const v4 = co_await resolver.resolve("127.0.0.1", "80");
-            auto const v6 = co_await resolver.resolve("2001:db8::1", "65535");
-            BOOST_TEST(lookups == 0);
-            BOOST_REQUIRE(v4.size() == 1U);
-            BOOST_REQUIRE(v6.size() == 1U);
-            BOOST_TEST(v4[0] == tcp::endpoint(asio::ip::make_address("127.0.0.1"), 80));
-            BOOST_TEST(v6[0] == tcp::endpoint(asio::ip::make_address("2001:db8::1"), 65535));
-
-            std::vector<std::string> const names{"localhost", "127.1", "127.0.0.1 ", "", "::g", "1.2.3.4.5"};
-            for (auto const& name : names)
-            {
-                auto const found = co_await resolver.resolve(name, "80");
-                BOOST_TEST(found == answer, boost::test_tools::per_element());
-            }
-            std::vector<std::string> const services{"http", "65536", "-1", "+80", "80 ", "", "0x50"};
-            for (auto const& service : services)
-            {
-                auto const found = co_await resolver.resolve("127.0.0.1", service);
-                BOOST_TEST(found == answer, boost::test_tools::per_element());
-            }
-            BOOST_TEST(lookups == static_cast<int>(names.size() + services.size()));
-        });
-}
-
 BOOST_AUTO_TEST_CASE(the_systems_look_up)
 {
     run(
@@ -145,11 +110,7 @@ BOOST_AUTO_TEST_CASE(the_systems_errors)
         {
             duet::system_resolver resolver;
             co_await expect_error(resolver.resolve("localhost", "no such service"), asio::error::service_not_found);
-            co_await expect_error(resolver.resolve("", ""), asio::error::host_not_found);
-            std::string const with_null{"127.0.0.1\0.example.com", 22};
-            co_await expect_error(resolver.resolve(with_null, "80"), asio::error::invalid_argument);
-            std::string const service_with_null{"80\0x", 4};
-            co_await expect_error(resolver.resolve("127.0.0.1", service_with_null), asio::error::invalid_argument);
+            co_await expect_error(resolver.resolve("localhost", "80x"), asio::error::service_not_found);
         });
 }
 

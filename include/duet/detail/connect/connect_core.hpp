@@ -30,11 +30,21 @@ struct connect_target
 
     connect_target(std::string h, std::string s) : host(std::move(h)), service(std::move(s)), named{true} {}
 
+    /// False: a null byte is in it. Resolvers of C would take it for the end, and resolve another name.
+    bool well_formed() const noexcept
+    {
+        return host.find('\0') == std::string::npos && service.find('\0') == std::string::npos;
+    }
+
     std::string describe() const
     {
         if (!named)
             return to_string(endpoint);
-        return host.find(':') == std::string::npos ? host + ':' + service : '[' + host + "]:" + service;
+        bool const is_bare_v6 = host.find(':') != std::string::npos && host.front() != '[';
+        auto text = is_bare_v6 ? '[' + host + "]:" + service : host + ':' + service;
+        for (auto at = text.find('\0'); at != std::string::npos; at = text.find('\0', at))
+            text.replace(at, 1, "\\0");
+        return text;
     }
 
     typename Protocol::endpoint endpoint{};

@@ -31,12 +31,9 @@ using resolved_endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
 /// A function that resolves a name, and may block for a long time.
 using blocking_lookup = std::function<resolved_endpoints(std::string const& host, std::string const& service)>;
 
-/// getaddrinfo. Blocks. Throws system_error with Asio's codes for its errors.
+/// getaddrinfo. Blocks. Throws system_error with Asio's codes for its errors. See check_name() for what it must not
+/// get.
 DUET_DECL resolved_endpoints look_up_by_system(std::string const& host, std::string const& service);
-
-/// The endpoint of a numeric address and port, which need no look-up; nullopt if they are not numeric.
-DUET_DECL std::optional<boost::asio::ip::tcp::endpoint> numeric_endpoint(
-    std::string const& host, std::string const& service) noexcept;
 
 /// The result of a look-up.
 struct lookup_result

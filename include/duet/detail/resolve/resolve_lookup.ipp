@@ -6,10 +6,8 @@
 #include <boost/asio/error.hpp>
 
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <csignal>
-#include <cstdint>
 #include <cstring>
 #include <new>
 #include <system_error>
@@ -53,9 +51,6 @@ inline error_code code_of_getaddrinfo(int result, int system_error_number) noexc
 
 DUET_DECL resolved_endpoints look_up_by_system(std::string const& host, std::string const& service)
 {
-    // Refuse null bytes: getaddrinfo would silently ignore what follows one, as in "good.example\0.evil.example".
-    if (host.find('\0') != std::string::npos || service.find('\0') != std::string::npos)
-        throw system_error{boost::asio::error::invalid_argument, "resolve"};
     ::addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_protocol = IPPROTO_TCP;
@@ -76,21 +71,6 @@ DUET_DECL resolved_endpoints look_up_by_system(std::string const& host, std::str
         endpoints.push_back(endpoint);
     }
     return endpoints;
-}
-
-DUET_DECL std::optional<boost::asio::ip::tcp::endpoint> numeric_endpoint(
-    std::string const& host, std::string const& service) noexcept
-{
-    std::uint16_t port = 0;
-    auto const* const end = service.data() + service.size();
-    auto const parsed = std::from_chars(service.data(), end, port);
-    if (parsed.ec != std::errc{} || parsed.ptr != end || host.find('\0') != std::string::npos)
-        return std::nullopt;
-    error_code error;
-    auto const address = boost::asio::ip::make_address(host.c_str(), error);
-    if (error)
-        return std::nullopt;
-    return boost::asio::ip::tcp::endpoint{address, port};
 }
 
 /// RAII: blocks all signals while the look-up's thread is created, so that this thread, which the program does not know

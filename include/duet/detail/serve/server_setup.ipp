@@ -3,10 +3,11 @@
 #ifndef DUET_DETAIL_SERVE_SERVER_SETUP_IPP
 #define DUET_DETAIL_SERVE_SERVER_SETUP_IPP
 
-#include <boost/asio/ip/address.hpp>
+#include <boost/asio/error.hpp>
 
 #include <new>
 
+#include <duet/detail/resolve/address_text.hpp>
 #include <duet/detail/serve/server_setup.hpp>
 
 namespace duet {
@@ -44,11 +45,10 @@ DUET_DECL acceptor listen_for(boost::asio::io_context& context, server_options c
     using boost::asio::ip::tcp;
     if (!options.address.empty())
     {
-        error_code error;
-        auto const address = boost::asio::ip::make_address(options.address, error);
-        if (error)
-            throw session_error{error, "listen", options.address, 0};
-        return listen_first(context, tcp::endpoint{address, options.port}, options);
+        auto const address = address_of(options.address);
+        if (!address)
+            throw session_error{boost::asio::error::invalid_argument, "listen", options.address, 0};
+        return listen_first(context, tcp::endpoint{*address, options.port}, options);
     }
     try
     {
