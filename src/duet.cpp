@@ -22,7 +22,7 @@
 #include <duet/detail/engine/connection_write.ipp>
 #include <duet/detail/engine/observed_channel.ipp>
 #include <duet/detail/resolve/address_text.ipp>
-#include <duet/detail/resolve/resolve_lookup.ipp>
+#include <duet/detail/resolve/lookup_queue.ipp>
 #include <duet/detail/serve/run.ipp>
 #include <duet/detail/serve/runner.ipp>
 #include <duet/detail/serve/server_setup.ipp>

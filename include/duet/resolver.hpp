@@ -8,11 +8,14 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include <concepts>
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <duet/detail/resolve/address_text.hpp>
+#include <duet/detail/resolve/lookup_queue.hpp>
 #include <duet/detail/resolve/resolve_lookup.hpp>
 
 namespace duet {
@@ -34,10 +37,16 @@ concept resolver_for = requires(T& r, std::string text)
 
 /// The system's look-up, getaddrinfo: /etc/hosts, DNS and other configured sources, sorted as in RFC 6724.
 ///
-/// Numeric addresses and ports need no look-up. For other names it starts a detached thread. If nobody waits for that
-/// thread any more, because of a cancellation, a deadline or the end of the io_context, it ends by itself when
-/// getaddrinfo returns, and accesses nothing. In contrast, Asio's own resolver runs all look-ups in one thread, and
-/// waits for it when the io_context is destroyed.
+/// Numeric addresses and ports need no look-up. Other names are looked up on detached threads, at most
+/// `maximum_threads` in the process, for all resolvers. Further look-ups wait in a queue, and leave it when they are
+/// cancelled or a deadline of the connector passes. Equal ones (host, service, and the resolver or a copy of it) that
+/// are under way at the same time share one. A look-up that is running cannot be interrupted. If nobody waits for it
+/// any more, because of a cancellation, a deadline or the end of the io_context, it ends by itself when getaddrinfo
+/// returns, and accesses nothing. In contrast, Asio's own resolver runs all look-ups in one thread, and waits for it
+/// when the io_context is destroyed.
+///
+/// So while name servers do not answer (glibc gives up after 10 to 30 seconds), other names may wait as long: set
+/// connector_options::resolve_timeout. In a child that fork() has made, look-ups of the parent never complete.
 ///
 /// Distinct objects: safe. Shared objects: unsafe.
 template <class Executor = boost::asio::any_io_executor>
@@ -47,12 +56,18 @@ public:
     using endpoint_type = boost::asio::ip::tcp::endpoint;
     using lookup_function = detail::blocking_lookup;
 
-    basic_system_resolver() : lookup_{&detail::look_up_by_system} {}
+    /// How many look-ups of this process run at once.
+    static constexpr std::size_t maximum_threads = detail::lookup_queue::maximum_threads;
+
+    basic_system_resolver() : source_{detail::system_lookup()} {}
 
     /// Call `lookup` instead of getaddrinfo: a function that blocks until it returns the endpoints or throws. It is
-    /// called on its own threads and may outlive this object and the io_context, so it must not refer to anything that
-    /// it could outlive.
-    explicit basic_system_resolver(lookup_function lookup) : lookup_{std::move(lookup)} {}
+    /// called on the threads of all look-ups, several times at once, and may outlive this object and the io_context, so
+    /// it must not refer to anything that it could outlive.
+    explicit basic_system_resolver(lookup_function lookup)
+        : source_{std::make_shared<lookup_function const>(std::move(lookup))}
+    {
+    }
 
     /// Completes with every endpoint of the name, on the executor of the coroutine that awaits it. An empty host means
     /// this host's loopback address; an IPv6 address may have brackets, "[::1]". A service is a port in decimal digits,
@@ -65,21 +80,24 @@ public:
     /// at once, and the thread ends by itself.
     boost::asio::awaitable<std::vector<endpoint_type>, Executor> resolve(std::string host, std::string service)
     {
-        return resolve(lookup_, std::move(host), std::move(service));
+        return resolve(source_, std::move(host), std::move(service));
     }
+
+    /// The look-ups of this process that have not ended, of all resolvers. Thread-safe.
+    static lookup_counts lookups() { return detail::lookup_queue::get().counts(); }
 
 private:
     static boost::asio::awaitable<std::vector<endpoint_type>, Executor> resolve(
-        lookup_function lookup, std::string host, std::string service)
+        detail::lookup_source source, std::string host, std::string service)
     {
         auto const numeric = detail::check_name(host, service);
         if (numeric)
             co_return std::vector<endpoint_type>(1, *numeric);
-        auto found = co_await detail::lookup<Executor>::run(std::move(lookup), std::move(host), std::move(service));
+        auto found = co_await detail::lookup<Executor>::run(std::move(source), std::move(host), std::move(service));
         co_return found;
     }
 
-    lookup_function lookup_;
+    detail::lookup_source source_;
 };
 
 using system_resolver = basic_system_resolver<>;

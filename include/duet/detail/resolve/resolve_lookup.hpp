@@ -12,76 +12,22 @@
 
 #include <chrono>
 #include <exception>
-#include <functional>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
+#include <duet/detail/resolve/lookup_queue.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
 inline namespace v0 {
 namespace detail {
 
-using resolved_endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
-
-/// A function that resolves a name, and may block for a long time.
-using blocking_lookup = std::function<resolved_endpoints(std::string const& host, std::string const& service)>;
-
-/// getaddrinfo. Blocks. Throws system_error with Asio's codes for its errors. See check_name() for what it must not
-/// get.
-DUET_DECL resolved_endpoints look_up_by_system(std::string const& host, std::string const& service);
-
-/// The result of a look-up.
-struct lookup_result
-{
-    resolved_endpoints endpoints{};
-    std::exception_ptr failure{};
-};
-
-/// The only connection from the thread of a look-up to the object that waits for the result. After abandon(), the
-/// thread uses nothing of that object: no executor, whose context may be gone, and no timer.
-class lookup_channel
-{
-public:
-    using receiver = std::function<void(lookup_result&)>;
-
-    explicit lookup_channel(receiver to) : receiver_{std::move(to)} {}
-
-    /// Called on the look-up's thread. It calls the receiver under the lock, so that abandon() waits for that call to
-    /// end.
-    void deliver(lookup_result& result)
-    {
-        std::lock_guard const lock{mutex_};
-        if (receiver_)
-            receiver_(result);
-    }
-
-    void abandon() noexcept
-    {
-        receiver dropped;
-        std::lock_guard const lock{mutex_};
-        dropped.swap(receiver_);
-    }
-
-private:
-    std::mutex mutex_;
-    receiver receiver_;
-};
-
-/// Start a thread that calls `lookup`, delivers the result and ends. The thread is detached, because getaddrinfo cannot
-/// be interrupted and takes up to half a minute if the name servers do not answer.
-DUET_DECL void start_lookup_thread(
-    blocking_lookup lookup, std::string host, std::string service, std::shared_ptr<lookup_channel> channel);
-
 /// The executor's side of one look-up.
 ///
 /// It waits twice on a timer that never expires. The coroutine's wait counts as work for the context, and the
 /// coroutine's cancellation slot ends it. The second wait has a `keeper` as its handler, whose destructor abandons the
-/// channel. When the context is destroyed, that destructor runs while Asio shuts down its services. The coroutine
+/// waiter. When the context is destroyed, that destructor runs while Asio shuts down its services. The coroutine
 /// itself is destroyed later, together with the context's queue; a thread that posted to that queue then would race
 /// with its destruction.
 template <class Executor>
@@ -91,21 +37,21 @@ public:
     explicit lookup(Executor const& executor) : timer_{executor, std::chrono::steady_clock::time_point::max()} {}
 
     static boost::asio::awaitable<resolved_endpoints, Executor> run(
-        blocking_lookup function, std::string host, std::string service)
+        lookup_source source, std::string host, std::string service)
     {
         auto const executor = co_await boost::asio::this_coro::executor;
         auto const self = std::make_shared<lookup>(executor);
         leave const guard{*self};
-        self->start(std::move(function), std::move(host), std::move(service));
+        self->start(std::move(source), std::move(host), std::move(service));
         boost::asio::use_awaitable_t<Executor> const token;
         error_code error;
         co_await self->timer_.async_wait(boost::asio::redirect_error(token, error));
-        self->channel_->abandon();
+        self->waiter_->abandon();
         if (!self->result_)
             throw system_error{boost::asio::error::operation_aborted, "resolve"};
         if (self->result_->failure)
             std::rethrow_exception(self->result_->failure);
-        co_return std::move(self->result_->endpoints);
+        co_return self->result_->endpoints;
     }
 
 private:
@@ -115,8 +61,8 @@ private:
 
         ~leave()
         {
-            if (target.channel_)
-                target.channel_->abandon();
+            if (target.waiter_)
+                target.waiter_->abandon();
             target.timer_.cancel();
         }
     };
@@ -124,48 +70,43 @@ private:
     class keeper
     {
     public:
-        explicit keeper(std::shared_ptr<lookup_channel> channel) : channel_{std::move(channel)} {}
+        explicit keeper(std::shared_ptr<lookup_waiter> waiter) : waiter_{std::move(waiter)} {}
 
         keeper(keeper&&) noexcept = default;
 
         ~keeper()
         {
-            if (channel_)
-                channel_->abandon();
+            if (waiter_)
+                waiter_->abandon();
         }
 
         void operator()(error_code const&) const noexcept {}
 
     private:
-        std::shared_ptr<lookup_channel> channel_;
+        std::shared_ptr<lookup_waiter> waiter_;
     };
 
-    void start(blocking_lookup function, std::string host, std::string service)
+    void start(lookup_source source, std::string host, std::string service)
     {
-        channel_ = std::make_shared<lookup_channel>(
-            [self = this->shared_from_this()](lookup_result& result)
+        waiter_ = std::make_shared<lookup_waiter>(
+            [self = this->shared_from_this()](std::shared_ptr<lookup_result const> const& result)
             {
-                if (!self->result_)
-                    self->result_.emplace(std::move(result));
+                self->result_ = result;
                 boost::asio::post(self->timer_.get_executor(), [self] { self->timer_.cancel(); });
             });
-        timer_.async_wait(keeper{channel_});
-        start_lookup_thread(std::move(function), std::move(host), std::move(service), channel_);
+        timer_.async_wait(keeper{waiter_});
+        lookup_queue::get().add(std::move(source), std::move(host), std::move(service), waiter_);
     }
 
     boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
         Executor>
         timer_;
-    std::shared_ptr<lookup_channel> channel_;
-    std::optional<lookup_result> result_;  // written by the thread, under the channel's lock
+    std::shared_ptr<lookup_waiter> waiter_;
+    std::shared_ptr<lookup_result const> result_;  // written by the thread, under the waiter's lock
 };
 
 }  // namespace detail
 }  // namespace v0
 }  // namespace duet
-
-#if !defined(DUET_SEPARATE_COMPILATION)
-#include <duet/detail/resolve/resolve_lookup.ipp>
-#endif
 
 #endif

@@ -1,0 +1,306 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+// Many look-ups at once: few threads, one look-up for equal names, and a queue that nobody stays in without need.
+
+#define BOOST_TEST_MODULE connect.lookups
+#include <duet/connector.hpp>
+#include <duet/testing/manual_clock.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include "connect/connector_fixture.hpp"
+#include "connect/lookup_gate.hpp"
+#include "support/fd.hpp"
+#include "support/forked.hpp"
+#include "support/started.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <exception>
+#include <fstream>
+#include <optional>
+#include <semaphore>
+#include <stdexcept>
+#include <string>
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define DUET_TEST_THREAD_SANITIZER  // a child may start no thread
+#endif
+#endif
+
+using namespace duet_test;
+using duet::condition;
+using duet::errc;
+using duet::system_resolver;
+
+namespace {
+
+int const most = static_cast<int>(system_resolver::maximum_threads);
+
+std::string name(int number)
+{
+    return "host" + std::to_string(number);
+}
+
+std::size_t queued()
+{
+    return system_resolver::lookups().queued;
+}
+
+std::size_t running()
+{
+    return system_resolver::lookups().running;
+}
+
+/// The threads of this process.
+int threads()
+{
+    std::ifstream status{"/proc/self/status"};
+    std::string word;
+    int count = -1;
+    while (status >> word)
+        if (word == "Threads:")
+            status >> count;
+    return count;
+}
+
+/// Every test begins without look-ups: those of another test have ended.
+struct fixture
+{
+    fixture()
+    {
+        eventually([] { return queued() + running() == 0; }, "the look-ups before have ended");
+    }
+
+    /// So many look-ups, and all that may run do.
+    asio::awaitable<void> occupy(int count)
+    {
+        auto const executor = co_await asio::this_coro::executor;
+        for (int each = 0; each < count; ++each)
+            under_way.emplace_back(executor, resolver.resolve(name(each), "80"));
+        co_await until([&] { return entry.inside() == std::min(count, most); }, "look-ups have begun");
+        co_await settle();
+    }
+
+    gate entry;
+    system_resolver resolver{entry.lookup()};
+    std::deque<started<endpoints>> under_way;
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(few_run_and_the_others_wait_in_a_queue, fixture)
+{
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            int const before = threads();
+            int const count = 200;
+            co_await occupy(count);
+            BOOST_TEST(entry.begun() == most);
+            BOOST_TEST(running() == static_cast<std::size_t>(most));
+            BOOST_TEST(queued() == static_cast<std::size_t>(count - most));
+            BOOST_TEST(threads() <= before + most);
+            entry.open(count);
+            for (auto& each : under_way)
+            {
+                auto const found = co_await each.result();
+                BOOST_TEST(found == looked_up, boost::test_tools::per_element());
+            }
+            BOOST_TEST(entry.begun() == count);
+            co_await until([&] { return queued() + running() == 0 && threads() <= before; }, "the threads have ended");
+        });
+}
+
+BOOST_FIXTURE_TEST_CASE(equal_names_under_way_share_one, fixture)
+{
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            auto copy = resolver;
+            system_resolver other{entry.lookup()};
+            for (int each = 0; each < 30; ++each)
+                under_way.emplace_back(executor, (each % 2 == 0 ? resolver : copy).resolve("same", "80"));
+            co_await until([&] { return entry.inside() == 1; }, "it has begun");
+            co_await settle();
+            BOOST_TEST(entry.begun() == 1);
+            started<endpoints> const service{executor, resolver.resolve("same", "81")};
+            started<endpoints> const source{executor, other.resolve("same", "80")};
+            co_await until([&] { return entry.inside() == 3; }, "others have begun");
+            entry.open(3);
+            for (auto& each : under_way)
+            {
+                auto const found = co_await each.result();
+                BOOST_TEST(found == looked_up, boost::test_tools::per_element());
+            }
+            BOOST_TEST(entry.begun() == 3);
+
+            // What has ended is not kept.
+            entry.open();
+            auto const again = co_await resolver.resolve("same", "80");
+            BOOST_TEST(entry.begun() == 4);
+            co_await until([&] { return service.done() && source.done(); }, "the others have ended");
+        });
+}
+
+BOOST_FIXTURE_TEST_CASE(a_failure_is_shared_too, fixture)
+{
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            std::binary_semaphore go{0};
+            std::atomic<int> count{0};
+            system_resolver failing{[&](std::string const&, std::string const&) -> endpoints
+                {
+                    ++count;
+                    go.acquire();
+                    throw duet::system_error{asio::error::host_not_found_try_again};
+                }};
+            for (int each = 0; each < 5; ++each)
+                under_way.emplace_back(executor, failing.resolve("same", "80"));
+            co_await settle();
+            go.release();
+            for (auto& each : under_way)
+                co_await expect_error(each.result(), asio::error::host_not_found_try_again);
+            BOOST_TEST(count == 1);
+        });
+}
+
+BOOST_FIXTURE_TEST_CASE(a_cancelled_one_leaves_the_queue, fixture)
+{
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            co_await occupy(most);
+            started<endpoints> alone{executor, resolver.resolve("alone", "80")};
+            started<endpoints> first{executor, resolver.resolve("shared", "80")};
+            started<endpoints> second{executor, resolver.resolve("shared", "80")};
+            co_await settle();
+            BOOST_TEST(queued() == 2U);
+            alone.cancel();
+            co_await expect_error(alone.result(), condition::cancelled);
+            BOOST_TEST(queued() == 1U);
+            first.cancel();
+            co_await expect_error(first.result(), condition::cancelled);
+            BOOST_TEST(queued() == 1U);
+            entry.open(most + 1);
+            auto const found = co_await second.result();
+            BOOST_TEST(found == looked_up, boost::test_tools::per_element());
+            BOOST_TEST(entry.begun() == most + 1);
+        });
+}
+
+BOOST_FIXTURE_TEST_CASE(one_that_runs_for_nobody_serves_the_next_who_asks, fixture)
+{
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            co_await occupy(1);
+            under_way.front().cancel();
+            co_await expect_error(under_way.front().result(), condition::cancelled);
+            started<endpoints> next{executor, resolver.resolve(name(0), "80")};
+            co_await settle();
+            BOOST_TEST(entry.begun() == 1);
+            entry.open();
+            auto const found = co_await next.result();
+            BOOST_TEST(found == looked_up, boost::test_tools::per_element());
+        });
+}
+
+BOOST_FIXTURE_TEST_CASE(one_that_waits_ends_by_the_connectors_deadline, fixture)
+{
+    asio::io_context context;
+    duet::testing::manual_clock clock{context};
+    std::deque<std::optional<duet::error_code>> ends;
+    auto const connect = [&](duet::connector& connector, int number) -> asio::awaitable<void>
+    {
+        auto& end = ends.emplace_back();
+        auto const failed = co_await failure_of(connector.connect(name(number), "80"));
+        end = failed.code();
+    };
+    duet::connector patient{context, {.timeout = for_ever}, resolver};
+    duet::connector impatient{context, {.timeout = for_ever, .resolve_timeout = 40s}, resolver};
+    duet::connector hasty{context, {.timeout = 20s}, resolver};
+    asio::cancellation_signal all[4];
+    for (int each = 0; each < most; ++each)
+        asio::co_spawn(
+            context, connect(patient, each), asio::bind_cancellation_slot(all[each].slot(), [](std::exception_ptr) {}));
+    clock.run_ready();
+    eventually([&] { return entry.inside() == most; }, "all that may run do");
+    asio::co_spawn(context, connect(impatient, most), [](std::exception_ptr) {});
+    asio::co_spawn(context, connect(hasty, most + 1), [](std::exception_ptr) {});
+    clock.run_ready();
+    BOOST_TEST(queued() == 2U);
+    clock.advance(20s);
+    BOOST_TEST(queued() == 1U);
+    BOOST_TEST((ends.back() == duet::error_code{errc::connect_timed_out}));
+    clock.advance(20s);
+    BOOST_TEST(queued() == 0U);
+    BOOST_TEST((ends[ends.size() - 2] == duet::error_code{errc::resolve_timed_out}));
+    BOOST_TEST(entry.begun() == most);
+    for (auto& each : all)
+        each.emit(asio::cancellation_type::terminal);
+    clock.run_ready();
+    for (auto const& end : ends)
+        BOOST_TEST(end.has_value());
+}
+
+BOOST_FIXTURE_TEST_CASE(the_context_is_destroyed_while_look_ups_wait, fixture)
+{
+    no_leaked_descriptors const descriptors;
+    {
+        asio::io_context context;
+        endpoints found;
+        for (int each = 0; each < most + 20; ++each)
+            asio::co_spawn(context, keep(resolver.resolve(name(each), "80"), found), [](std::exception_ptr) {});
+        context.poll();
+        eventually([&] { return entry.inside() == most; }, "all that may run do");
+        BOOST_TEST(queued() == 20U);
+    }  // waits for none
+    BOOST_TEST(queued() == 0U);
+    BOOST_TEST(entry.inside() == most);
+}
+
+#if !defined(DUET_TEST_THREAD_SANITIZER)
+
+BOOST_FIXTURE_TEST_CASE(a_forked_child_has_threads_of_its_own, fixture)
+{
+    asio::io_context context;
+    asio::cancellation_signal signal;
+    std::optional<bool> failed;
+    endpoints found;
+    asio::co_spawn(context, keep(resolver.resolve("waits", "80"), found),
+        asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr thrown) { failed = thrown != nullptr; }));
+    for (int each = 0; each < most; ++each)
+        asio::co_spawn(context, keep(resolver.resolve(name(each), "80"), found), [](std::exception_ptr) {});
+    context.poll();
+    eventually([&] { return entry.inside() == most; }, "all that may run do");
+    BOOST_TEST(in_child(
+                   [&]
+                   {
+                       system_resolver quick{[](std::string const&, std::string const&) { return looked_up; }};
+                       asio::io_context own;
+                       if (run(own, quick.resolve("a", "80")) != looked_up)
+                           throw std::runtime_error{"no answer"};
+                       signal.emit(asio::cancellation_type::terminal);
+                       context.notify_fork(asio::execution_context::fork_child);
+                       context.poll();
+                       if (failed != true)
+                           throw std::runtime_error{"the parent's look-up was not cancelled"};
+                   }) == 0);
+    entry.open(most + 1);
+    context.restart();
+    context.run_for(run_guard);
+    BOOST_TEST((failed == false));
+}
+
+#endif
