@@ -41,7 +41,8 @@ struct connector_options
 /// How a connect is retried. Plain data, trivially destructible, so it may be used inside a co_await expression.
 struct retry_options
 {
-    /// The delays between the tries.
+    /// The delays between the tries. Options that are not valid are refused with invalid_argument, before the first
+    /// try.
     backoff_options delays{};
 
     /// The maximum number of tries, including the first one; 0 means no limit.

@@ -164,3 +164,25 @@ BOOST_AUTO_TEST_CASE(a_context_that_is_destroyed_in_a_pause_takes_the_coroutine_
     }
     BOOST_TEST(!end.has_value());
 }
+
+BOOST_FIXTURE_TEST_CASE(delays_without_a_meaning_are_refused_before_the_first_try, fixture)
+{
+    connector_with<silent_resolver> connector{context.get_executor(), {}, silent_resolver{}};
+    start(connector, duet::retry_options{.delays = {.jitter = 2}});
+    BOOST_REQUIRE(end.has_value());
+    BOOST_TEST(*end == error_code{asio::error::invalid_argument});
+}
+
+BOOST_FIXTURE_TEST_CASE(the_longest_pause_of_all_ends_by_cancellation, fixture)
+{
+    using duration = std::chrono::steady_clock::duration;
+    connector_with<ignorant_resolver> connector{context.get_executor(), {}, ignorant_resolver{}};
+    start(connector,
+        duet::retry_options{.delays = {.initial = duration::max(), .maximum = duration::max(), .jitter = 0}});
+    clock.advance(24h * 365);
+    BOOST_TEST(!end.has_value());
+    signal.emit(asio::cancellation_type::terminal);
+    clock.run_ready();
+    BOOST_REQUIRE(end.has_value());
+    BOOST_TEST(*end == error_code{asio::error::operation_aborted});
+}

@@ -24,7 +24,7 @@ template <class Protocol, class Executor, class Resolver>
 boost::asio::awaitable<typename connect_core<Protocol, Executor, Resolver>::session_type, Executor>
 connect_core<Protocol, Executor, Resolver>::connect(self core, target_type target, retry_options retry)
 {
-    if (!target.well_formed())
+    if (!target.well_formed() || !retry.delays.valid())
         throw error_type{boost::asio::error::invalid_argument, target.describe(), {}};
     timer_type pause{core->executor};
     std::optional<backoff> delays;
