@@ -99,10 +99,12 @@ BOOST_FIXTURE_TEST_CASE(few_run_and_the_others_wait_in_a_queue, fixture)
     run(
         [&]() -> asio::awaitable<void>
         {
+            entry.open();
+            co_await resolver.resolve("first", "80");  // a sanitizer starts a thread of its own with the first one
             int const before = threads();
             int const count = 200;
             co_await occupy(count);
-            BOOST_TEST(entry.begun() == most);
+            BOOST_TEST(entry.begun() == 1 + most);
             BOOST_TEST(running() == static_cast<std::size_t>(most));
             BOOST_TEST(queued() == static_cast<std::size_t>(count - most));
             BOOST_TEST(threads() <= before + most);
@@ -112,7 +114,7 @@ BOOST_FIXTURE_TEST_CASE(few_run_and_the_others_wait_in_a_queue, fixture)
                 auto const found = co_await each.result();
                 BOOST_TEST(found == looked_up, boost::test_tools::per_element());
             }
-            BOOST_TEST(entry.begun() == count);
+            BOOST_TEST(entry.begun() == 1 + count);
             co_await until([&] { return queued() + running() == 0 && threads() <= before; }, "the threads have ended");
         });
 }

@@ -58,13 +58,14 @@ class lookup_queue;
 class lookup_waiter
 {
 public:
-    using receiver = std::function<void(std::shared_ptr<lookup_result const> const&)>;
+    /// Takes the result, and may throw std::bad_alloc then: it is called again with what is left.
+    using receiver = std::function<void(std::shared_ptr<lookup_result const>&)>;
 
     explicit lookup_waiter(receiver to) : receiver_{std::move(to)} {}
 
     /// Called on the look-up's thread. It calls the receiver under the lock, so that abandon() waits for that call to
     /// end.
-    DUET_DECL void deliver(std::shared_ptr<lookup_result const> const& result);
+    DUET_DECL void deliver(std::shared_ptr<lookup_result const>& result);
 
     /// Wait no more. A look-up that is queued for nobody else is taken from the queue.
     DUET_DECL void abandon() noexcept;

@@ -116,7 +116,7 @@ struct lookup_waiter::lookup
 
 // ---- lookup_waiter -------------------------------------------------------------------------------------------------
 
-DUET_DECL void lookup_waiter::deliver(std::shared_ptr<lookup_result const> const& result)
+DUET_DECL void lookup_waiter::deliver(std::shared_ptr<lookup_result const>& result)
 {
     std::lock_guard const lock{mutex_};
     if (receiver_)
@@ -262,7 +262,7 @@ inline void lookup_queue::start_thread()
 }
 
 /// Deliver a result, from the thread of the look-up.
-inline void deliver_surely(lookup_waiter& waiter, std::shared_ptr<lookup_result const> const& result) noexcept
+inline void deliver_surely(lookup_waiter& waiter, std::shared_ptr<lookup_result const> result) noexcept
 {
     for (;;)
     {
@@ -302,8 +302,10 @@ inline void lookup_queue::work() noexcept
             under_way_.erase(one);
             waiters.swap(one->waiters);
         }
-        for (auto const& each : waiters)
-            deliver_surely(*each.second, one->result);
+        // Keep no reference to the result: an exception in it ends on a thread that has caught it.
+        std::shared_ptr<lookup_result const> result = std::move(one->result);
+        for (auto left = waiters.size(); auto const& each : waiters)
+            deliver_surely(*each.second, --left == 0 ? std::move(result) : result);
     }
 }
 

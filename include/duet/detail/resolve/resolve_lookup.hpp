@@ -89,9 +89,10 @@ private:
     void start(lookup_source source, std::string host, std::string service)
     {
         waiter_ = std::make_shared<lookup_waiter>(
-            [self = this->shared_from_this()](std::shared_ptr<lookup_result const> const& result)
+            [self = this->shared_from_this()](std::shared_ptr<lookup_result const>& result)
             {
-                self->result_ = result;
+                if (result)
+                    self->result_ = std::move(result);
                 boost::asio::post(self->timer_.get_executor(), [self] { self->timer_.cancel(); });
             });
         timer_.async_wait(keeper{waiter_});
