@@ -12,53 +12,44 @@
 
 #include <chrono>
 #include <cstdio>
-#include <stdexcept>
 #include <string>
+#include <utility>
 
-#include <duet/backoff.hpp>
-#include <duet/connector.hpp>
+#include <duet/kept_connection.hpp>
 
 #include "options.hpp"
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-asio::awaitable<void> send_lines(asio::io_context& context, example::options const& options)
+// Called for each connection; returns whether another one is wanted.
+struct line_sender
 {
-    // The read deadline is for a server that is there and does not answer.
-    duet::connector connector{context, {.timeout = 5s, .session = {.deadlines = {.read = 10s}}}};
-    duet::session server;
-    duet::backoff delays{{.initial = 50ms, .maximum = 10s}};
-    asio::steady_timer timer{context};
-    for (std::size_t number = 1; number <= options.number("count");)
+    asio::awaitable<bool> operator()(duet::session& server, duet::kept_trial& trial)
     {
-        asio::steady_timer::duration pause = options.number("interval") * 1ms;
-        try
+        asio::steady_timer timer{server.get_executor()};
+        while (next <= count)
         {
-            if (!server.valid())
-                server = co_await connector.connect(options.text("host"), options.text("port"));
             // A server that dies may have acted on the line before: each is answered once, but may be received twice.
-            std::string line = fmt::format("line {}\n", number);
+            std::string line = fmt::format("line {}\n", next);
             co_await server.write(asio::buffer(line));
             line.clear();
             std::size_t const size = co_await server.read_until(line, "\n", 4096);
             if (size == 0)
-                throw std::runtime_error{"the server has ended the connection"};
+                co_return true;
             fmt::print("{} answers: {}", fmt::streamed(server.remote_endpoint()), line);
-            delays.reset();  // not at the connect: a server that drops us again and again is no server, either
-            ++number;
+            trial.succeeded();  // not at the connect: a server that drops us again and again is no server, either
+            ++next;
+            timer.expires_after(interval);
+            co_await timer.async_wait(asio::use_awaitable);
         }
-        catch (std::runtime_error const& error)  // which a duet::session_error is, too
-        {
-            server = {};
-            pause = delays.next();
-            fmt::print("{}; next try in {} ms\n", error.what(), pause / 1ms);
-        }
-        timer.expires_after(pause);
-        co_await timer.async_wait(asio::use_awaitable);
+        co_return false;
     }
-    co_await server.close();
-}
+
+    std::size_t count;
+    std::chrono::milliseconds interval;
+    std::size_t next = 1;  // the line that was not answered yet
+};
 
 int main(int argc, char** argv)
 try
@@ -68,7 +59,18 @@ try
             {"interval", "100", "milliseconds between two lines"}, {"count", "1000000", "the number of lines"}}};
     std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // a pipe or a file gets each line at once, too
     asio::io_context context;
-    auto ended = asio::co_spawn(context, send_lines(context, options), asio::use_future);
+    // The read deadline is for a server that is there and does not answer.
+    duet::connector connector{context, {.timeout = 5s, .session = {.deadlines = {.read = 10s}}}};
+    duet::kept_connection server{
+        std::move(connector), options.text("host"), options.text("port"), {.initial = 50ms, .maximum = 10s}};
+    server.on_lost(
+        [](duet::lost_connection const& loss)
+        {
+            fmt::print("{}; next try in {} ms\n", loss.failure ? loss.what() : "the server has ended the connection",
+                loss.next_try_in / 1ms);
+        });
+    auto ended = asio::co_spawn(
+        context, server.run(line_sender{options.number("count"), options.number("interval") * 1ms}), asio::use_future);
     context.run();
     ended.get();  // throws what it has thrown
 }

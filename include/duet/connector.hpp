@@ -95,7 +95,8 @@ public:
     }
 
     /// As above, but retry as long as it fails. `retry` sets the delays between the tries and when to give up. Each try
-    /// resolves the name again, and connector_options::timeout applies to each try.
+    /// resolves the name again, and connector_options::timeout applies to each try. The delays begin anew with each
+    /// call, so a loop that connects again whenever it is dropped does so without any: see basic_kept_connection.
     ///
     /// Errors: those of the last try; cancelled. Cancellation of any type, at any time; the error then has the attempts
     /// of the last try.

@@ -16,6 +16,7 @@
 #include <duet/error.hpp>
 #include <duet/hand_over.hpp>
 #include <duet/inherited.hpp>
+#include <duet/kept_connection.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/relay.hpp>
 #include <duet/resolver.hpp>

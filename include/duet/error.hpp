@@ -9,6 +9,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <cstddef>
+#include <exception>
 #include <string>
 #include <type_traits>
 
@@ -121,6 +122,8 @@ struct error_origin
     static bool is(session_error const& error, void const* connection) noexcept { return error.origin_ == connection; }
 };
 
+/// What the exception says; empty if there is none.
+DUET_DECL std::string message_of(std::exception_ptr const& failure);
 }  // namespace detail
 
 }  // namespace v0

@@ -130,20 +130,7 @@ struct drain_report
 
 inline std::string session_end::what() const
 {
-    if (!failure)
-        return {};
-    try
-    {
-        std::rethrow_exception(failure);
-    }
-    catch (std::exception const& error)
-    {
-        return error.what();
-    }
-    catch (...)
-    {
-        return "an exception that is not a std::exception";
-    }
+    return detail::message_of(failure);
 }
 
 }  // namespace v0

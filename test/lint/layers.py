@@ -20,7 +20,7 @@ FLOORS = [
     "session_state session",
     # they yield sessions
     "accept/ resolve/ inherited hand_over acceptor resolver",
-    "connect/ connector",
+    "connect/ connector kept_connection",
     # they live on sessions
     "serve/ relay/ server run relay",
     # the roof

@@ -203,6 +203,24 @@ inline std::string error_prefix(char const* operation, std::string const& peer)
     return peer.empty() ? std::string{operation} : std::string{operation} + ' ' + peer;
 }
 
+DUET_DECL std::string message_of(std::exception_ptr const& failure)
+{
+    if (!failure)
+        return {};
+    try
+    {
+        std::rethrow_exception(failure);
+    }
+    catch (std::exception const& error)
+    {
+        return error.what();
+    }
+    catch (...)
+    {
+        return "an exception that is not a std::exception";
+    }
+}
+
 }  // namespace detail
 
 DUET_DECL boost::system::error_category const& duet_category() noexcept
