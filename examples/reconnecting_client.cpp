@@ -22,8 +22,7 @@
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-// Called for each connection; returns whether another one is wanted.
-struct line_sender
+struct line_sender  // called for each connection; returns whether another one is wanted
 {
     asio::awaitable<bool> operator()(duet::session& server, duet::kept_trial& trial)
     {

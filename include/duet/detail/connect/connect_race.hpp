@@ -53,9 +53,7 @@ public:
     template <class Resolver, class Owner>
     void start(Resolver& resolver, Owner owner, std::string host, std::string service)
     {
-        auto handler = [self = this->shared_from_this(), owner = std::move(owner)](
-                           std::exception_ptr thrown, std::vector<endpoint_type> addresses)
-        { self->safely([&] { self->on_resolved(std::move(thrown), addresses); }); };
+        resolve_handler<Owner> handler{this->shared_from_this(), std::move(owner)};
         resolving_ = true;
         boost::asio::co_spawn(timer_.get_executor(), resolver.resolve(std::move(host), std::move(service)),
             boost::asio::bind_cancellation_slot(resolve_signal_.slot(), std::move(handler)));
@@ -110,7 +108,43 @@ private:
     using timer_type = basic_timer<Executor>;
     using time_point = typename timer_type::time_point;
 
+    /// Called at the end of the resolver's coroutine. If it is destroyed without a call, Asio has destroyed that
+    /// coroutine: for lack of memory to go on with it, or together with the context.
+    template <class Owner>
+    class resolve_handler
+    {
+    public:
+        resolve_handler(std::shared_ptr<connect_race> race, Owner owner) noexcept
+            : race_{std::move(race)}, owner_{std::move(owner)}
+        {
+        }
+
+        resolve_handler(resolve_handler&&) noexcept = default;
+
+        ~resolve_handler()
+        {
+            if (race_)
+                race_->on_resolver_gone();
+        }
+
+        void operator()(std::exception_ptr thrown, std::vector<endpoint_type> addresses)
+        {
+            auto const race = std::move(race_);
+            race->safely([&] { race->on_resolved(std::move(thrown), addresses); });
+        }
+
+    private:
+        std::shared_ptr<connect_race> race_;
+        Owner owner_;
+    };
+
     time_point now() const noexcept { return timer_.clock().now(); }
+
+    void on_resolver_gone() noexcept
+    {
+        resolving_ = false;
+        end(boost::asio::error::no_memory);
+    }
 
     void on_resolved(std::exception_ptr thrown, std::vector<endpoint_type> const& addresses)
     {

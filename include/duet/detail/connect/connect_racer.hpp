@@ -3,8 +3,11 @@
 #ifndef DUET_DETAIL_CONNECT_CONNECT_RACER_HPP
 #define DUET_DETAIL_CONNECT_CONNECT_RACER_HPP
 
+#include <boost/asio/error.hpp>
+
 #include <chrono>
 #include <cstdint>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -45,7 +48,7 @@ public:
     time_point again_at() const noexcept { return again_at_; }
 
     /// Open a socket and set the session's options. This must precede connect, because the buffer size determines the
-    /// window scale.
+    /// window scale. Errors: those of the system; no_memory.
     error_code open(Executor const& executor, session_options const& options)
     {
         started_ = true;
@@ -54,8 +57,15 @@ public:
         int const descriptor = open_stream_socket(protocol.family(), protocol.protocol(), error);
         if (error)
             return error;
-        stream_.emplace(executor);
-        stream_->assign(protocol, descriptor, error);
+        try
+        {
+            stream_.emplace(executor);
+            stream_->assign(protocol, descriptor, error);
+        }
+        catch (std::bad_alloc const&)
+        {
+            error = boost::asio::error::no_memory;
+        }
         if (error)
         {
             ::close(descriptor);
