@@ -17,6 +17,7 @@
 
 #include <duet/connect_error.hpp>
 #include <duet/connector_options.hpp>
+#include <duet/detail/connect/connect_call.hpp>
 #include <duet/detail/connect/connect_core.hpp>
 #include <duet/resolver.hpp>
 #include <duet/session.hpp>
@@ -41,6 +42,11 @@ inline namespace v0 {
 /// asio::error::connection_refused; errc::no_address; errc::self_connect, if the target is a port of this host where
 /// nobody listens, and the kernel repeatedly connected the socket to itself. Other exceptions of the resolver are
 /// passed on.
+///
+/// connect() also accepts a completion token, `connector.connect("localhost", "7777")(handler)`. Its signature is
+/// void(error_code, session_type). A coroutine that awaits it (with asio::deferred as well) gets the exception, every
+/// other token the code of the error alone; std::bad_alloc is asio::error::no_memory then, and what is no system_error
+/// is asio::error::fault. The handler is not called from within its initiating function.
 ///
 /// **Cancellation.** Of any type, in any phase: connect completes at once as cancelled and leaves no descriptor and no
 /// pending work. A look-up that is running ends by itself, see basic_system_resolver.
@@ -68,6 +74,9 @@ public:
     template <class T>
     using awaitable = boost::asio::awaitable<T, executor_type>;
 
+    /// What connect() returns: an awaitable of session_type that is also called with a completion token.
+    using connect_call = detail::connect_call<core_type>;
+
     explicit basic_connector(
         executor_type const& executor, connector_options const& options = {}, Resolver resolver = {})
         : core_{std::make_shared<core_type>(executor, options, std::move(resolver))}
@@ -89,9 +98,9 @@ public:
     /// invalid_argument, before any resolver; for the rest see basic_system_resolver::resolve().
     ///
     /// Errors and cancellation: see the class.
-    awaitable<session_type> connect(std::string host, std::string service) requires(core_type::has_resolver)
+    connect_call connect(std::string host, std::string service) requires(core_type::has_resolver)
     {
-        return core_type::connect(core_, {std::move(host), std::move(service)}, once);
+        return begin({std::move(host), std::move(service)}, once);
     }
 
     /// As above, but retry as long as it fails. `retry` sets the delays between the tries and when to give up. Each try
@@ -100,23 +109,16 @@ public:
     ///
     /// Errors: those of the last try; cancelled. Cancellation of any type, at any time; the error then has the attempts
     /// of the last try.
-    awaitable<session_type> connect(std::string host, std::string service, retry_options retry) requires(
-        core_type::has_resolver)
+    connect_call connect(std::string host, std::string service, retry_options retry) requires(core_type::has_resolver)
     {
-        return core_type::connect(core_, {std::move(host), std::move(service)}, retry);
+        return begin({std::move(host), std::move(service)}, retry);
     }
 
     /// Connect to `endpoint`: an address and port, or a Unix-domain path. If the queue of a Unix-domain listener is
     /// full, it tries again until there is room.
-    awaitable<session_type> connect(endpoint_type endpoint)
-    {
-        return core_type::connect(core_, typename core_type::target_type{endpoint}, once);
-    }
+    connect_call connect(endpoint_type endpoint) { return begin(target_type{endpoint}, once); }
 
-    awaitable<session_type> connect(endpoint_type endpoint, retry_options retry)
-    {
-        return core_type::connect(core_, typename core_type::target_type{endpoint}, retry);
-    }
+    connect_call connect(endpoint_type endpoint, retry_options retry) { return begin(target_type{endpoint}, retry); }
 
     /// Call `hook` on the executor when a try has failed and another one will follow. An empty function removes the
     /// hook. An exception from the hook ends the connect.
@@ -127,7 +129,14 @@ public:
     executor_type get_executor() const noexcept { return core_->executor; }
 
 private:
+    using target_type = typename core_type::target_type;
+
     static constexpr retry_options once{.max_tries = 1};
+
+    connect_call begin(target_type target, retry_options const& retry)
+    {
+        return {core_, core_type::connect(core_, std::move(target), retry)};
+    }
 
     std::shared_ptr<core_type> core_;
 };
