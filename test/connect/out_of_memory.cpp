@@ -153,6 +153,12 @@ BOOST_AUTO_TEST_CASE(after_a_look_up_on_a_thread)
             duet::connector connector{context, {}, resolver};
             duet::session const peer = co_await connector.connect("host", "80");
         });
+    auto const none = []
+    {
+        auto const left = system_resolver::lookups();
+        return left.running + left.queued == 0;
+    };
+    eventually(none, "no look-up is left in the queue");
 }
 
 // The thread cannot post its result at first.

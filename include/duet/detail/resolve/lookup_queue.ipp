@@ -171,17 +171,20 @@ DUET_DECL void lookup_queue::add(
     lookup_source source, std::string host, std::string service, std::shared_ptr<lookup_waiter> const& waiter)
 {
     auto const own = std::make_shared<lookup>(std::move(source), std::move(host), std::move(service));
+    std::list<lookup_ptr> last(1, own);  // memory for its place in the queue
     std::lock_guard const lock{mutex_};
     auto const inserted = under_way_.insert(own);
     auto const one = *inserted.first;
+    if (inserted.second)
+    {
+        one->place = last.begin();
+        waiting_.splice(waiting_.end(), last);
+    }
     try
     {
         one->waiters.emplace(waiter.get(), waiter);
         if (inserted.second)
-        {
-            one->place = waiting_.insert(waiting_.end(), one);
             start_thread();
-        }
     }
     catch (...)
     {
