@@ -118,7 +118,7 @@ public:
     /// request that is cut off must not look complete; then there is a pause, and another connection. A connect that
     /// fails is a loss as well. The handler is moved into run(), and is called for one connection at a time.
     ///
-    /// Errors: cancelled; what the hook throws. Nothing else ends it.
+    /// Errors: cancelled; what the hook throws; std::bad_alloc if there is no memory for a pause. Nothing else ends it.
     /// Cancellation (in a coroutine: as its cancellation state allows), in any phase: the handler's operation is
     /// cancelled, and run() ends after the handler has, whatever the handler does then.
     template <class Handler>

@@ -10,6 +10,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "connect/connector_fixture.hpp"
+#include "support/adopt.hpp"
 #include "support/fd.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -65,6 +66,8 @@ struct listener_handler
 
 struct fixture
 {
+    fixture() { prepare(context); }
+
     /// Run until the predicate holds. No time passes.
     template <class Predicate>
     void until(Predicate predicate)
