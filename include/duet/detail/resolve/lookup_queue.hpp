@@ -130,7 +130,7 @@ private:
     void forget_unwanted(lookup_ptr const& one) noexcept;
 
     ::pid_t const process_;
-    lookup_queue* const parents_;  // keeps the parent's queue reachable in a child, for leak detectors
+    [[maybe_unused]] lookup_queue* const parents_;  // keeps the parent's queue reachable in a child, for leak detectors
     std::mutex mutable mutex_;
     std::set<lookup_ptr, by_name> under_way_;
     std::list<lookup_ptr> waiting_;  // those of them that no thread has begun, the oldest first
