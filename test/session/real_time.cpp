@@ -28,6 +28,7 @@ using duet::close_reason;
 using duet::condition;
 using duet::errc;
 using duet::receive_state;
+using duet::session_state;
 
 namespace {
 
@@ -99,6 +100,21 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(read_deadline_is_of_one_operation_and_leaves_the_s
             BOOST_TEST(late == "late");
             auto const size = co_await write(s, "x");
             BOOST_TEST(size == 1U);
+        });
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(idle_deadline_ends_the_session_and_the_pending_read, Session, both)
+{
+    conversation_with<Session> talk;
+    talk.play(with({.idle = 30ms}),
+        [&](Session& s) -> asio::awaitable<void>
+        {
+            auto const begin = clock_type::now();
+            co_await expect_error(read(s), errc::idle_timed_out);
+            BOOST_TEST((clock_type::now() - begin >= 30ms));  // never early
+            BOOST_TEST(s.close_reason() == close_reason::timed_out);
+            BOOST_TEST(s.state() == session_state::closed);
+            co_await expect_error(write(s, "x"), errc::idle_timed_out);  // the first error stays
         });
 }
 

@@ -8,12 +8,12 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "session/memory_fixture.hpp"
 #include "session/one_way_end.hpp"
 #include "session/session_fixture.hpp"
 
 #include <cerrno>
 #include <chrono>
-#include <memory>
 #include <string>
 #include <tuple>
 
@@ -286,20 +286,22 @@ BOOST_AUTO_TEST_CASE(a_session_without_connection_is_a_place_for_one)
 
 BOOST_AUTO_TEST_SUITE_END()
 
+// With a peer in memory, on a clock that moves by itself. On sockets of the kernel: real_time.cpp.
 BOOST_AUTO_TEST_SUITE(deadlines)
 
 BOOST_AUTO_TEST_CASE(read_deadline_leaves_the_session_and_its_bytes)
 {
-    conversation_with<duet::session> talk;
+    memory_talk talk;
     talk.play(with({.read = 30ms}),
-        [&](duet::session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
-            auto const begun = std::chrono::steady_clock::now();
-            auto const late = co_await outcome_of(read_exactly(s, *std::make_unique<std::string>(4, '\0')));
+            std::string four(4, '\0');
+            auto const begun = talk.now();
+            auto const late = co_await outcome_of(read_exactly(s, four));
             BOOST_TEST((late.code == errc::read_timed_out));
             BOOST_TEST((late.code == condition::timed_out));
             BOOST_TEST((late.code != condition::cancelled));
-            BOOST_TEST((std::chrono::steady_clock::now() - begun >= 30ms));  // never early
+            BOOST_TEST((talk.now() - begun == 30ms + tick));
             talk.peer.send_all("late");
             auto const heard = co_await read(s);
             BOOST_TEST(heard == "late");
@@ -309,9 +311,9 @@ BOOST_AUTO_TEST_CASE(read_deadline_leaves_the_session_and_its_bytes)
 
 BOOST_AUTO_TEST_CASE(read_deadline_tells_the_bytes_before_it)
 {
-    conversation_with<duet::session> talk;
+    memory_talk talk;
     talk.play(with({.read = 30ms}),
-        [&](duet::session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             talk.peer.send_all("ab");
             std::string four(4, '\0');
@@ -324,14 +326,15 @@ BOOST_AUTO_TEST_CASE(read_deadline_tells_the_bytes_before_it)
 
 BOOST_AUTO_TEST_CASE(write_deadline_poisons_what_it_cuts)
 {
-    conversation_with<duet::session> talk{small_window};
-    talk.play(stalling(duet::deadlines{.write = 30ms}),
-        [&](duet::session& s) -> asio::awaitable<void>
+    memory_talk talk{small_capacity};
+    talk.play(with({.write = 30ms}),
+        [&](memory_session& s) -> asio::awaitable<void>
         {
-            auto const cut = co_await outcome_of(write(s, pattern(long_write)));
+            auto const begun = talk.now();
+            auto const cut = co_await outcome_of(write(s, pattern(stalling_size)));
+            BOOST_TEST((talk.now() - begun == 30ms + tick));
             BOOST_TEST((cut.code == errc::write_timed_out));
-            BOOST_TEST(cut.bytes > 0u);
-            BOOST_TEST(cut.bytes < long_write);
+            BOOST_TEST(cut.bytes == small_capacity);
             co_await expect_error(write(s, "x"), errc::send_poisoned);
             co_await expect_error(shutdown_send(s), errc::send_poisoned);
             auto const report = co_await close(s);
@@ -341,11 +344,11 @@ BOOST_AUTO_TEST_CASE(write_deadline_poisons_what_it_cuts)
         });
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(idle_deadline_ends_the_session_and_the_pending_read, Session, both)
+BOOST_AUTO_TEST_CASE(idle_deadline_ends_the_session_and_the_pending_read)
 {
-    conversation_with<Session> talk;
+    memory_talk talk;
     talk.play(with({.idle = 30ms}),
-        [&](Session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             co_await expect_error(read(s), errc::idle_timed_out);
             BOOST_TEST(s.close_reason() == close_reason::timed_out);
@@ -357,16 +360,16 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(idle_deadline_ends_the_session_and_the_pending_rea
 // P07: the two mirrors of a connection that one side has finished and the other never does.
 BOOST_AUTO_TEST_CASE(p07_half_closed_deadline_ends_both_mirrors)
 {
-    conversation_with<duet::session> ours;
+    memory_talk ours;
     ours.play(with({.half_closed = 30ms}),
-        [&](duet::session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             co_await shutdown_send(s);
             co_await expect_error(read(s), errc::half_closed_timed_out);
         });
-    conversation_with<duet::session> theirs;
+    memory_talk theirs;
     theirs.play(with({.half_closed = 30ms}),
-        [&](duet::session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             theirs.peer.shutdown_write();
             auto const end = co_await read(s);
@@ -379,9 +382,10 @@ BOOST_AUTO_TEST_CASE(p07_half_closed_deadline_ends_both_mirrors)
 
 BOOST_AUTO_TEST_CASE(first_message_deadline_is_not_stretched_by_dribbling)
 {
-    conversation_with<duet::session> talk;
+    memory_talk talk;
+    auto const begun = talk.now();
     talk.play(with({.first_message = 60ms}),
-        [&](duet::session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
             std::string line;
@@ -389,20 +393,21 @@ BOOST_AUTO_TEST_CASE(first_message_deadline_is_not_stretched_by_dribbling)
             while (!reading.done())
             {
                 talk.peer.send_some("x");
-                co_await pause(5ms);
+                co_await talk.pause(5ms);
             }
             co_await expect_error(reading.result(), errc::first_message_timed_out);
+            BOOST_TEST((talk.now() - begun <= 60ms + tick + 5ms));
             BOOST_TEST(!line.empty());
         });
-    conversation_with<duet::session> honest;
+    memory_talk honest;
     honest.play(with({.first_message = 60ms}),
-        [&](duet::session& s) -> asio::awaitable<void>
+        [&](memory_session& s) -> asio::awaitable<void>
         {
             std::string line;
             honest.peer.send_all("hello\n");
             auto const size = co_await s.read_until(line, "\n", 1000);
             BOOST_TEST(size == 6u);
-            co_await pause(100ms);
+            co_await honest.pause(100ms);
             BOOST_TEST(s.state() == session_state::open);
         });
 }
