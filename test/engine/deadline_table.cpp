@@ -266,12 +266,11 @@ BOOST_AUTO_TEST_CASE(a_write_counts_from_its_last_progress)
     limits.write = 8s;
     deadline_table table{limits, start};
     BOOST_TEST(!table.write_expired(start + 1000h));
-    table.write_waits(false, start);
+    table.write_waits(start);
     BOOST_TEST((table.earliest(unended, only_write) == start + 1s + tick));  // looked at in eighths
     BOOST_TEST(table.write_look_due(start + 1s + tick));
-    table.write_waits(false, start + 2s);  // no progress
     BOOST_TEST(table.write_expired(start + 8s + tick));
-    table.write_waits(true, start + 3s);
+    table.write_waits(start + 3s);
     BOOST_TEST(!table.write_expired(start + 11s));
     BOOST_TEST(table.acknowledged(5000, 4000, start + 9s, start + 8s));
     BOOST_TEST(!table.write_expired(start + 16s));

@@ -6,12 +6,16 @@
 #define BOOST_TEST_MODULE session.write
 #include <duet/session.hpp>
 
+#include <boost/asio/post.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include "session/memory_fixture.hpp"
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -332,4 +336,39 @@ BOOST_AUTO_TEST_CASE(write_deadline_ends_a_stalled_write_with_its_bytes)
             auto const heard = co_await read(s);
             BOOST_TEST(heard == "x");
         });
+}
+
+// The channel says that it is writable, and then takes nothing: that is no progress, and no byte in either direction.
+BOOST_AUTO_TEST_CASE(no_deadline_is_restarted_by_a_wake_up_without_progress)
+{
+    for (bool const idle : {false, true})
+    {
+        BOOST_TEST_CONTEXT("idle " << idle)
+        {
+            memory_talk talk{small_capacity};
+            duet::deadlines values;
+            (idle ? values.idle : values.write) = 50ms;
+            talk.play(with(values),
+                [&](memory_session& s) -> asio::awaitable<void>
+                {
+                    auto const executor = co_await asio::this_coro::executor;
+                    auto& near = s.lowest_layer().behaviour();
+                    auto const begin = talk.now();
+                    started<std::size_t> writing{executor, write(s, pattern(stalling_size))};
+                    for (int i = 0; i < 4; ++i)
+                    {
+                        co_await talk.pause(9ms);
+                        ++near.capacity;
+                        talk.peer.send_all("x");                         // the stream looks who can go on
+                        asio::post(executor, [&] { --near.capacity; });  // before it tells
+                        co_await talk.pause(1ms);
+                    }
+                    auto const end = co_await outcome_of(writing.result());
+                    // Idle gets its time twice: nobody has looked before at what the peer has not read.
+                    BOOST_TEST((talk.now() - begin == (idle ? 2 : 1) * (50ms + tick)));
+                    BOOST_TEST(end.code == (idle ? errc::idle_timed_out : errc::write_timed_out));
+                    BOOST_TEST(end.bytes == small_capacity);
+                });
+        }
+    }
 }

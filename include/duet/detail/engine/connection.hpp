@@ -249,7 +249,7 @@ private:
     error_code refuse_write() const noexcept;
     void answered() noexcept;
     [[gnu::always_inline]] error_code push(write_request& request);
-    void wait_writable();
+    void wait_writable(bool anew);
     void issue_wait_writable();
     void pump_writes();
     void cancel_write(std::uint64_t id, boost::asio::cancellation_type_t type) noexcept;

@@ -83,7 +83,7 @@ DUET_DECL void connection::start_write(write_request&& request, any_completion&&
     if (sender_.back().by < times_.call_by)
         arm(times_.call_by = sender_.back().by);
     if (is_first)
-        wait_writable();
+        wait_writable(true);
 }
 
 /// The queue has no room for one more write.
@@ -97,14 +97,17 @@ inline error_code connection::refuse_full(full_queue how) noexcept
     return errc::queue_full;
 }
 
-inline void connection::wait_writable()
+/// The first write waits for the channel. `anew`: it has not waited before, or bytes were sent meanwhile. Otherwise its
+/// deadlines count on.
+inline void connection::wait_writable(bool anew)
 {
-    wait_begins();
-    if (times_.limits().write > deadlines::duration::zero())
+    if (anew)
+        wait_begins();
+    if (anew && times_.limits().write > deadlines::duration::zero())
     {
         if (!channel_->able().has_info)
             look_for_progress(clock_.now());  // a number to compare with later
-        times_.write_waits(false, clock_.now());
+        times_.write_waits(clock_.now());
         arm(times_.earliest(life_, pending()));
     }
     if (!sender_.waiting && !life_.released())
@@ -146,13 +149,9 @@ inline void connection::pump_writes()
         auto const before = sender_.sent();
         auto const error = push(sender_.front());
         sender_.accepted(sender_.sent() - before);
-        progress = progress || sender_.sent() > before;
+        progress = progress || sender_.sent() > before || !error;  // the next write has not waited before
         if (error == boost::asio::error::would_block)
-        {
-            if (progress && times_.limits().write > deadlines::duration::zero())
-                times_.write_waits(true, clock_.now());
-            return wait_writable();
-        }
+            return wait_writable(progress);
         if (error)
         {
             if (tell_failure_later(error) && attempt([this] { channel_->turn(); }))
@@ -201,7 +200,7 @@ inline void connection::end_write(write_queue::iterator request, error_code caus
     else if (was_first)
     {
         times_.no_write_waits();  // the next write has the whole of its time
-        wait_writable();
+        wait_writable(true);
     }
 }
 

@@ -88,11 +88,9 @@ public:
 
     void message_ended() noexcept { message_since_ = never; }
 
-    /// The queue of writes waits for the peer. Only progress restarts the deadline of its first write.
-    void write_waits(bool progress, time_point now) noexcept
+    /// The first write of the queue begins to wait for the peer, or has made progress: its deadline counts from now.
+    void write_waits(time_point now) noexcept
     {
-        if (write_since_ != never && !progress)
-            return;
         write_since_ = now;
         write_limit_ = limits_.write;
     }
