@@ -372,3 +372,29 @@ BOOST_AUTO_TEST_CASE(no_deadline_is_restarted_by_a_wake_up_without_progress)
         }
     }
 }
+
+// As long as its peer takes all, a write could keep its thread for ever.
+BOOST_AUTO_TEST_CASE(a_write_that_is_taken_in_small_parts_lets_others_have_their_turns)
+{
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            s.lowest_layer().behaviour().most_per_write = 1;
+            std::vector<std::uint64_t> sent;
+            std::function<void()> look = [&]
+            {
+                sent.push_back(s.bytes_sent());
+                if (sent.back() < 1000)
+                    asio::post(executor, look);
+            };
+            asio::post(executor, look);
+            co_await write(s, pattern(1000));
+            co_await settle();
+            BOOST_TEST(sent.back() == 1000U);
+            BOOST_TEST(sent.front() <= 64U);
+            for (std::size_t i = 1; i < sent.size(); ++i)
+                BOOST_TEST(sent[i] - sent[i - 1] <= 64U);
+        });
+}
