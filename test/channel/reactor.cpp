@@ -15,7 +15,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -346,4 +348,96 @@ BOOST_AUTO_TEST_CASE(a_forked_child_has_sessions_of_its_own)
     one.peer.send_all("to the parent");
     run_until(context, [&] { return one.told.has_value(); });
     BOOST_TEST(one.data() == "to the parent");
+}
+
+// ---- The reactor alone
+// ---------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Counts the events that it is told of.
+struct probe final : duet::detail::watched
+{
+    void on_events(std::uint32_t) override
+    {
+        ++events;
+        if (then)
+            then();
+    }
+
+    void on_turn() override {}
+    void on_reminder() noexcept override {}
+    void on_shutdown() noexcept override {}
+
+    int events = 0;
+    std::function<void()> then;
+};
+
+duet::detail::reactor& reactor_of(asio::io_context& context)
+{
+    duet::detail::reactor::use(context);
+    return *duet::detail::reactor::of(&context);
+}
+
+}  // namespace
+
+// P40: the socket lives on in a copy of its descriptor, and so does its place in the epoll.
+BOOST_AUTO_TEST_CASE(p40_an_event_of_an_earlier_registration_does_not_reach_the_next_one_in_its_place)
+{
+    asio::io_context context;
+    auto& home = reactor_of(context);
+    auto first = connected_pair(raw_address::v4(0));
+    auto second = connected_pair(raw_address::v4(0));
+    probe earlier;
+    probe later;
+    probe other;
+    BOOST_REQUIRE(home.add(earlier, first.server.fd()));
+    descriptor const copy{::dup(first.server.fd())};
+    home.remove(earlier);
+    first.server.close();
+    BOOST_REQUIRE(home.add(later, second.server.fd()));
+    home.begin(later);
+    auto third = connected_pair(raw_address::v4(0));
+    BOOST_REQUIRE(home.add(other, third.server.fd()));
+    first.client.send_all("x");
+    third.client.send_all("x");
+    run_until(context, [&] { return other.events == 1; });
+    BOOST_TEST(earlier.events == 0);
+    BOOST_TEST(later.events == 0);
+    second.client.send_all("x");
+    run_until(context, [&] { return later.events == 1; });
+    home.end(later);
+    home.remove(later);
+    home.remove(other);
+}
+
+// P40: the epoll has told of it, and before it is its turn its place belongs to somebody else.
+BOOST_AUTO_TEST_CASE(p40_an_event_does_not_reach_who_takes_its_place_within_the_same_wait)
+{
+    asio::io_context context;
+    auto& home = reactor_of(context);
+    raw_pair pairs[] = {
+        connected_pair(raw_address::v4(0)), connected_pair(raw_address::v4(0)), connected_pair(raw_address::v4(0))};
+    probe one;
+    probe two;
+    probe three;
+    auto const replace = [&](probe& gone)
+    {
+        home.remove(gone, pairs[&gone == &one ? 0 : 1].server.fd());
+        BOOST_REQUIRE(home.add(three, pairs[2].server.fd()));
+    };
+    one.then = [&] { replace(two); };
+    two.then = [&] { replace(one); };
+    BOOST_REQUIRE(home.add(one, pairs[0].server.fd()));
+    BOOST_REQUIRE(home.add(two, pairs[1].server.fd()));
+    home.begin(one);
+    pairs[0].client.send_all("x");
+    pairs[1].client.send_all("x");
+    run_until(context, [&] { return one.events + two.events > 0; });
+    BOOST_TEST(one.events + two.events == 1);
+    BOOST_TEST(three.events == 0);
+    home.end(one);
+    home.remove(one);
+    home.remove(two);
+    home.remove(three);
 }
