@@ -222,6 +222,24 @@ BOOST_AUTO_TEST_CASE(a_handshake_that_never_completes_is_not_waited_for_longer_t
     BOOST_TEST(raw_socket::start_connect(at).wait_connected() == ECONNREFUSED);
 }
 
+// While it waits for a handshake that has begun, a new client's SYN gets no answer: otherwise clients would keep
+// coming.
+BOOST_AUTO_TEST_CASE(a_client_that_comes_while_it_closes_is_not_let_in)
+{
+    asio::io_context context;
+    duet::acceptor listening{context, loopback};
+    auto const at = raw_address::v4(listening.local_endpoint().port());
+    auto const before = raw_socket::start_connect(at);
+    auto const begun = half_open(at);
+    listening.close();
+    auto late = raw_socket::start_connect(at);
+    BOOST_TEST(state_of(before.fd()) == kernel_state::established);
+    BOOST_TEST(state_of(late.fd()) == kernel_state::syn_sent);
+    auto const served = run(context, accept_all(listening));
+    BOOST_TEST(served == 1U);
+    BOOST_TEST(late.wait_connected() == ECONNREFUSED);
+}
+
 BOOST_AUTO_TEST_CASE(destruction_and_abort_wait_for_no_handshake)
 {
     asio::io_context context;
