@@ -10,6 +10,7 @@ import checks
 import coroutines
 import layers
 import listed
+import mutations
 import picture
 import pitfalls
 import text
@@ -44,7 +45,7 @@ class Tree:
 def main(root):
     tree = Tree(root)
     found = 0
-    for rule in (checks, coroutines, layers, picture, listed, text, pitfalls):
+    for rule in (checks, coroutines, layers, picture, listed, text, pitfalls, mutations):
         for path, line, wrong in rule.check(tree):
             print(f"{path.relative_to(tree.root)}:{line}: {wrong}")
             found += 1

@@ -12,6 +12,7 @@ import cxx
 import layers
 import lint
 import listed
+import mutations
 import picture
 import pitfalls
 import text
@@ -269,6 +270,41 @@ class Pitfalls(unittest.TestCase):
 
     def test_both(self):
         self.assertTrue(self.found("P01 wire.cpp", "P01 - no"))
+
+
+class Mutations(unittest.TestCase):
+    FILES = {"a.hpp": "int a = 1;\nint b = 1;\n    f(a);\n", "b.hpp": "x x\n"}
+    SOUND = "rule R  # why\n\nbreak one\ntest a.b\nfile a.hpp\n- int b = 1;\n-     f(a);\n+ int b = 2;\n\n"
+
+    def found(self, text):
+        return [wrong for _, wrong in mutations.check_list(text, self.FILES.get, {"a.b"}, ["R"])]
+
+    def test_sound(self):
+        self.assertEqual(self.found(self.SOUND), [])
+        (one,) = mutations.parse(self.SOUND)
+        self.assertEqual((one.rule, one.name, one.test, one.file, one.hangs), ("R", "one", "a.b", "a.hpp", False))
+        self.assertEqual((one.old, one.new), ("int b = 1;\n    f(a);", "int b = 2;"))
+
+    def test_wrong(self):
+        for old, new in (("a.hpp", "c.hpp"), ("- int b = 1;", "- int c = 1;"), ("test a.b", "test a.c"), ("rule R", "rule S"),
+                ("test a.b\n", ""), ("break one", "break"), ("file a.hpp", "files a.hpp"), ("+ int b = 2;", "+ int b = 1;\n+     f(a);"),
+                ("rule R  # why\n", "")):
+            with self.subTest(new):
+                self.assertEqual(len(self.found(self.SOUND.replace(old, new))), 1)
+
+    def test_text_that_is_there_twice(self):
+        self.assertEqual(len(self.found(self.SOUND + "break two\ntest a.b\nfile b.hpp\n- x\n")), 1)
+
+    def test_names_are_unique(self):
+        self.assertTrue(self.found(self.SOUND + self.SOUND))
+
+    def test_tests(self):
+        cmake = "duet_add_test(a/b PURE)\n    duet_add_test(a/c_d NETNS REACTOR TIMEOUT 9)\nfunction(duet_add_test path)\n"
+        self.assertEqual(mutations.tests(cmake), {"a.b", "a.c_d", "a.c_d.reactor"})
+
+    def test_guarantees(self):
+        readme = "| x | y |\n## What duet guarantees\n\n| guarantee | test |\n|---|---|\n| A `b` c | [t](u) |\n\n## Z\n| d | e |\n"
+        self.assertEqual(mutations.guarantees(readme), ["A `b` c"])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+# Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+"""Breaks the rules of the library on purpose, one at a time, and says which breaks no test sees.
+
+The breaks are in test/mutations.txt (its format: test/lint/mutations.py). They are tried in a copy of the source tree, in
+build/mutate. A break is seen when the test that it names fails; a copy that does not compile is an error of the list.
+"""
+
+import argparse
+import fnmatch
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "lint"))
+sys.dont_write_bytecode = True
+import lint  # noqa: E402
+import mutations  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+COPY = ROOT / "build" / "mutate"
+BUILD = COPY / "build" / "dev"
+SECONDS = 120  # for a test that takes a few: under a break it may wait for what does not come
+MEMORY = 8 << 30  # a break may allocate without end
+
+
+class ListError(Exception):
+    pass
+
+
+def output_of(*command, **options):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **options).stdout
+
+
+def copy_tree():
+    """The sources as they are now. What has not changed keeps its time, so that it is not built again."""
+    names = output_of("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).split("\n")
+    names = {name for name in names if name and (ROOT / name).is_file()}
+    for name in names:
+        source, copy = ROOT / name, COPY / name
+        if not copy.is_file() or copy.read_bytes() != source.read_bytes():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, copy)
+    for copy in [path for path in COPY.rglob("*") if path.is_file()]:
+        name = copy.relative_to(COPY).as_posix()
+        if not name.startswith("build/") and name not in names:
+            copy.unlink()
+
+
+def configure():
+    subprocess.run(["cmake", "--preset", "dev", "-D", "DUET_BUILD_EXAMPLES=OFF", "-D", "DUET_TEST_PREFIX="], cwd=COPY,
+        check=True, stdout=subprocess.DEVNULL)
+
+
+class Suite:
+    def __init__(self, jobs):
+        self.jobs = jobs
+        self.entries = {}
+
+    def entry(self, test):
+        """What ctest knows of it, once its program has been built."""
+        if test not in self.entries:
+            told = json.loads(output_of("ctest", "--test-dir", str(BUILD), "--show-only=json-v1"))
+            self.entries = {entry["name"]: entry for entry in told["tests"] if "command" in entry}
+        return self.entries[test]
+
+    def build(self, test):
+        """None, or the compiler's words."""
+        target = "test_" + re.sub(r"\.reactor$", "", test)
+        built = subprocess.run(["ninja", "-C", str(BUILD), f"-j{self.jobs}", target], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False)
+        return None if built.returncode == 0 else built.stdout
+
+    def run(self, test):
+        """passed, failed, hangs or skipped"""
+        entry = self.entry(test)
+        properties = {each["name"]: each["value"] for each in entry["properties"]}
+        environment = dict(each.split("=", 1) for each in properties.get("ENVIRONMENT", []) if "=" in each)
+
+        def limited():
+            os.setsid()
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+        running = subprocess.Popen(entry["command"], cwd=properties.get("WORKING_DIRECTORY", BUILD),
+            env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, preexec_fn=limited)
+        try:
+            code = running.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, 9)
+            running.wait()
+            return "hangs"
+        if code == properties.get("SKIP_RETURN_CODE"):
+            return "skipped"
+        return "passed" if code == 0 else "failed"
+
+
+def check_unbroken(suite, breaks):
+    """A test that fails without the break tells nothing with it."""
+    for test in sorted({each.test for each in breaks}):
+        wrong = suite.build(test) or suite.run(test)
+        if wrong == "skipped":
+            print(f"{test} cannot be run here; its breaks are left out")
+        elif wrong != "passed":
+            raise ListError(f"without a break, {test}: {wrong}")
+        yield test, wrong == "passed"
+
+
+def attempt(suite, each):
+    """seen or unseen, by a test with the break."""
+    file = COPY / each.file
+    original = file.read_bytes()
+    text = original.decode()
+    if text.count(each.old) != 1:
+        raise ListError(f"{each.name}: its text is {text.count(each.old)} times in {each.file}")
+    file.write_text(text.replace(each.old, each.new))
+    try:
+        wrong = suite.build(each.test)
+        if wrong:
+            raise ListError(f"{each.name} does not compile:\n{wrong[-3000:]}")
+        came = suite.run(each.test)
+    finally:
+        file.write_bytes(original)
+    if came == "hangs" and not each.hangs:
+        return f"unseen: {each.test} hangs"
+    return "seen" if came in ("failed", "hangs") else f"unseen: {each.test} {came}"
+
+
+def selected(breaks, names):
+    result = [each for each in breaks if not names or any(fnmatch.fnmatch(each.name, name) for name in names)]
+    for name in names:
+        if not any(fnmatch.fnmatch(each.name, name) for each in breaks):
+            raise ListError(f"there is no break '{name}'")
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev mutate", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("names", metavar="NAME", nargs="*", help="a break, or a pattern such as 'drain_*'; all if none")
+    parser.add_argument("--list", action="store_true", help="print the breaks and their tests, and do nothing")
+    parser.add_argument("--check", action="store_true", help="only hold the list against the source")
+    parser.add_argument("--jobs", type=int, default=1, help="how many compilers at once (%(default)s)")
+    arguments = parser.parse_args()
+
+    wrong = list(mutations.check(lint.Tree(ROOT)))
+    for path, line, what in wrong:
+        print(f"{path.relative_to(ROOT)}:{line}: {what}")
+    if wrong or arguments.check:
+        return 1 if wrong else 0
+    breaks = selected(mutations.parse((ROOT / mutations.LIST).read_text()), arguments.names)
+    if arguments.list:
+        for each in breaks:
+            print(f"{each.name:44} {each.test:28} {each.rule}")
+        return 0
+
+    copy_tree()
+    configure()
+    suite = Suite(arguments.jobs)
+    errors = []
+    unseen = []
+    runnable = {}
+    for index, each in enumerate(breaks, 1):
+        begin = time.monotonic()
+        try:
+            if each.test not in runnable:
+                runnable.update(check_unbroken(suite, [each]))
+            came = attempt(suite, each) if runnable[each.test] else "left out"
+        except ListError as error:
+            errors.append(each.name)
+            came = f"ERROR: {error}"
+        if came.startswith("unseen"):
+            unseen.append(each.name)
+        print(f"{index:3}/{len(breaks)} {each.name:44} {came} ({time.monotonic() - begin:.0f} s)", flush=True)
+    left_out = sum(not runnable.get(each.test, True) for each in breaks)
+    print(f"mutate: {len(breaks) - len(errors) - len(unseen) - left_out} seen, {len(unseen)} unseen, "
+          f"{len(errors)} errors, {left_out} left out")
+    for name in unseen:
+        print(f"unseen: {name}")
+    return 1 if unseen or errors or left_out else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ListError as error:
+        sys.exit(f"mutate: {error}")
