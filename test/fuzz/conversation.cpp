@@ -58,15 +58,13 @@ public:
         case 'k':
             return peer_.close();
         case 'l':
-            peer_.behaviour().capacity = 1 + number * 16;
-            return;
+            return limit(&duet::testing::memory_behaviour::capacity, 1 + number * 16);
         case 'm':
             return session_.message_received();
         case 'n':
             return session_.cancel();
         case 'o':
-            peer_.behaviour().most_per_write = 1 + number;
-            return;
+            return limit(&duet::testing::memory_behaviour::most_per_write, 1 + number);
         case 'p':
             return speak(number * 11);
         case 'q':
@@ -135,6 +133,14 @@ private:
     {
         std::string buffer;
     };
+
+    /// Of both ends.
+    void limit(std::size_t duet::testing::memory_behaviour::*what, std::size_t value)
+    {
+        peer_.behaviour().*what = value;
+        if (session_.valid())
+            session_.lowest_layer().behaviour().*what = value;
+    }
 
     /// An empty session completes operations, too.
     void destroy() { session_ = {}; }

@@ -56,6 +56,26 @@ BOOST_AUTO_TEST_CASE(close_is_clean_when_both_have_said_fin_and_everything_is_ac
         });
 }
 
+// Both have said FIN, and the peer has not read our last bytes: its TCP may still have to ask for them again.
+BOOST_AUTO_TEST_CASE(close_waits_until_everything_is_acknowledged)
+{
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            co_await write(s, "last words");
+            talk.peer.shutdown_write();
+            started<duet::close_report> closing{executor, close(s)};
+            co_await talk.pause(1s);
+            BOOST_TEST(!closing.done());
+            BOOST_TEST(s.receive_state() == receive_state::ended);
+            BOOST_TEST(talk.peer.recv_all().data == "last words");
+            auto const report = co_await closing.result();
+            BOOST_TEST(report.clean());
+        });
+}
+
 BOOST_AUTO_TEST_CASE(close_answers_a_fin_that_was_read_before)
 {
     memory_talk talk;

@@ -123,6 +123,22 @@ BOOST_AUTO_TEST_CASE(close_after_a_reset_tells_of_it)
 }
 
 // A reset that nobody has met yet.
+// P12: the reset has been told, and the session is closed: that there is nobody to send a FIN to is no news.
+BOOST_AUTO_TEST_CASE(p12_shutdown_send_after_the_end_of_a_reset_connection_is_no_error)
+{
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            talk.peer.reset();
+            co_await expect_error(read(s), condition::reset);
+            auto const report = co_await close(s);
+            BOOST_TEST(report.reason == close_reason::peer_reset);
+            co_await shutdown_send(s);
+            co_await expect_error(write(s, "x"), condition::reset);
+        });
+}
+
 BOOST_AUTO_TEST_CASE(close_finds_a_reset)
 {
     memory_talk talk;
