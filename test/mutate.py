@@ -14,6 +14,7 @@ import pathlib
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ import mutations  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 COPY = ROOT / "build" / "mutate"
 BUILD = COPY / "build" / "dev"
-SECONDS = 120  # for a test that takes a few: under a break it may wait for what does not come
+SECONDS = 60  # for a test that takes a few: under a break it may wait for what does not come
 MEMORY = 8 << 30  # a break may allocate without end
 
 
@@ -95,9 +96,13 @@ class Suite:
         try:
             code = running.wait(SECONDS)
         except subprocess.TimeoutExpired:
-            os.killpg(running.pid, 9)
-            running.wait()
             return "hangs"
+        finally:
+            try:
+                os.killpg(running.pid, signal.SIGKILL)  # and what it has started
+            except ProcessLookupError:
+                pass
+            running.wait()
         if code == properties.get("SKIP_RETURN_CODE"):
             return "skipped"
         return "passed" if code == 0 else "failed"
@@ -191,6 +196,7 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a test under way is ended, too
     try:
         sys.exit(main())
     except ListError as error:
