@@ -4,6 +4,7 @@
 // it tries.
 
 #include <duet/acceptor.hpp>
+#include <duet/inherited.hpp>
 
 #define BOOST_TEST_MODULE accept.crowd
 #include <boost/test/unit_test.hpp>
@@ -24,6 +25,7 @@
 #include <functional>
 #include <vector>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,8 +37,8 @@ namespace {
 
 asio::ip::tcp::endpoint const loopback{asio::ip::address_v4::loopback(), 0};
 
-/// Not null: no descriptor is left. Called at each attempt.
-std::function<void()> on_attempt;
+/// Called before each attempt, if there is one. True: no descriptor is left.
+std::function<bool()> on_attempt;
 
 std::vector<raw_socket> clients_of(duet::acceptor const& listening, std::size_t count)
 {
@@ -60,10 +62,9 @@ asio::awaitable<void> accept(duet::acceptor& listening, std::size_t& count, std:
 // The test program's own, found before libc's. The library calls accept where the system has no accept4.
 extern "C" int accept4(int listener, ::sockaddr* address, ::socklen_t* size, int flags)
 {
-    if (!on_attempt)
-        return static_cast<int>(::syscall(SYS_accept4, listener, address, size, flags));
     auto const told = on_attempt;  // it may end itself
-    told();
+    if (!told || !told())
+        return static_cast<int>(::syscall(SYS_accept4, listener, address, size, flags));
     errno = EMFILE;
     return -1;
 }
@@ -84,7 +85,7 @@ BOOST_AUTO_TEST_CASE(after_each_full_batch_others_have_their_turns)
             duet::acceptor listening{context, loopback, {.batch = batch}};
             auto const clients = clients_of(listening, 50);
             std::size_t count = 0;
-            std::vector<std::size_t> seen;
+            std::vector<std::size_t> seen{0};
             std::function<void()> look = [&]
             {
                 seen.push_back(count);
@@ -117,6 +118,7 @@ BOOST_AUTO_TEST_CASE(p23_without_descriptors_it_tries_ever_less_often_and_recove
             tries.push_back(time.now());
             if (tries.size() == 70)
                 on_attempt = nullptr;  // there are descriptors again
+            return true;
         };
         time.run_until([&] { return count == round; }, "the client is accepted");
         BOOST_REQUIRE(tries.size() == 70U);
@@ -130,4 +132,23 @@ BOOST_AUTO_TEST_CASE(p23_without_descriptors_it_tries_ever_less_often_and_recove
         BOOST_TEST(listening.counters().resource_failures == 70U * round);
     }
     BOOST_TEST(listening.counters().accepted == 2U);
+}
+
+// Others hold this listener, too, so it cannot keep clients out: it takes those that have been there, and no more.
+BOOST_AUTO_TEST_CASE(close_ends_although_a_client_comes_for_each_that_is_taken)
+{
+    asio::io_context context;
+    raw_listener const source{raw_address::v4(0), 64};
+    duet::acceptor listening{context, duet::inherited_descriptor{::fcntl(source.fd(), F_DUPFD_CLOEXEC, 0), {}}};
+    auto clients = clients_of(listening, 5);
+    on_attempt = [&]
+    {
+        if (clients.size() < 50)
+            clients.push_back(raw_socket::start_connect(source.address()));
+        return false;
+    };
+    listening.close();
+    on_attempt = nullptr;
+    BOOST_TEST(!listening.is_open());
+    BOOST_TEST(listening.counters().accepted == 5U);
 }
