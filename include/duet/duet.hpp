@@ -24,6 +24,7 @@
 #include <duet/server.hpp>
 #include <duet/server_options.hpp>
 #include <duet/session.hpp>
+#include <duet/session_handler.hpp>
 #include <duet/session_options.hpp>
 #include <duet/session_state.hpp>
 #include <duet/session_stream.hpp>

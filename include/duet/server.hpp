@@ -16,9 +16,11 @@
 #include <vector>
 
 #include <duet/acceptor.hpp>
+#include <duet/detail/serve/handler_requirements.hpp>
 #include <duet/detail/serve/server_core.hpp>
 #include <duet/detail/serve/server_setup.hpp>
 #include <duet/server_options.hpp>
+#include <duet/session_handler.hpp>
 
 namespace duet {
 inline namespace v0 {
@@ -26,19 +28,6 @@ inline namespace v0 {
 namespace detail {
 struct server_access;
 }
-
-/// A handler that the server calls once for every session: a function or callable object that returns an
-/// awaitable<void>.
-template <class Handler, class Session>
-concept conversation_handler = std::is_invocable_r_v<boost::asio::awaitable<void>, Handler&, Session>;
-
-/// A handler that the server calls for every message of a session: it returns an awaitable<bool>.
-template <class Handler, class Session>
-concept message_handler = std::is_invocable_r_v<boost::asio::awaitable<bool>, Handler&, Session&>;
-
-/// Either kind of handler.
-template <class Handler, class Session>
-concept session_handler = conversation_handler<Handler, Session> || message_handler<Handler, Session>;
 
 /// An acceptor, and a handler for each session that it accepts.
 ///
@@ -50,8 +39,8 @@ concept session_handler = conversation_handler<Handler, Session> || message_hand
 /// ```
 ///
 /// It serves as soon as it is constructed and the context runs. The handler is a function or a callable object that
-/// takes the session and returns `asio::awaitable<void>`. The server keeps it (and what a lambda has captured) as long
-/// as a session runs.
+/// takes the session by value and returns `asio::awaitable<void>`; a handler of any other form, except the following,
+/// does not compile. The server keeps it (and what a lambda has captured) as long as a session runs.
 ///
 /// **A handler for each message.** A handler that takes `duet::session&` and returns `asio::awaitable<bool>` is called
 /// whenever there is something to read, as if the session's handler were this loop:
@@ -123,7 +112,7 @@ public:
     using endpoint_type = typename Protocol::endpoint;
 
     /// Listen on `options.address` and `options.port`, and serve. Throws session_error if listening fails.
-    template <session_handler<session_type> Handler>
+    template <class Handler>
         requires(std::is_same_v<Protocol, boost::asio::ip::tcp>)
     basic_server(boost::asio::io_context& context, server_options options, Handler handler)
         : core_{context, detail::listen_for(context, options), options, share(std::move(handler))}
@@ -133,7 +122,7 @@ public:
     /// Serve the connections that `listening` accepts: for a Unix-domain path, an inherited descriptor, or a listener
     /// with its own options. Its executor must be that of `context`. With several threads, they share its socket unless
     /// it has reuse_port.
-    template <session_handler<session_type> Handler>
+    template <class Handler>
     basic_server(boost::asio::io_context& context, acceptor_type listening, server_options options, Handler handler)
         : core_{context, std::move(listening), options, share(std::move(handler))}
     {
@@ -145,7 +134,7 @@ public:
     /// `options.threads` if that is more.
     ///
     /// Throws session_error if one is not such a listener; those that were not taken over yet stay open.
-    template <session_handler<session_type> Handler>
+    template <class Handler>
     basic_server(boost::asio::io_context& context, std::vector<inherited_descriptor> const& inherited,
         server_options options, Handler handler)
         : core_{context, detail::take_over<Protocol>(context, inherited, options), options, share(std::move(handler)),
@@ -204,12 +193,18 @@ private:
     template <class Handler>
     static typename state_type::handler_type share(Handler handler)
     {
-        auto shared = std::make_shared<Handler>(std::move(handler));
-        if constexpr (conversation_handler<Handler, session_type>)
-            return {
-                .conversation = [shared = std::move(shared)](session_type peer) { return (*shared)(std::move(peer)); }};
+        static_assert(detail::handler_requirements<Handler, session_type>::checked);
+        if constexpr (session_handler<Handler, session_type>)
+        {
+            auto shared = std::make_shared<Handler>(std::move(handler));
+            if constexpr (conversation_handler<Handler, session_type>)
+                return {.conversation = [shared = std::move(shared)](session_type peer)
+                        { return (*shared)(std::move(peer)); }};
+            else
+                return {.message = [shared = std::move(shared)](session_type& peer) { return (*shared)(peer); }};
+        }
         else
-            return {.message = [shared = std::move(shared)](session_type& peer) { return (*shared)(peer); }};
+            return {};  // refused above
     }
 
     friend detail::server_access;
