@@ -18,9 +18,13 @@ namespace detail {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 
+// Categories compare by their number, because a program and each of its shared libraries may have objects of their own.
+
 class error_category_type final : public boost::system::error_category
 {
 public:
+    constexpr error_category_type() noexcept : boost::system::error_category{0x5769408647b6b7be} {}
+
     char const* name() const noexcept override { return "duet"; }
 
     std::string message(int value) const override
@@ -135,9 +139,18 @@ inline bool error_category_type::equivalent(int value, error_condition const& wa
     return boost::system::error_category::equivalent(value, wanted);
 }
 
+/// True for an error of one of Asio's categories, which have no number and which duet may not be able to name
+/// (OpenSSL).
+inline bool is_of_category(error_code const& code, std::string_view category, int value) noexcept
+{
+    return code.value() == value && code.category().name() == category;
+}
+
 class condition_category_type final : public boost::system::error_category
 {
 public:
+    constexpr condition_category_type() noexcept : boost::system::error_category{0x0cc50a3bcf67bbf8} {}
+
     char const* name() const noexcept override { return "duet.condition"; }
 
     std::string message(int value) const override
@@ -174,7 +187,7 @@ public:
         case condition::cancelled:
             return code == error::operation_aborted;
         case condition::ended:
-            return code == error::eof;
+            return is_of_category(code, "asio.misc", error::eof);
         case condition::reset:
             return code == error::connection_reset || code == error::broken_pipe || code == error::connection_aborted ||
                    code == error::not_connected;
@@ -185,9 +198,7 @@ public:
                    code == boost::system::errc::too_many_files_open_in_system ||
                    code == boost::system::errc::address_not_available;
         case condition::truncated:
-            // asio::ssl::error::stream_truncated, recognized by its category's name and its value, because duet must
-            // not include OpenSSL.
-            return code.value() == 1 && std::string_view{code.category().name()} == "asio.ssl.stream";
+            return is_of_category(code, "asio.ssl.stream", 1);  // asio::ssl::error::stream_truncated
         case condition::timed_out:
         case condition::closed:
             break;
