@@ -40,7 +40,7 @@
 #endif
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 using boost::asio::any_io_executor;
@@ -80,5 +80,5 @@ template class basic_acceptor<detail::stream_protocol>;
 
 template boost::asio::awaitable<relay_report> relay(session& first, session& second, relay_options options);
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet

@@ -21,7 +21,7 @@
 #include <duet/session.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 namespace detail {
 struct acceptor_access;
@@ -155,7 +155,7 @@ extern template class basic_acceptor<boost::asio::ip::tcp>;
 extern template class basic_acceptor<boost::asio::local::stream_protocol>;
 #endif
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #include <duet/detail/accept/acceptor.ipp>

@@ -13,7 +13,7 @@
 #include <duet/session_options.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// A resource failure: the system has no descriptor, memory or buffer for another connection, or accepting fails for
 /// another reason that does not concern a single connection. The acceptor waits and tries again.
@@ -74,7 +74,7 @@ struct listen_queue
     std::uint64_t overflows = 0;
 };
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -11,7 +11,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// The delays between attempts: they begin with `initial`, are multiplied by `multiplier` each time, and never exceed
 /// `maximum`, the first one included. No delay is negative, and none overflows, whatever the values are.
@@ -62,7 +62,7 @@ private:
     std::chrono::steady_clock::duration current_;
 };
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

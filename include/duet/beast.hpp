@@ -18,7 +18,7 @@
 #include <duet/session.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 template <class Session>
@@ -62,7 +62,7 @@ void beast_close_socket(basic_session<Stream>& peer) noexcept
     peer.abort();
 }
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

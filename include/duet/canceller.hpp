@@ -12,7 +12,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// Cancels or aborts one session from any thread. Copies are cheap. They may outlive the session, and then do nothing,
 /// but must not outlive the session's execution context.
@@ -69,7 +69,7 @@ canceller make_canceller(std::shared_ptr<Control> control)
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -10,7 +10,7 @@
 #include <duet/lifecycle.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// How a connection ended: the result of close(). Plain data, trivially destructible.
 struct close_report
@@ -39,7 +39,7 @@ struct close_report
     bool clean() const noexcept { return reason == close_reason::clean || reason == close_reason::discarded_input; }
 };
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

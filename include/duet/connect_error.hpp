@@ -16,7 +16,7 @@
 #include <duet/stream_traits.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// The result of the attempt on one address.
 template <class Protocol>
@@ -85,7 +85,7 @@ private:
 using connect_error = basic_connect_error<boost::asio::ip::tcp>;
 using unix_connect_error = basic_connect_error<boost::asio::local::stream_protocol>;
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -23,7 +23,7 @@
 #include <duet/session.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// Connects to a peer: resolves its name, tries its addresses as in RFC 8305 (Happy Eyeballs), and returns a session.
 ///
@@ -151,7 +151,7 @@ extern template class connect_core<boost::asio::local::stream_protocol, boost::a
 }  // namespace detail
 #endif
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -11,7 +11,7 @@
 #include <duet/session_options.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// The options of a connector. Plain data, trivially destructible. A deadline of zero means no deadline.
 struct connector_options
@@ -57,7 +57,7 @@ struct connect_retry
     connector_options::duration next_try_in;
 };
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -16,7 +16,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 using boost::system::error_code;
 using boost::system::error_condition;
@@ -126,7 +126,7 @@ struct error_origin
 DUET_DECL std::string message_of(std::exception_ptr const& failure);
 }  // namespace detail
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 template <>

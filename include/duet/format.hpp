@@ -14,7 +14,7 @@
 #include <duet/tcp_info.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 template <class T>
@@ -28,7 +28,7 @@ struct word_formatter : fmt::formatter<std::string_view>
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 template <>

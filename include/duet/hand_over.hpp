@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// Copies of listening sockets, for a program that takes them over: acceptor::hand_over() and server::hand_over()
 /// return them. Both programs then accept from the same queue, so the old one may end at any time and no client
@@ -71,7 +71,7 @@ private:
     std::vector<inherited_descriptor> all_{};
 };
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

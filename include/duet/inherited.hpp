@@ -9,7 +9,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// A listening socket that was open before this program started. An acceptor created from it owns the descriptor.
 struct inherited_descriptor
@@ -23,7 +23,7 @@ struct inherited_descriptor
 /// meant for another process. Marks them close-on-exec.
 DUET_DECL std::vector<inherited_descriptor> inherited_descriptors();
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

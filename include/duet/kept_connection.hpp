@@ -19,11 +19,12 @@
 
 #include <duet/backoff.hpp>
 #include <duet/connector.hpp>
+#include <duet/detail/config.hpp>
 #include <duet/detail/time/timer.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// A connection was lost, or none was made; passed to the hook of basic_kept_connection::on_lost().
 struct lost_connection
@@ -227,7 +228,7 @@ inline std::string lost_connection::what() const
     return detail::message_of(failure);
 }
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

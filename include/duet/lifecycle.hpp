@@ -9,7 +9,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// The state of the direction from the peer to us.
 enum class receive_state : std::uint8_t
@@ -352,7 +352,7 @@ constexpr std::string_view to_string(close_reason value) noexcept
     return "?";
 }
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -14,7 +14,7 @@
 #include <duet/session.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// The options of relay(). Plain data, trivially destructible.
 struct relay_options
@@ -91,7 +91,7 @@ boost::asio::awaitable<relay_report, typename First::executor_type> relay(
 extern template boost::asio::awaitable<relay_report> relay(session& first, session& second, relay_options options);
 #endif
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #include <duet/detail/relay/relay.ipp>

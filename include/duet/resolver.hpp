@@ -19,7 +19,7 @@
 #include <duet/detail/resolve/resolve_lookup.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// What a connector requires of its resolver: `resolve(host, service)` completes with the endpoints in order of
 /// preference, or throws. It is called on the connector's executor. If several connects are under way, it is called
@@ -107,7 +107,7 @@ struct no_resolver
 {
 };
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -16,7 +16,7 @@
 #include <duet/server.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// Why run() has returned.
 enum class run_end
@@ -97,7 +97,7 @@ extern template class served_server_of<boost::asio::local::stream_protocol>;
 }  // namespace detail
 #endif
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

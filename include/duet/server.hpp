@@ -23,7 +23,7 @@
 #include <duet/session_handler.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 namespace detail {
 struct server_access;
@@ -222,7 +222,7 @@ extern template class server_core<boost::asio::local::stream_protocol>;
 }  // namespace detail
 #endif
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

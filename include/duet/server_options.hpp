@@ -15,7 +15,7 @@
 #include <duet/session_options.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// What a server does with a client beyond max_sessions.
 enum class limit_policy
@@ -133,7 +133,7 @@ inline std::string session_end::what() const
     return detail::message_of(failure);
 }
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

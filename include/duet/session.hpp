@@ -35,7 +35,7 @@
 #include <duet/tcp_info.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 namespace detail {
 struct session_access;
@@ -370,7 +370,7 @@ using session = basic_session<boost::asio::basic_stream_socket<boost::asio::ip::
 using unix_session =
     basic_session<boost::asio::basic_stream_socket<boost::asio::local::stream_protocol, boost::asio::any_io_executor>>;
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #include <duet/detail/engine/session.ipp>

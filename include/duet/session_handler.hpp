@@ -10,7 +10,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 namespace detail {
 
@@ -57,7 +57,7 @@ concept message_handler = std::is_invocable_r_v<boost::asio::awaitable<bool>, Ha
 template <class Handler, class Session>
 concept session_handler = conversation_handler<Handler, Session> || message_handler<Handler, Session>;
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

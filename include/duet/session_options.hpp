@@ -10,7 +10,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// The deadlines of a session. Zero means no deadline. Plain data, trivially destructible.
 ///
@@ -119,7 +119,7 @@ struct session_options
     std::size_t close_discard_limit = std::size_t{64} * 1024 * 1024;
 };
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

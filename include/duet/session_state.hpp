@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <duet/close_report.hpp>
+#include <duet/detail/config.hpp>
 #include <duet/detail/engine/completion_result.hpp>
 #include <duet/detail/engine/session_handle.hpp>
 #include <duet/error.hpp>
@@ -16,7 +17,7 @@
 #include <duet/tcp_info.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// What a session tells of itself. None of these functions throws, waits or asks the peer. Those of a session that is
 /// empty answer for one that has ended without a byte.
@@ -83,7 +84,7 @@ protected:
     handle connection_;
 };
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

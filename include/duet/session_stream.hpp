@@ -20,7 +20,7 @@
 #include <duet/tcp_info.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Stands for a handler of any operation. Where a stream uses async_initiate, nothing of the operation is instantiated.
@@ -356,7 +356,7 @@ concept session_stream = detail::movable_stream<Stream> && detail::has_executor<
     detail::has_take_failure<Stream> && detail::has_set_dead_peer_timeout<Stream> && detail::has_info<Stream> &&
     detail::has_describe<Stream> && detail::has_noexcept_traits<Stream>;
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 /// The handler of a check: the operation is looked up, not begun.

@@ -17,7 +17,7 @@
 #include <duet/tcp_info.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// The seam between a session and what carries its bytes: all that a session asks of a stream beyond the members that
 /// it has in common with Asio's sockets. Specialise it to put sessions on another stream: session_stream
@@ -156,7 +156,7 @@ struct stream_traits<boost::asio::basic_stream_socket<Protocol, Executor>>
     }
 };
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

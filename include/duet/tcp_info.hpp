@@ -12,7 +12,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// The TCP states of RFC 9293 3.3.2, as the kernel reports them for a descriptor.
 ///
@@ -67,7 +67,7 @@ struct tcp_info
 /// Errors: operation_not_supported if the system is not Linux, or the socket is not TCP.
 DUET_DECL tcp_info query_tcp_info(int descriptor, boost::system::error_code& error) noexcept;
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

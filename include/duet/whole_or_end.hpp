@@ -3,8 +3,10 @@
 #ifndef DUET_WHOLE_OR_END_HPP
 #define DUET_WHOLE_OR_END_HPP
 
+#include <duet/detail/config.hpp>
+
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// What session::read_or_end() completes with: the whole buffer, or the peer's FIN in its place. clang warns if a
 /// program does not ask which.
@@ -21,7 +23,7 @@ private:
     bool whole_ = false;
 };
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

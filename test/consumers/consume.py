@@ -2,8 +2,8 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 """Builds one consumer project outside of the tree and runs what it makes.
 
-What stands behind '--' goes to cmake. The program is README.md's echo server, to the letter; sub_project, fmt and
-shared_library have a small one of their own, and top_level, which is duet itself, has none.
+What stands behind '--' goes to cmake. The program is README.md's echo server, to the letter; sub_project, fmt,
+shared_library and two_variants have a small one of their own, and top_level, which is duet itself, has none.
 """
 
 import argparse
@@ -67,7 +67,7 @@ class Consumer:
             (self.project_dir / "main.cpp").write_text(echo_server_of_readme(self.source))
 
     def speaks(self):
-        return self.project not in ("sub_project", "fmt", "shared_library")
+        return self.project not in ("sub_project", "fmt", "shared_library", "two_variants")
 
     def install(self):
         run(self.cmake, "--install", self.build, "--prefix", self.prefix, stdout=subprocess.DEVNULL)
@@ -79,7 +79,7 @@ class Consumer:
 
     def make(self):
         """The program, built."""
-        if self.project in ("find_package", "fmt", "pkg_config"):
+        if self.project in ("find_package", "fmt", "pkg_config", "two_variants"):
             self.install()
         if self.project == "pkg_config":
             return self.make_by_hand()
@@ -111,6 +111,14 @@ class Consumer:
         program = self.project_dir / "program"
         run(self.compiler, "-std=c++20", self.project_dir / "main.cpp", *flags, "-o", program)
         return program
+
+    def check_that_variants_do_not_mix(self):
+        self.configure("-DEXCHANGE=ON")
+        built = subprocess.run([self.cmake, "--build", self.build_dir], stdout=subprocess.PIPE, text=True)
+        if built.returncode == 0:
+            sys.exit("a type of the compiled variant was passed to the header-only one")
+        if not re.search(r"undefined .*ended_well\(duet::v0_compiled::close_report const&\)", built.stdout):
+            sys.exit(f"the linker does not name the variant:\n{built.stdout}")
 
     def check_nothing_but_the_library(self):
         if list(self.build_dir.rglob("libduet*")):
@@ -153,6 +161,8 @@ def main():
                 sys.exit(f"the program said {said!r}, not {expected!r}")
         if arguments.project == "sub_project":
             consumer.check_nothing_but_the_library()
+        if arguments.project == "two_variants":
+            consumer.check_that_variants_do_not_mix()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
-"""Every header stands on a floor, and includes only what stands on its own floor or below; there are no circles.
+"""Every header stands on a floor, and includes only what stands on its own floor or below; there are no circles. Every header
+reaches the one that says how the namespace is called.
 
 A folder of detail/ has a floor, and so has each public header. An .ipp file has the definitions of the one header that
 includes it, and the two count as one.
@@ -28,6 +29,7 @@ FLOORS = [
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 
+CONFIG = "duet/detail/config.hpp"
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*[<"](duet/[^>"]+)[>"]', re.M)
 
 
@@ -66,6 +68,10 @@ def check_includes(includes):
     if circle:
         yield *graph[circle[0]][circle[1]], "closes a circle: " + " -> ".join(circle)
 
+    for node in graph:
+        if CONFIG in graph and CONFIG not in reached_from(node, graph):
+            yield node, 1, f"does not include {CONFIG}, which defines the namespace DUET_ABI"
+
 
 def owners_of_definitions(includes):
     owner, problems = {}, []
@@ -78,6 +84,16 @@ def owners_of_definitions(includes):
         else:
             problems.append((header, 1, f"should belong to one header, but is included by {users or 'none'}"))
     return owner, problems
+
+
+def reached_from(node, graph):
+    reached, pending = set(), [node]
+    while pending:
+        node = pending.pop()
+        if node not in reached:
+            reached.add(node)
+            pending.extend(graph.get(node, {}))
+    return reached
 
 
 def find_circle(graph):

@@ -177,6 +177,11 @@ class Layers(unittest.TestCase):
         self.assertIn("circle", self.found(changes)[0][2])
         self.assertIn("circle", self.found({"duet/detail/config.hpp": ["duet/error.hpp"]})[0][2])
 
+    def test_without_a_namespace(self):
+        (header, _, wrong), = self.found({"duet/version.hpp": []})
+        self.assertEqual(header, "duet/version.hpp")
+        self.assertIn("DUET_ABI", wrong)
+
     def test_definitions_of_two(self):
         self.assertTrue(self.found({"duet/backoff.hpp": ["duet/detail/completion/error.ipp"]}))
 

@@ -19,10 +19,15 @@ static_assert(BOOST_ASIO_VERSION >= 102500, "duet needs Boost.Asio from Boost 1.
 
 // Header-only by default. The compiled variant (CMake target duet::compiled) defines DUET_SEPARATE_COMPILATION for its
 // users, and compiles every definition marked DUET_DECL into one object file, src/duet.cpp.
+//
+// DUET_ABI is the namespace of everything, and says which variant. So objects of different variants that pass duet's
+// types to each other do not link, and the linker's message names the variant; those that do not are independent.
 #if defined(DUET_SEPARATE_COMPILATION)
 #define DUET_DECL
+#define DUET_ABI v0_compiled
 #else
 #define DUET_DECL inline
+#define DUET_ABI v0_header_only
 #endif
 
 #endif

@@ -10,7 +10,7 @@
 #include <duet/detail/time/context_clock.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace testing {
 
 /// A clock for tests of deadlines. Its time only advances when the test says so: a minute of timeouts takes a
@@ -69,7 +69,7 @@ private:
 };
 
 }  // namespace testing
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

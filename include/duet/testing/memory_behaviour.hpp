@@ -7,8 +7,10 @@
 #include <limits>
 #include <string>
 
+#include <duet/detail/config.hpp>
+
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace testing {
 
 /// The behaviour of one end of a memory stream. It may be changed at any time, by memory_stream::behaviour().
@@ -30,7 +32,7 @@ struct memory_endpoint
 };
 
 }  // namespace testing
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

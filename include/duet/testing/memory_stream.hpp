@@ -25,7 +25,7 @@
 #include <duet/testing/memory_behaviour.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace testing {
 
 class memory_stream;
@@ -266,7 +266,7 @@ struct stream_traits<testing::memory_stream>
     static std::string describe(endpoint_type const& endpoint) { return endpoint.name; }
 };
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -17,7 +17,7 @@
 #include <duet/session_stream.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace testing {
 
 /// A rule that a stream breaks.
@@ -118,7 +118,7 @@ std::vector<broken_rule> check_stream(
 }
 
 }  // namespace testing
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -25,7 +25,7 @@
 #include <duet/session.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The implementation of an acceptor: the listener, and the sessions that were taken from the kernel's queue and not
@@ -136,7 +136,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #include <duet/detail/accept/accept_queue.ipp>

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 template <class Protocol, class Executor>
@@ -285,7 +285,7 @@ void accept_queue<Protocol, Executor>::pause(error_code const& error) noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

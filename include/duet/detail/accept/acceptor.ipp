@@ -6,7 +6,7 @@
 #include <duet/acceptor.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Access to an acceptor's internals for the server.
@@ -58,7 +58,7 @@ basic_acceptor<Protocol, Executor>::basic_acceptor(
     queue_->inherit(inherited.descriptor);
 }
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

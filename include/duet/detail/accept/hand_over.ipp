@@ -25,7 +25,7 @@
 extern "C" char** environ;
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 [[noreturn]] inline void fail_start(char const* operation, std::string const& program, int number)
@@ -201,7 +201,7 @@ DUET_DECL ::pid_t handed_listeners::start(std::string const& program, std::vecto
     detail::fail_start("execve", program, number);
 }
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -6,7 +6,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// True if a client of this port has sent its SYN and not yet the ACK that completes the handshake, so that the
@@ -16,7 +16,7 @@ namespace detail {
 DUET_DECL bool has_handshakes_under_way(int listener) noexcept;
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

@@ -17,7 +17,7 @@
 #endif
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 #if defined(__linux__)
@@ -73,7 +73,7 @@ DUET_DECL bool has_handshakes_under_way([[maybe_unused]] int listener) noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The value of an environment variable as an integer; -1 if it is not one.
@@ -53,7 +53,7 @@ DUET_DECL std::vector<inherited_descriptor> inherited_descriptors()
     return result;
 }
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// What an error of accept means for the listener.
@@ -59,7 +59,7 @@ DUET_DECL void check_listening(int descriptor, int family, boost::system::error_
 DUET_DECL std::uint64_t listen_overflows() noexcept;
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

@@ -23,7 +23,7 @@
 #endif
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL accept_error_class classify_accept_error(boost::system::error_code const& error) noexcept
@@ -219,7 +219,7 @@ DUET_DECL std::uint64_t listen_overflows() noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// What a process may do to a listener beyond closing its own descriptor.
@@ -236,7 +236,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

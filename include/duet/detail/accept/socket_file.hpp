@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// RAII: nobody else starts to listen on this path. "Nobody listens, so remove the file, and bind" is three steps, and
@@ -60,7 +60,7 @@ DUET_DECL socket_file socket_file_at(std::string const& path);
 DUET_DECL void remove_socket_file(socket_file const& file) noexcept;
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL start_lock::start_lock(std::string const& path, boost::system::error_code& error)
@@ -112,7 +112,7 @@ DUET_DECL void remove_socket_file(socket_file const& file) noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

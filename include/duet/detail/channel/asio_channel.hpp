@@ -18,7 +18,7 @@
 #include <duet/stream_traits.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// True for a TCP socket of the kernel: some calls then go directly to its descriptor.
@@ -185,7 +185,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -18,7 +18,7 @@
 #include <duet/tcp_info.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The callbacks from a channel to its user, the connection. A channel never calls one from within one of its own
@@ -181,7 +181,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

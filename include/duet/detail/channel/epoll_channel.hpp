@@ -11,7 +11,7 @@
 #include <duet/detail/channel/reactor.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// A TCP socket in the reactor of its context. Instead of Asio's operations it uses non-blocking system calls; the
@@ -106,7 +106,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

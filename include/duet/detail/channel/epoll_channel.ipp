@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL epoll_channel::~epoll_channel()
@@ -375,7 +375,7 @@ DUET_DECL void epoll_channel::on_shutdown() noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// A handler whose operation uses memory inside the reactor.
@@ -322,7 +322,7 @@ DUET_DECL void reactor::notify_fork(boost::asio::execution_context::fork_event e
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

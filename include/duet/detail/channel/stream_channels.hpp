@@ -22,7 +22,7 @@
 #endif
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// A stream, and the channel that uses Asio's operations.
@@ -230,7 +230,7 @@ struct stream_channels<boost::asio::basic_stream_socket<boost::asio::ip::tcp, Ex
 #endif
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -6,7 +6,7 @@
 #include <duet/session_stream.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Instantiated once for each stream: names what is missing, or may throw.
@@ -101,7 +101,7 @@ struct stream_requirements
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

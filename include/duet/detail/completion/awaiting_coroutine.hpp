@@ -14,7 +14,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// An operation with this completion signature. It is only passed to Asio's traits and never initiated.
@@ -67,7 +67,7 @@ template <class Handler, class Signature>
     };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -8,8 +8,10 @@
 
 #include <atomic>
 
+#include <duet/detail/config.hpp>
+
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Finds the service of a context, for what asks for it with every session. Asio searches the list of all services
@@ -58,7 +60,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -10,7 +10,7 @@
 #include <duet/error.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 // g++ warns about every class derived from error_category, whose destructor is protected and not virtual: because the
@@ -254,7 +254,7 @@ DUET_DECL session_error::session_error(
 {
 }
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -7,8 +7,10 @@
 #include <cstddef>
 #include <new>
 
+#include <duet/detail/config.hpp>
+
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Memory for one pending Asio operation, inside the object that waits for it. A session nearly always has a pending
@@ -82,7 +84,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

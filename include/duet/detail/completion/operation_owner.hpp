@@ -9,9 +9,10 @@
 #include <utility>
 
 #include <duet/detail/completion/operation_memory.hpp>
+#include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Base of an object that has pending operations in Asio. Each operation keeps the object alive by a counted reference.
@@ -167,7 +168,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

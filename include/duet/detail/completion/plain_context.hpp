@@ -13,7 +13,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The io_context behind the executor, if the executor adds nothing to it, so that its handlers may be called directly
@@ -31,7 +31,7 @@ boost::asio::io_context* plain_context_of(Executor const& executor) noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -13,7 +13,7 @@
 #include <duet/error.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 // g++ warns about every class derived from error_category, whose destructor is protected and not virtual: because the
@@ -62,7 +62,7 @@ private:
 #pragma GCC diagnostic pop
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

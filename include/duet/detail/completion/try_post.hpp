@@ -11,7 +11,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Post a function without throwing. False: it was not posted, for lack of memory.
@@ -30,7 +30,7 @@ bool try_post(Executor const& executor, Function function) noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

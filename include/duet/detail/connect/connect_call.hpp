@@ -20,10 +20,11 @@
 
 #include <duet/detail/completion/awaiting_coroutine.hpp>
 #include <duet/detail/completion/thrown_failure.hpp>
+#include <duet/detail/config.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// What a completion token other than the coroutine itself is told of an exception.
@@ -135,7 +136,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 /// A coroutine awaits a connect_call as the awaitable that it is, and not as an operation to be started.

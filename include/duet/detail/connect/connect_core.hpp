@@ -19,7 +19,7 @@
 #include <duet/resolver.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The target of a connect: a name, or an endpoint.
@@ -100,7 +100,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #include <duet/detail/connect/connect_core.ipp>

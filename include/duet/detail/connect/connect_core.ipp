@@ -17,7 +17,7 @@
 #include <duet/detail/connect/connect_core.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 template <class Protocol, class Executor, class Resolver>
@@ -82,7 +82,7 @@ boost::asio::awaitable<void, Executor> connect_core<Protocol, Executor, Resolver
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

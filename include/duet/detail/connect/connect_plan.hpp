@@ -13,7 +13,7 @@
 #include <duet/error.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The order in which addresses are tried. It is the resolver's order (RFC 6724), but the address families alternate,
@@ -63,7 +63,7 @@ error_code most_telling_error(std::vector<connect_attempt<Protocol>> const& atte
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

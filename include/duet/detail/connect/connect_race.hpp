@@ -26,7 +26,7 @@
 #include <duet/detail/time/timer.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// One connect: resolves the name and lets attempts on its addresses race. The first attempt that connects wins, and
@@ -336,7 +336,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -11,7 +11,7 @@
 #include <duet/connector_options.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The next step of a connect.
@@ -77,7 +77,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

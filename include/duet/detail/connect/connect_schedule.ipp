@@ -8,7 +8,7 @@
 #include <duet/detail/connect/connect_schedule.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The least time between the starts of two attempts: a subsequent attempt MUST NOT begin sooner (RFC 8305 5).
@@ -86,7 +86,7 @@ inline connect_action connect_schedule::next_attempt(time_point now) noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Open a stream socket that no child process inherits; Asio's own open() does not set CLOEXEC. Returns the descriptor,
@@ -29,7 +29,7 @@ DUET_DECL boost::system::error_code name_connect_error(
     boost::system::error_code const& error, ::sockaddr const* address, ::socklen_t size) noexcept;
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

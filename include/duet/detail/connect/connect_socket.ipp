@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL int open_stream_socket(int family, int protocol, boost::system::error_code& error) noexcept
@@ -56,7 +56,7 @@ DUET_DECL boost::system::error_code name_connect_error(
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

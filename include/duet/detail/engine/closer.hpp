@@ -12,7 +12,7 @@
 #include <duet/lifecycle.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Counts the input that close() reads and discards, and checks it against the limit.
@@ -54,7 +54,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

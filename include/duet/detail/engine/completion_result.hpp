@@ -13,7 +13,7 @@
 #include <duet/whole_or_end.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 // The results of the operations of the coroutine interface, and which errors count as values there.
@@ -151,7 +151,7 @@ struct bytes_and_error
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

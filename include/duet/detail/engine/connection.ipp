@@ -14,7 +14,7 @@
 #include <duet/detail/engine/connection.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL connection::connection(boost::asio::any_io_executor const& executor, session_options const& options)
@@ -238,7 +238,7 @@ DUET_DECL void connection::cancel_all() noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

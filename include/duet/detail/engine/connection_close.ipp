@@ -12,7 +12,7 @@
 #include <duet/detail/engine/connection.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 inline void connection::latch(error_code error) noexcept
@@ -337,7 +337,7 @@ DUET_DECL close_report connection::report() const noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -10,7 +10,7 @@
 #include <duet/lifecycle.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// What a connection does to its channel.
@@ -58,7 +58,7 @@ protected:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -13,7 +13,7 @@
 #include <duet/detail/engine/connection.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 inline error_code connection::refuse_read(read_kind kind, boost::asio::mutable_buffer buffer) const noexcept
@@ -363,7 +363,7 @@ inline error_code connection::fail_send(error_code error) noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

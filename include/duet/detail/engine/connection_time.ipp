@@ -11,7 +11,7 @@
 #include <duet/detail/engine/connection.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The operations that wait for the peer.
@@ -286,7 +286,7 @@ DUET_DECL void connection::join_activity(time_point other)
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -12,7 +12,7 @@
 #include <duet/detail/engine/connection.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 inline error_code connection::refuse_write() const noexcept
@@ -232,7 +232,7 @@ DUET_DECL void connection::start_shutdown_send(any_completion&& done, deadlines:
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -24,7 +24,7 @@
 #include <duet/session_options.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The error code of an exception of duet, Asio or the standard library's allocator. Rethrows any other.
@@ -116,7 +116,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 /// The wrapped handler's executor, allocator and cancellation slot are the handler's own.

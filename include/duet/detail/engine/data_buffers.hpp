@@ -9,8 +9,10 @@
 #include <ranges>
 #include <type_traits>
 
+#include <duet/detail/config.hpp>
+
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 template <class Data>
@@ -52,7 +54,7 @@ auto buffers_of(Data&& data)
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

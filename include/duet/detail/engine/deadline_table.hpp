@@ -16,7 +16,7 @@
 #include <duet/session_options.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The operations of a connection that wait for the peer. The deadlines of the peer count only meanwhile, and not while
@@ -296,7 +296,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -19,7 +19,7 @@
 #include <duet/error.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 // How operations begin. An operation that can complete at once does so before its handler is wrapped and stored, which
@@ -197,7 +197,7 @@ template <class Stored, bool IsCoroutine, class Start, class Handler, class... A
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -11,7 +11,7 @@
 #include <duet/detail/engine/connection.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL observed_channel::observed_channel(connection& user, channel& inner, connection_observer* observer) noexcept
@@ -224,7 +224,7 @@ inline void observed_channel::end() noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

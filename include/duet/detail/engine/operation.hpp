@@ -20,7 +20,7 @@
 #include <duet/error.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The completion signature of an operation of the coroutine interface.
@@ -219,7 +219,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 /// The wrapped handler's executor, allocator and cancellation slot are the handler's own.

@@ -12,7 +12,7 @@
 #include <duet/tcp_info.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Decides by evidence whether the peer's host has vanished while bytes are unacknowledged: nothing at all has come
@@ -85,7 +85,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -12,13 +12,14 @@
 #include <string>
 #include <utility>
 
+#include <duet/detail/config.hpp>
 #include <duet/detail/engine/completion_result.hpp>
 #include <duet/detail/engine/initiation.hpp>
 #include <duet/detail/engine/operation.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 // The operations of a session that read more than once.
@@ -143,7 +144,7 @@ boost::asio::awaitable<std::string, Executor> collect_all(
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -12,7 +12,7 @@
 #include <duet/error.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 enum class read_kind : std::uint8_t
@@ -115,7 +115,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -11,7 +11,7 @@
 #include <duet/session.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Access to a session's internals for the rest of the library.
@@ -183,7 +183,7 @@ extern template class basic_session<session::stream_type>;
 extern template class basic_session<unix_session::stream_type>;
 #endif
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

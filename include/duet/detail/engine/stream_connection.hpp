@@ -18,7 +18,7 @@
 #include <duet/stream_traits.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// A connection on a stream. It owns the stream, its channels and its endpoints.
@@ -112,7 +112,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

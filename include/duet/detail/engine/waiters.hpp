@@ -14,7 +14,7 @@
 #include <duet/detail/time/coarse_clock.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// What an operation other than a read or a write waits for.
@@ -134,7 +134,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

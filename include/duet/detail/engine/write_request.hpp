@@ -19,7 +19,7 @@
 #include <duet/detail/time/coarse_clock.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The remaining part of one write operation. The caller owns the bytes. The caller also owns the list of buffers,
@@ -124,7 +124,7 @@ private:
 using write_queue = std::list<write_request>;
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

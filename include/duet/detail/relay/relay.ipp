@@ -25,7 +25,7 @@
 #include <duet/relay.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// A relay under way: one pump for each direction, and one watch on each session. The watch is needed because a pump
@@ -364,7 +364,7 @@ boost::asio::awaitable<relay_report, typename First::executor_type> relay(
     co_return report;
 }
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -14,10 +14,11 @@
 #include <string>
 #include <string_view>
 
+#include <duet/detail/config.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// A numeric address: "192.0.2.1", "2001:db8::1", "fe80::1%eth0", or an IPv6 address in brackets as in a URL, "[::1]".
@@ -37,7 +38,7 @@ DUET_DECL bool may_name_service(std::string_view text) noexcept;
 DUET_DECL std::optional<boost::asio::ip::tcp::endpoint> check_name(std::string& host, std::string const& service);
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

@@ -14,7 +14,7 @@
 #include <duet/detail/resolve/address_text.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL std::optional<boost::asio::ip::address> address_of(std::string_view text) noexcept
@@ -70,7 +70,7 @@ DUET_DECL std::optional<boost::asio::ip::tcp::endpoint> check_name(std::string& 
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

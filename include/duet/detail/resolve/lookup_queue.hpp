@@ -16,12 +16,13 @@
 #include <utility>
 #include <vector>
 
+#include <duet/detail/config.hpp>
 #include <duet/error.hpp>
 
 #include <sys/types.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 /// The look-ups of this process that have not ended.
 struct lookup_counts
@@ -138,7 +139,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

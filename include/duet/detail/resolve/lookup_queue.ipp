@@ -25,7 +25,7 @@
 #include <sys/socket.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 inline error_code code_of_getaddrinfo(int result, int system_error_number) noexcept
@@ -313,7 +313,7 @@ inline void lookup_queue::work() noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -6,7 +6,7 @@
 #include <duet/session_handler.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Instantiated once for each handler of a server: says in one line what is wrong with it.
@@ -26,7 +26,7 @@ struct handler_requirements
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -6,7 +6,7 @@
 #include <duet/run.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL run_report run_all(boost::asio::io_context& context, run_options options, runner::server_list servers)
@@ -51,7 +51,7 @@ DUET_DECL std::string to_string(run_report const& report)
     return text;
 }
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

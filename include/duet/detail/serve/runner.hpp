@@ -20,7 +20,7 @@
 #include <duet/server.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Access to what run() needs of a server, and its users do not.
@@ -149,7 +149,7 @@ private:
 DUET_DECL void print_on_stderr(std::string const& line) noexcept;
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

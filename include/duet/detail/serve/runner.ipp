@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL runner::runner(boost::asio::io_context& context, server_list servers)
@@ -182,7 +182,7 @@ DUET_DECL void print_on_stderr(std::string const& line) noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -13,7 +13,7 @@
 #include <duet/detail/serve/server_state.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// One session of a server, from the first call of its handler to its end.
@@ -51,7 +51,7 @@ template <class Protocol>
 using served_list = std::list<served_session<Protocol>>;
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -23,7 +23,7 @@
 #include <duet/server_options.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The implementation of a server: its shards, and the threads of all shards but the first.
@@ -126,7 +126,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #include <duet/detail/serve/server_core.ipp>

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 template <class Protocol>
@@ -251,7 +251,7 @@ boost::asio::awaitable<drain_report> server_core<Protocol>::drain_all(
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

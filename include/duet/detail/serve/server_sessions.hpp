@@ -21,7 +21,7 @@
 #include <duet/detail/time/timer.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The sessions that a server serves on one thread. All functions run on one executor. Only the shard owns this object,
@@ -261,7 +261,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

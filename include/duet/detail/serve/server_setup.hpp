@@ -13,7 +13,7 @@
 #include <duet/server_options.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The acceptor options for a server's first listener.
@@ -39,7 +39,7 @@ basic_acceptor<Protocol> take_over(
 DUET_DECL void run_on(boost::asio::io_context& context);
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

@@ -11,7 +11,7 @@
 #include <duet/detail/serve/server_setup.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL acceptor_options acceptor_options_of(server_options const& options)
@@ -81,7 +81,7 @@ DUET_DECL void run_on(boost::asio::io_context& context)
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -18,7 +18,7 @@
 #include <duet/detail/time/timer.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// One thread's part of a server: a listener, the loop that accepts from it, and its sessions. All functions except
@@ -235,7 +235,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

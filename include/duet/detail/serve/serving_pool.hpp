@@ -26,7 +26,7 @@
 #include <duet/detail/serve/served_session.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The session was asked to finish, or the client was silent for too long between two messages. A handler that leaves
@@ -345,7 +345,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

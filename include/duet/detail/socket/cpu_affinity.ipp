@@ -19,7 +19,7 @@
 #endif
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL std::int64_t id_of_this_thread() noexcept
@@ -133,7 +133,7 @@ DUET_DECL void thread_pin::apply() noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

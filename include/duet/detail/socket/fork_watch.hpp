@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// What this process knows of its forks, without a system call. It sees fork(), but neither vfork() nor posix_spawn(),
@@ -62,7 +62,7 @@ private:
 DUET_DECL void give_up_copy(int descriptor) noexcept;
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

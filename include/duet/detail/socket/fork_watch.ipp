@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL fork_watch::fork_watch() noexcept : process_{::getpid()}
@@ -57,7 +57,7 @@ DUET_DECL void give_up_copy(int descriptor) noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -18,7 +18,7 @@
 #endif
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Set what the flags would have set, and on macOS SO_NOSIGPIPE, which replaces MSG_NOSIGNAL there.
@@ -72,7 +72,7 @@ inline int accept_socket(int listener, ::sockaddr* address, ::socklen_t* size) n
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

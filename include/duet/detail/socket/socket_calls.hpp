@@ -23,7 +23,7 @@
 #include <sys/uio.h>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// query_tcp_info() works for TCP sockets.
@@ -99,7 +99,7 @@ inline std::size_t send_some(
 #endif
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

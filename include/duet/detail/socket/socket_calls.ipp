@@ -20,7 +20,7 @@
 #endif
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 inline void set_int(int descriptor, int level, int name, int value) noexcept
@@ -201,7 +201,7 @@ DUET_DECL std::string to_string(boost::asio::local::stream_protocol::endpoint co
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -14,7 +14,7 @@
 #include <duet/error.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// A pipe for moving bytes from one socket to another by splice(2), without copying them to the program. Linux only.
@@ -111,7 +111,7 @@ struct piped_bytes
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #if !defined(DUET_SEPARATE_COMPILATION)

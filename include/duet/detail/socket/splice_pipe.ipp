@@ -18,7 +18,7 @@
 #endif
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 #if defined(__linux__)
@@ -184,7 +184,7 @@ DUET_DECL void splice_pipes::shutdown() noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -17,7 +17,7 @@
 #endif
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 DUET_DECL std::string_view to_string(tcp_state value) noexcept
 {
@@ -86,7 +86,7 @@ DUET_DECL tcp_info query_tcp_info(int descriptor, boost::system::error_code& err
     return result;
 }
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -25,7 +25,7 @@
 #include <duet/testing/memory_behaviour.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// A connection in memory: for each end the bytes that it has sent and its peer has not read, and its pending
@@ -394,7 +394,7 @@ private:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -23,7 +23,7 @@
 #include <duet/session_stream.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// What session_stream says of a stream, a function for each rule. One throws stream_complaint where it is broken.
@@ -394,7 +394,7 @@ void handlers_go_with_the_context(MakePair& make_pair)
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -25,7 +25,7 @@
 #include <duet/stream_traits.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// Thrown by a rule that finds itself broken.
@@ -385,7 +385,7 @@ public:
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

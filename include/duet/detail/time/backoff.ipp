@@ -12,7 +12,7 @@
 #include <duet/backoff.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 
 DUET_DECL backoff::backoff(backoff_options const& options) : backoff{options, std::random_device{}()} {}
 
@@ -39,7 +39,7 @@ DUET_DECL std::chrono::steady_clock::duration backoff::next() noexcept
     return cut < length ? whole - duration{static_cast<duration::rep>(cut)} : duration{};
 }
 
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -12,7 +12,7 @@
 #include <duet/detail/config.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// The time of std::chrono::steady_clock at the last timer tick. Reading the precise clock twice per message costs
@@ -56,7 +56,7 @@ struct coarse_clock
 };
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

@@ -22,7 +22,7 @@
 #include <duet/error.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// A timer on the clock of its context: Asio's, or a manual clock that a test advances. One wait at a time.
@@ -132,7 +132,7 @@ private:
 using timer = basic_timer<boost::asio::any_io_executor>;
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif

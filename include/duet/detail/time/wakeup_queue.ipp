@@ -14,7 +14,7 @@
 #include <duet/detail/time/wakeup_queue.hpp>
 
 namespace duet {
-inline namespace v0 {
+inline namespace DUET_ABI {
 namespace detail {
 
 /// A handler whose operation uses memory inside the queue. One at a time.
@@ -237,7 +237,7 @@ inline void wakeup_queue::remove(queued_wakeup& who) noexcept
 }
 
 }  // namespace detail
-}  // namespace v0
+}  // namespace DUET_ABI
 }  // namespace duet
 
 #endif
