@@ -44,16 +44,6 @@ row return_row(void const* caller, side who, std::string const& call, std::strin
     return one;
 }
 
-/// The same for a socket of either family.
-endpoint_type plain(endpoint_type const& endpoint)
-{
-    namespace ip = boost::asio::ip;
-    auto const address = endpoint.address();
-    if (address.is_v6() && address.to_v6().is_v4_mapped())
-        return {ip::make_address_v4(ip::v4_mapped, address.to_v6()), endpoint.port()};
-    return endpoint;
-}
-
 }  // namespace
 
 end_point::end_point(duet::session of, side whose, std::shared_ptr<connection> between)
@@ -88,8 +78,8 @@ void display::add(row one, side who, connection const* line)
 std::unique_ptr<end_point> display::meet(duet::session session, side who)
 {
     side const peer = other(who);
-    auto const local = plain(session.local_endpoint());
-    auto const remote = plain(session.remote_endpoint());
+    auto const local = session.local_endpoint();
+    auto const remote = session.remote_endpoint();
     auto const same = [&](auto const& line)
     { return !line->ours[who] && line->addresses[who] == local && line->addresses[peer] == remote; };
     accepted_ += who == server_side ? 1 : 0;
@@ -276,7 +266,7 @@ void display::summarize(connection const& line)
 
 std::string text(duet::session::endpoint_type const& endpoint)
 {
-    return duet::session::traits::describe(endpoint);
+    return duet::to_string(endpoint);
 }
 
 std::string bytes(std::uint64_t count)

@@ -42,11 +42,7 @@ std::string key(tcp::endpoint const& endpoint, bool six)
     if (six)
         return key((address.is_v6() ? address.to_v6() : ip::make_address_v6(ip::v4_mapped, address.to_v4())).to_bytes(),
             endpoint.port());
-    if (address.is_v4())
-        return key(address.to_v4().to_bytes(), endpoint.port());
-    if (address.to_v6().is_v4_mapped())
-        return key(ip::make_address_v4(ip::v4_mapped, address.to_v6()).to_bytes(), endpoint.port());
-    return {};
+    return address.is_v4() ? key(address.to_v4().to_bytes(), endpoint.port()) : std::string{};
 }
 
 }  // namespace

@@ -27,6 +27,7 @@
 #include <duet/detail/serve/runner.ipp>
 #include <duet/detail/serve/server_setup.ipp>
 #include <duet/detail/socket/cpu_affinity.ipp>
+#include <duet/detail/socket/endpoint.ipp>
 #include <duet/detail/socket/fork_watch.ipp>
 #include <duet/detail/socket/socket_calls.ipp>
 #include <duet/detail/socket/splice_pipe.ipp>

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <duet/endpoint.hpp>
 #include <duet/error.hpp>
 #include <duet/stream_traits.hpp>
 
@@ -66,7 +67,7 @@ private:
         std::string list;
         for (auto const& one : attempts)
         {
-            auto const peer = detail::to_string(one.endpoint);
+            auto const peer = to_string(one.endpoint);
             if (!list.empty())
                 list += "; ";
             if (attempts.size() > 1 || peer != target)

@@ -13,6 +13,7 @@
 #include <duet/connect_error.hpp>
 #include <duet/connector.hpp>
 #include <duet/connector_options.hpp>
+#include <duet/endpoint.hpp>
 #include <duet/error.hpp>
 #include <duet/hand_over.hpp>
 #include <duet/inherited.hpp>

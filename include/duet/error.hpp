@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 
@@ -91,11 +92,14 @@ struct error_origin;
 /// The exception of the coroutine interface: the error, the operation, the peer, and the number of bytes transferred
 /// before the error.
 ///
-/// `what()` reads "read 127.0.0.1:40312: read deadline passed".
+/// `what()` reads "read 127.0.0.1:40312: read deadline passed": its end is code().message(), without the category and
+/// number that boost::system::system_error adds.
 class session_error : public system_error
 {
 public:
     DUET_DECL session_error(error_code code, char const* operation, std::string const& peer, std::size_t bytes);
+
+    char const* what() const noexcept override { return text_.what(); }
 
     /// The name of the function that failed: "read_some", "write", ...
     char const* operation() const noexcept { return operation_; }
@@ -106,6 +110,7 @@ public:
 private:
     friend struct detail::error_origin;
 
+    std::runtime_error text_;  // a string whose copies do not throw
     char const* operation_;
     std::size_t bytes_;
     void const* origin_ = nullptr;  // the connection; only compared
@@ -122,10 +127,10 @@ struct error_origin
     static bool is(session_error const& error, void const* connection) noexcept { return error.origin_ == connection; }
 };
 
-/// What the exception says; empty if there is none.
-DUET_DECL std::string message_of(std::exception_ptr const& failure);
-}  // namespace detail
+/// What an exception says; empty if there is none. A boost::system::system_error reads as a session_error does.
+DUET_DECL std::string text_of(std::exception_ptr const& failure);
 
+}  // namespace detail
 }  // namespace DUET_ABI
 }  // namespace duet
 

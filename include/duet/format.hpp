@@ -3,13 +3,14 @@
 #ifndef DUET_FORMAT_HPP
 #define DUET_FORMAT_HPP
 
-// fmt formatters for duet's enumerations and reports. Link duet::fmt.
+// fmt formatters for duet's enumerations and reports, and for endpoints. Link duet::fmt.
 
 #include <fmt/format.h>
 
 #include <string_view>
 
 #include <duet/close_report.hpp>
+#include <duet/endpoint.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/tcp_info.hpp>
 
@@ -21,7 +22,7 @@ template <class T>
 struct word_formatter : fmt::formatter<std::string_view>
 {
     template <class Context>
-    auto format(T value, Context& context) const
+    auto format(T const& value, Context& context) const
     {
         return fmt::formatter<std::string_view>::format(to_string(value), context);
     }
@@ -30,6 +31,18 @@ struct word_formatter : fmt::formatter<std::string_view>
 }  // namespace detail
 }  // namespace DUET_ABI
 }  // namespace duet
+
+/// As duet::to_string(): "127.0.0.1:80", "[::1]:80", "unix:/run/server".
+template <>
+struct fmt::formatter<boost::asio::ip::tcp::endpoint> : duet::detail::word_formatter<boost::asio::ip::tcp::endpoint>
+{
+};
+
+template <>
+struct fmt::formatter<boost::asio::local::stream_protocol::endpoint>
+    : duet::detail::word_formatter<boost::asio::local::stream_protocol::endpoint>
+{
+};
 
 template <>
 struct fmt::formatter<duet::receive_state> : duet::detail::word_formatter<duet::receive_state>

@@ -225,7 +225,7 @@ using unix_kept_connection = basic_kept_connection<unix_connector>;
 
 inline std::string lost_connection::what() const
 {
-    return detail::message_of(failure);
+    return detail::text_of(failure);
 }
 
 }  // namespace DUET_ABI

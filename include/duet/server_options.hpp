@@ -12,6 +12,7 @@
 
 #include <duet/acceptor_options.hpp>
 #include <duet/close_report.hpp>
+#include <duet/error.hpp>
 #include <duet/session_options.hpp>
 
 namespace duet {
@@ -31,8 +32,9 @@ struct session_end
     close_report report;         ///< as close() or abort() left it
     std::exception_ptr failure;  ///< what the handler threw; null if it returned
 
-    /// The message of the exception that the handler threw; empty if it returned.
-    std::string what() const;
+    /// The message of the exception that the handler threw; empty if it returned. An error of the system reads the same
+    /// here as in session_error, whoever has thrown it.
+    std::string what() const { return detail::text_of(failure); }
 };
 
 /// The options of a server. It has members with destructors: pass it to constructors only, not inside a co_await
@@ -127,11 +129,6 @@ struct drain_report
     std::size_t finished = 0;  ///< sessions that ended by themselves in time
     std::size_t aborted = 0;   ///< sessions that were reset
 };
-
-inline std::string session_end::what() const
-{
-    return detail::message_of(failure);
-}
 
 }  // namespace DUET_ABI
 }  // namespace duet

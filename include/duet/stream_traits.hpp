@@ -13,6 +13,7 @@
 #include <type_traits>
 
 #include <duet/detail/socket/socket_calls.hpp>
+#include <duet/endpoint.hpp>
 #include <duet/session_options.hpp>
 #include <duet/tcp_info.hpp>
 
@@ -152,7 +153,7 @@ struct stream_traits<boost::asio::basic_stream_socket<Protocol, Executor>>
 
     static std::string describe(endpoint_type const& endpoint)
     {
-        return detail::to_string(endpoint);
+        return to_string(endpoint);
     }
 };
 

@@ -10,7 +10,7 @@ import re
 
 FLOORS = [
     # ground: no I/O
-    "config version error lifecycle tcp_info close_report backoff canceller"
+    "config version endpoint error lifecycle tcp_info close_report backoff canceller"
     " whole_or_end session_options acceptor_options connector_options server_options session_handler",
     # handlers and how they are called; system calls on descriptors
     "completion/ socket/ time/",

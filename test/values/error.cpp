@@ -7,7 +7,13 @@
 #include <boost/asio/ssl/error.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <duet/connect_error.hpp>
+#include <duet/run.hpp>
+
+#include <exception>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace error = boost::asio::error;
@@ -37,6 +43,13 @@ void expect_none(error_code code)
         BOOST_TEST_INFO(code.message() << " as condition " << static_cast<int>(each));
         BOOST_TEST((code != each));
     }
+}
+
+std::string session_end_of(std::exception_ptr failure)
+{
+    duet::session_end end;
+    end.failure = std::move(failure);
+    return end.what();
 }
 
 }  // namespace
@@ -109,9 +122,39 @@ BOOST_AUTO_TEST_CASE(session_error_names_operation_and_peer_and_counts_bytes)
     BOOST_TEST(failure.bytes_transferred() == 5u);
     BOOST_TEST((failure.code() == errc::truncated));
     BOOST_TEST((failure.code() == condition::truncated));
-    std::string const words{failure.what()};
-    BOOST_TEST_INFO(words);
-    BOOST_TEST(words.find("read 127.0.0.1:4711: the peer finished in the middle of a message") == 0u);
+    BOOST_TEST(failure.what() == std::string{"read 127.0.0.1:4711: the peer finished in the middle of a message"});
+}
+
+BOOST_AUTO_TEST_CASE(a_failure_has_one_text_whoever_tells_it)
+{
+    static constexpr boost::source_location here{"somewhere.hpp", 1, "function"};
+    for (error_code const code : {error_code{error::connection_reset}, error_code{error::eof}, error_code{errc::closed},
+             error_code{error::host_not_found}, error_code{}})
+    {
+        auto const text = code.message();
+        BOOST_TEST_INFO(text);
+        duet::session_error const thrown{code, "read", "peer", 0};
+        BOOST_TEST(thrown.what() == "read peer: " + text);
+        auto const copy = thrown;
+        BOOST_TEST(copy.what() == "read peer: " + text);
+        BOOST_TEST(duet::connect_error(code, "host:1", {}).what() == "connect host:1: " + text);
+
+        // What a handler has thrown, and what a program has failed of.
+        auto const told = [](auto const& exception) { return session_end_of(std::make_exception_ptr(exception)); };
+        BOOST_TEST(told(thrown) == "read peer: " + text);
+        BOOST_TEST(told(duet::system_error{code, "asio"}) == "asio: " + text);
+        BOOST_TEST(told(duet::system_error{code}) == text);
+        BOOST_TEST(told(duet::system_error{error_code{code, &here}, "asio"}) == "asio: " + text);
+        duet::run_report report;
+        report.listener_failure = std::make_exception_ptr(duet::system_error{code, "accept"});
+        BOOST_TEST(to_string(report).ends_with("duet: accept: " + text));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(another_exception_is_told_as_it_is)
+{
+    BOOST_TEST(
+        session_end_of(std::make_exception_ptr(std::runtime_error{"no luck [system:104]"})) == "no luck [system:104]");
 }
 
 BOOST_AUTO_TEST_CASE(session_error_leaves_out_where_in_asio_a_code_was_made)

@@ -151,3 +151,13 @@ BOOST_AUTO_TEST_CASE(they_are_formatted_to_any_output)
     BOOST_TEST(fmt::formatted_size("{}", tcp_state::listen) == 6u);
     BOOST_TEST(fmt::to_string(send_state::finished) == "finished");
 }
+
+BOOST_AUTO_TEST_CASE(an_endpoint_is_formatted_by_its_one_spelling)
+{
+    using tcp = boost::asio::ip::tcp;
+    using local = boost::asio::local::stream_protocol;
+    BOOST_TEST(
+        fmt::format("{}", tcp::endpoint{boost::asio::ip::make_address("::ffff:127.0.0.1"), 80}) == "127.0.0.1:80");
+    BOOST_TEST(fmt::format("{:>8}|", tcp::endpoint{boost::asio::ip::make_address("::1"), 1}) == " [::1]:1|");
+    BOOST_TEST(fmt::format("{}", local::endpoint{"/run/x"}) == "unix:/run/x");
+}

@@ -95,18 +95,3 @@ BOOST_AUTO_TEST_CASE(discard_tells_bytes_end_and_failure_apart)
     BOOST_TEST(seam::discard_input(other.server.fd(), 100, code) == 4U);
     BOOST_TEST(code == error::connection_reset);
 }
-
-BOOST_AUTO_TEST_CASE(endpoints_as_they_are_written)
-{
-    using tcp = asio::ip::tcp;
-    using local = asio::local::stream_protocol;
-    auto const text = [](char const* address, unsigned short port) {
-        return seam::to_string(tcp::endpoint{asio::ip::make_address(address), port});
-    };
-    BOOST_TEST(text("127.0.0.1", 80) == "127.0.0.1:80");
-    BOOST_TEST(text("::1", 80) == "[::1]:80");
-    BOOST_TEST(text("::ffff:10.0.0.1", 80) == "10.0.0.1:80");
-    BOOST_TEST(seam::to_string(local::endpoint{"/run/x"}) == "unix:/run/x");
-    BOOST_TEST(seam::to_string(local::endpoint{std::string{"\0name", 5}}) == "unix:@name");
-    BOOST_TEST(seam::to_string(local::endpoint{}) == "unix:(unnamed)");
-}

@@ -209,18 +209,29 @@ public:
 
 #pragma GCC diagnostic pop
 
-inline std::string error_prefix(char const* operation, std::string const& peer)
+inline std::string error_text(error_code const& code, char const* operation, std::string const& peer)
 {
-    return peer.empty() ? std::string{operation} : std::string{operation} + ' ' + peer;
+    std::string text{operation};
+    if (!peer.empty())
+        text += ' ' + peer;
+    return text + ": " + code.message();
 }
 
-DUET_DECL std::string message_of(std::exception_ptr const& failure)
+DUET_DECL std::string text_of(std::exception_ptr const& failure)
 {
     if (!failure)
         return {};
     try
     {
         std::rethrow_exception(failure);
+    }
+    catch (system_error const& error)
+    {
+        std::string text{error.what()};
+        auto const end = error.code().what();  // the message, and the category, the number and a line of source
+        if (text.ends_with(end))
+            text.replace(text.size() - end.size(), end.size(), error.code().message());
+        return text;
     }
     catch (std::exception const& error)
     {
@@ -249,7 +260,7 @@ DUET_DECL boost::system::error_category const& condition_category() noexcept
 DUET_DECL session_error::session_error(
     error_code code, char const* operation, std::string const& peer, std::size_t bytes)
     // Drop the source location that Boost adds to codes: a line inside Asio helps nobody.
-    : system_error{error_code{code.value(), code.category()}, detail::error_prefix(operation, peer)},
+    : system_error{error_code{code.value(), code.category()}}, text_{detail::error_text(code, operation, peer)},
       operation_{operation}, bytes_{bytes}
 {
 }

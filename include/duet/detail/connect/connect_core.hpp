@@ -16,6 +16,7 @@
 #include <duet/connector_options.hpp>
 #include <duet/detail/connect/connect_race.hpp>
 #include <duet/detail/time/timer.hpp>
+#include <duet/endpoint.hpp>
 #include <duet/resolver.hpp>
 
 namespace duet {

@@ -13,6 +13,7 @@
 
 #include <duet/detail/channel/stream_channels.hpp>
 #include <duet/detail/engine/connection.hpp>
+#include <duet/endpoint.hpp>
 #include <duet/error.hpp>
 #include <duet/session_options.hpp>
 #include <duet/stream_traits.hpp>
@@ -36,8 +37,8 @@ public:
 
     stream_connection(
         Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options)
-        : connection{stream.get_executor(), options}, channels_{std::move(stream), *this}, local_{local}, remote_{
-                                                                                                              remote}
+        : connection{stream.get_executor(), options}, channels_{std::move(stream), *this}, local_{unmapped(local)},
+          remote_{unmapped(remote)}
     {
         use(channels_.first());
     }
@@ -45,7 +46,7 @@ public:
     /// For a connected descriptor, which begin() takes over.
     stream_connection(executor_type const& executor, endpoint_type const& local, endpoint_type const& remote,
         session_options const& options)
-        : connection{executor, options}, channels_{executor, *this}, local_{local}, remote_{remote}
+        : connection{executor, options}, channels_{executor, *this}, local_{unmapped(local)}, remote_{unmapped(remote)}
     {
         use(channels_.first());
     }

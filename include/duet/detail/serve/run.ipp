@@ -47,7 +47,7 @@ DUET_DECL std::string to_string(run_report const& report)
     auto text = report.end == run_end::stopped ? std::string{"stopped"} : std::string{"drained"};
     text += ": " + std::to_string(report.finished) + " finished, " + std::to_string(report.aborted) + " aborted";
     if (report.listener_failure)
-        text += "\nduet: " + session_end{{}, {}, report.listener_failure}.what();
+        text += "\nduet: " + detail::text_of(report.listener_failure);
     return text;
 }
 

@@ -5,8 +5,6 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <algorithm>
@@ -14,7 +12,6 @@
 #include <cstddef>
 #include <iterator>
 #include <span>
-#include <string>
 
 #include <duet/detail/config.hpp>
 #include <duet/session_options.hpp>
@@ -42,9 +39,6 @@ DUET_DECL bool has_input(int descriptor) noexcept;
 DUET_DECL bool has_failed(int descriptor) noexcept;
 DUET_DECL bool has_hung_up(int descriptor) noexcept;
 DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept;
-
-DUET_DECL std::string to_string(boost::asio::ip::tcp::endpoint const& endpoint);
-DUET_DECL std::string to_string(boost::asio::local::stream_protocol::endpoint const& endpoint);
 
 /// Receive from a non-blocking socket. Returns 0 and sets eof at the peer's FIN.
 inline std::size_t receive_some(

@@ -181,25 +181,6 @@ DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept
     return {errno, boost::system::system_category()};
 }
 
-DUET_DECL std::string to_string(boost::asio::ip::tcp::endpoint const& endpoint)
-{
-    auto address = endpoint.address();
-    if (address.is_v6() && address.to_v6().is_v4_mapped())  // an IPv4 peer of a dual-stack listener
-        address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
-    auto const port = std::to_string(endpoint.port());
-    return address.is_v6() ? '[' + address.to_string() + "]:" + port : address.to_string() + ':' + port;
-}
-
-DUET_DECL std::string to_string(boost::asio::local::stream_protocol::endpoint const& endpoint)
-{
-    auto path = endpoint.path();
-    if (path.empty())
-        return "unix:(unnamed)";
-    if (path.front() == '\0')  // an abstract name (Linux)
-        path.front() = '@';
-    return "unix:" + path;
-}
-
 }  // namespace detail
 }  // namespace DUET_ABI
 }  // namespace duet
