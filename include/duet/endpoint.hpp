@@ -7,6 +7,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 
 #include <string>
+#include <variant>
 
 #include <duet/detail/config.hpp>
 
@@ -19,6 +20,11 @@ DUET_DECL std::string to_string(boost::asio::ip::tcp::endpoint const& endpoint);
 
 /// "unix:/run/server", "unix:@name" if it is abstract (Linux), "unix:(unnamed)" if it has no name, as most clients.
 DUET_DECL std::string to_string(boost::asio::local::stream_protocol::endpoint const& endpoint);
+
+/// The endpoint of a connection of either kind.
+using any_endpoint = std::variant<boost::asio::ip::tcp::endpoint, boost::asio::local::stream_protocol::endpoint>;
+
+DUET_DECL std::string to_string(any_endpoint const& endpoint);
 
 namespace detail {
 

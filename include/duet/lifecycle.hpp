@@ -3,6 +3,7 @@
 #ifndef DUET_LIFECYCLE_HPP
 #define DUET_LIFECYCLE_HPP
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -52,6 +53,9 @@ enum class close_reason : std::uint8_t
     dropped,          ///< the session was destroyed without close()
     failed,           ///< any other error of the system
 };
+
+/// The number of reasons: each is below it.
+inline constexpr std::size_t close_reasons = static_cast<std::size_t>(close_reason::failed) + 1;
 
 /// An event in the life of a connection.
 enum class lifecycle_event : std::uint8_t

@@ -99,7 +99,8 @@ struct server_access;
 /// exist only in the parent. A program that is executed inherits nothing: each descriptor is close-on-exec.
 ///
 /// Only one thread may run the context; for more cores see server_options::threads.
-/// Distinct objects: safe. Shared objects: unsafe; use it on the context's thread, except counters().
+/// Distinct objects: safe. Shared objects: unsafe; use it on the context's thread, except counters(), queue() and
+/// ready().
 template <class Protocol>
 class basic_server
 {
@@ -177,6 +178,11 @@ public:
 
     /// May be called from any thread.
     server_counters counters() const noexcept { return core_.counters(); }
+
+    /// The kernel's queues of clients that wait for accept: the sums over all listeners. It asks the kernel, so call it
+    /// for what is shown, not for each session. Errors: closed, once it does not accept any more;
+    /// operation_not_supported if the system has no TCP_INFO, or if this is not TCP. May be called from any thread.
+    listen_queue queue(error_code& error) const noexcept { return core_.queue(error); }
 
     /// The error of a listener that made the server stop accepting. Null while it accepts, or if it was asked to stop.
     std::exception_ptr listener_failure() const { return core_.listener_failure(); }

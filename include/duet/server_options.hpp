@@ -3,6 +3,7 @@
 #ifndef DUET_SERVER_OPTIONS_HPP
 #define DUET_SERVER_OPTIONS_HPP
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +13,9 @@
 
 #include <duet/acceptor_options.hpp>
 #include <duet/close_report.hpp>
+#include <duet/endpoint.hpp>
 #include <duet/error.hpp>
+#include <duet/lifecycle.hpp>
 #include <duet/session_options.hpp>
 
 namespace duet {
@@ -28,9 +31,17 @@ enum class limit_policy
 /// How one session ended; passed to server_options::on_session_end.
 struct session_end
 {
-    std::string peer;            ///< the peer's endpoint
-    close_report report;         ///< as close() or abort() left it
-    std::exception_ptr failure;  ///< what the handler threw; null if it returned
+    std::string peer{};     ///< the peer's endpoint, as to_string() writes it
+    close_report report{};  ///< as close() or abort() left it: the reason, the error, the bytes of each direction
+    std::exception_ptr failure{};  ///< what the handler threw; null if it returned
+    any_endpoint endpoint{};       ///< the peer's: std::get<asio::ip::tcp::endpoint>(end.endpoint).address()
+
+    /// When the server accepted it, and how long it lasted from then to the end of close() or abort().
+    std::chrono::system_clock::time_point began{};
+    std::chrono::steady_clock::duration duration{};
+
+    /// What the program said by session::set_note(): what was asked for, who it was.
+    std::string note{};
 
     /// The message of the exception that the handler threw; empty if it returned. An error of the system reads the same
     /// here as in session_error, whoever has thrown it.
@@ -121,6 +132,14 @@ struct server_counters
     std::uint64_t shed = 0;              ///< clients refused because of max_sessions
     std::uint64_t connection_failures = 0;
     std::uint64_t resource_failures = 0;
+
+    // Of the sessions that have ended, in all their ways: accepted - active of them.
+    std::uint64_t bytes_received = 0;
+    std::uint64_t bytes_sent = 0;
+    std::array<std::uint64_t, close_reasons> by_reason{};  ///< see ended()
+
+    /// The number of sessions that ended so.
+    std::uint64_t ended(close_reason how) const noexcept { return by_reason[static_cast<std::size_t>(how)]; }
 };
 
 /// How a drain went.

@@ -319,6 +319,9 @@ public:
     /// A handle that cancels or aborts this session from any thread, and may outlive it.
     duet::canceller canceller() { return detail::make_canceller(connection_ ? connection_->control() : nullptr); }
 
+    /// What the program has to say about this session, for session_end::note. It takes memory only while it is set.
+    void set_note(std::string const& text) { connection_ ? connection_->set_note(text) : void(); }
+
     /// The descriptor, for socket options. Do not read from it, write to it or close it. Throws session_error (closed)
     /// if this session is empty.
     native_handle_type native_handle() { return connection_.get("native_handle").native_handle(); }

@@ -46,7 +46,7 @@ public:
     /// What close() would report now.
     close_report report() const noexcept { return connection_ ? connection_->report() : detail::report_of_nothing(); }
 
-    /// The endpoints at accept or connect; still available when the connection is gone.
+    /// The endpoints at accept or connect, an IPv4 address always as such; they stay when the connection is gone.
     endpoint_type const& local_endpoint() const noexcept { return connection_.local(); }
 
     endpoint_type const& remote_endpoint() const noexcept { return connection_.remote(); }

@@ -9,9 +9,13 @@
 
 #include <boost/asio/error.hpp>
 
+#include <chrono>
+#include <cstddef>
+#include <exception>
 #include <initializer_list>
 #include <iterator>
 #include <set>
+#include <stdexcept>
 #include <string>
 
 #include <duet/error.hpp>
@@ -160,4 +164,35 @@ BOOST_AUTO_TEST_CASE(an_endpoint_is_formatted_by_its_one_spelling)
         fmt::format("{}", tcp::endpoint{boost::asio::ip::make_address("::ffff:127.0.0.1"), 80}) == "127.0.0.1:80");
     BOOST_TEST(fmt::format("{:>8}|", tcp::endpoint{boost::asio::ip::make_address("::1"), 1}) == " [::1]:1|");
     BOOST_TEST(fmt::format("{}", local::endpoint{"/run/x"}) == "unix:/run/x");
+}
+
+BOOST_AUTO_TEST_CASE(the_end_of_a_session_is_one_line)
+{
+    duet::session_end end;
+    end.peer = "127.0.0.1:80";
+    end.duration = std::chrono::milliseconds{1503};
+    end.report.reason = close_reason::clean;
+    end.report.bytes_received = 12;
+    end.report.bytes_sent = 7;
+    BOOST_TEST(fmt::format("{}", end) == "127.0.0.1:80, 1.503 s: clean, 12 bytes received, 7 sent");
+    end.note = "GET /";
+    end.failure = std::make_exception_ptr(std::runtime_error{"no luck"});
+    BOOST_TEST(fmt::format("{}", end) ==
+               "127.0.0.1:80, 1.503 s (GET /): clean, 12 bytes received, 7 sent; the handler threw: no luck");
+}
+
+BOOST_AUTO_TEST_CASE(counters_are_formatted_without_what_is_zero)
+{
+    duet::server_counters counters;
+    BOOST_TEST(fmt::format("{}", counters) == "0 accepted, 0 active, 0 bytes received, 0 sent");
+    counters.accepted = 4;
+    counters.active = 1;
+    counters.bytes_received = 120;
+    counters.bytes_sent = 80;
+    counters.by_reason[static_cast<std::size_t>(close_reason::clean)] = 2;
+    counters.by_reason[static_cast<std::size_t>(close_reason::failed)] = 1;
+    counters.shed = 3;
+    BOOST_TEST(counters.ended(close_reason::clean) == 2U);
+    BOOST_TEST(
+        fmt::format("{}", counters) == "4 accepted, 1 active, 120 bytes received, 80 sent; 2 clean, 1 failed, 3 shed");
 }

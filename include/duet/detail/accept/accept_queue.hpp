@@ -73,7 +73,7 @@ public:
 
     acceptor_counters const& counters() const noexcept { return counters_; }
 
-    listen_queue kernel_queue(error_code& error) noexcept;
+    listen_queue kernel_queue(error_code& error) noexcept { return kernel_queue_of(listener_.native_handle(), error); }
 
     Executor get_executor() noexcept { return listener_.get_executor(); }
 

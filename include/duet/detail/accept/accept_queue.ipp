@@ -160,24 +160,6 @@ void accept_queue<Protocol, Executor>::discard() noexcept
 }
 
 template <class Protocol, class Executor>
-listen_queue accept_queue<Protocol, Executor>::kernel_queue(error_code& error) noexcept
-{
-    listen_queue result;
-    if constexpr (traits::is_tcp)
-    {
-        auto const info = query_tcp_info(listener_.native_handle(), error);
-        result.length = info.segments_unacknowledged;
-        result.limit = info.segments_sacked;
-        result.overflows = listen_overflows();
-    }
-    else
-    {
-        error = boost::asio::error::operation_not_supported;
-    }
-    return result;
-}
-
-template <class Protocol, class Executor>
 void accept_queue<Protocol, Executor>::take_batch() noexcept
 {
     std::size_t count = 0;

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include <duet/acceptor_options.hpp>
+#include <duet/tcp_info.hpp>
 
 #include <sys/socket.h>
 
@@ -57,6 +58,9 @@ DUET_DECL void take_connections_of(int listener, int cpu) noexcept;
 DUET_DECL void check_listening(int descriptor, int family, boost::system::error_code& error) noexcept;
 
 DUET_DECL std::uint64_t listen_overflows() noexcept;
+
+/// The queue of a listener; empty if the descriptor is none. Errors: operation_not_supported.
+DUET_DECL listen_queue kernel_queue_of(int descriptor, boost::system::error_code& error) noexcept;
 
 }  // namespace detail
 }  // namespace DUET_ABI

@@ -218,6 +218,19 @@ DUET_DECL std::uint64_t listen_overflows() noexcept
     return 0;
 }
 
+DUET_DECL listen_queue kernel_queue_of(int descriptor, boost::system::error_code& error) noexcept
+{
+    listen_queue result;
+    auto const info = query_tcp_info(descriptor, error);
+    if (!error && info.state == tcp_state::listen)
+    {
+        result.length = info.segments_unacknowledged;
+        result.limit = info.segments_sacked;
+        result.overflows = listen_overflows();
+    }
+    return result;
+}
+
 }  // namespace detail
 }  // namespace DUET_ABI
 }  // namespace duet

@@ -135,6 +135,11 @@ public:
 
     DUET_DECL void set_deadlines(deadlines const& values) noexcept;
 
+    /// What the program has to say about this session. Throws std::bad_alloc.
+    void set_note(std::string const& text) { note_ = text.empty() ? nullptr : std::make_unique<std::string>(text); }
+
+    std::string take_note() noexcept { return note_ ? std::move(*std::exchange(note_, nullptr)) : std::string{}; }
+
     /// The time of the last byte that was received, sent or acknowledged by the peer.
     DUET_DECL time_point last_activity() noexcept;
 
@@ -319,7 +324,8 @@ private:
     waiters waiters_;
     std::shared_ptr<remote_control> control_;
     std::unique_ptr<observed_channel> observed_;  // set once an observer was attached
-    std::uint64_t last_id_ = 0;                   // the last id given to a write or a waiting handler
+    std::unique_ptr<std::string> note_;
+    std::uint64_t last_id_ = 0;  // the last id given to a write or a waiting handler
     int handles_ = 0;
     bool hang_up_due_ = false;         // look for the hang-up at the next turn
     bool peer_just_finished_ = false;  // its FIN was read, and the handler of that read is still to run

@@ -5,6 +5,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <list>
 #include <memory>
 #include <optional>
@@ -24,8 +25,9 @@ struct served_session
     using session_type = typename state_type::session_type;
 
     /// Reuse this object for a new session.
-    void begin(session_type peer, std::shared_ptr<state_type> of) noexcept
+    void begin(session_type peer, std::shared_ptr<state_type> of, std::chrono::steady_clock::time_point now) noexcept
     {
+        began = now;
         session.emplace(std::move(peer));
         state = std::move(of);
         aborted = cut = told = served = last_message = false;
@@ -40,6 +42,7 @@ struct served_session
 
     std::optional<session_type> session;  // keeps the connection open until the handler has ended
     std::shared_ptr<state_type> state;
+    std::chrono::steady_clock::time_point began;
     bool aborted = false;
     bool cut = false;           // aborted before it was served to its end
     bool told = false;          // it was asked to finish

@@ -67,6 +67,8 @@ public:
 
     server_counters counters() const noexcept;
 
+    listen_queue queue(error_code& error) const noexcept;
+
     std::exception_ptr listener_failure() const { return state_->listener_failure(); }
 
     void on_listener_failure(std::function<void()> hook) { state_->on_listener_failure(std::move(hook)); }

@@ -46,7 +46,8 @@ server_core<Protocol>::server_core(boost::asio::io_context& context, acceptor_ty
         session_access::prepare<session_type>(own);
         auto listening = i < inherited.size() ? acceptor_type{own, inherited[i], acceptor_options_of(options)}
                                               : listen_again(own, descriptor, endpoint, options);
-        state_->shards().push_back(std::make_shared<shard_type>(std::move(listening)));
+        bool const own_queue = i < inherited.size() || has_reuse_port(acceptor_access::descriptor(listening));
+        state_->shards().push_back(std::make_shared<shard_type>(std::move(listening), own_queue));
     }
     if (options.pin_threads)
         pin_threads();
@@ -128,6 +129,24 @@ server_counters server_core<Protocol>::counters() const noexcept
     result.shed = counts.shed;
     result.connection_failures = counts.connection_failures;
     result.resource_failures = counts.resource_failures;
+    result.bytes_received = counts.bytes_received;
+    result.bytes_sent = counts.bytes_sent;
+    std::copy(counts.by_reason.begin(), counts.by_reason.end(), result.by_reason.begin());
+    return result;
+}
+
+template <class Protocol>
+listen_queue server_core<Protocol>::queue(error_code& error) const noexcept
+{
+    listen_queue result;
+    error = errc::closed;
+    for (auto const& shard : state_->shards())
+    {
+        auto const one = shard->queue(error);
+        result.length += one.length;
+        result.limit += one.limit;
+        result.overflows = std::max(result.overflows, one.overflows);
+    }
     return result;
 }
 

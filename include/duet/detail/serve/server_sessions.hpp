@@ -66,11 +66,12 @@ public:
         catch (std::bad_alloc const&)
         {
             lost(*state, peer);
+            state->count_end(peer.report());
             return state->release();
         }
         live_.splice(live_.end(), spare_, spare_.begin());
         auto const live = std::prev(live_.end());
-        live->begin(std::move(peer), state);
+        live->begin(std::move(peer), state, drain_timer_.clock().now());
         if (finishing_)
         {
             live->told = true;
@@ -183,13 +184,24 @@ private:
         try
         {
             if (auto const& hook = live->state->options().on_session_end)
-                hook({session_type::traits::describe(live->session->remote_endpoint()), report, failure});
+                hook(end_of(*live, report, failure));
         }
         catch (...)
         {
             // There was no memory to report the end. The session has ended nevertheless.
         }
         ended(live);
+    }
+
+    session_end end_of(
+        served_session<Protocol>& live, close_report const& report, std::exception_ptr const& failure) const
+    {
+        auto const& endpoint = live.session->remote_endpoint();
+        auto const duration = drain_timer_.clock().now() - live.began;
+        auto const began = std::chrono::system_clock::now() -
+                           std::chrono::duration_cast<std::chrono::system_clock::duration>(duration);
+        return {session_type::traits::describe(endpoint), report, failure, endpoint, began, duration,
+            session_access::connection(*live.session)->take_note()};
     }
 
     void ended(served_iterator live) noexcept
@@ -199,6 +211,7 @@ private:
             lost(*state, *live->session);
         if (finishing_ && !live->cut)
             ++state->counts.drain_finished;
+        state->count_end(live->session->report());
         live->session.reset();
         if (spare_.size() < serving_pool<Protocol>::most_resting)
             spare_.splice(spare_.end(), live_, live);

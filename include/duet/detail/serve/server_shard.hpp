@@ -22,7 +22,7 @@ inline namespace DUET_ABI {
 namespace detail {
 
 /// One thread's part of a server: a listener, the loop that accepts from it, and its sessions. All functions except
-/// unpark() run on one executor.
+/// unpark() and queue() run on one executor.
 template <class Protocol>
 class server_shard : public std::enable_shared_from_this<server_shard<Protocol>>
 {
@@ -32,7 +32,12 @@ public:
     using session_type = typename acceptor_type::session_type;
     using state_ref = std::shared_ptr<state_type>;
 
-    explicit server_shard(acceptor_type acceptor) : acceptor_{std::move(acceptor)}, gate_{acceptor_.get_executor()}
+    /// `own_queue`: its listener is no copy of another one.
+    explicit server_shard(acceptor_type acceptor, bool own_queue = true)
+        : acceptor_{std::move(acceptor)}, gate_{acceptor_.get_executor()}, queue_of_{own_queue
+                                                                                         ? acceptor_access::descriptor(
+                                                                                               acceptor_)
+                                                                                         : -1}
     {
         auto when_ended = [this](state_ref const& state) { check_drained(state); };
         sessions_ = server_sessions<Protocol>::make(acceptor_.get_executor(), std::move(when_ended));
@@ -58,6 +63,7 @@ public:
     {
         if (std::exchange(draining_, true))
             return;
+        queue_of_ = -1;
         acceptor_.close();
         gate_.cancel();
         sessions_->finish(state);
@@ -78,6 +84,14 @@ public:
     {
         if (parked_.exchange(false))
             try_post(executor(), [state = std::move(state), this] { gate_.cancel(); });
+    }
+
+    /// The queue of its own listener, while it accepts; `error` is then set or cleared. Callable from any thread. If
+    /// the listener has just been closed, the descriptor may be another one, which is only asked whether it listens.
+    listen_queue queue(error_code& error) const noexcept
+    {
+        int const descriptor = queue_of_;
+        return descriptor >= 0 ? kernel_queue_of(descriptor, error) : listen_queue{};
     }
 
     /// True if it neither accepts nor serves any more.
@@ -102,6 +116,7 @@ private:
         catch (...)
         {
             shard.accepting_ = false;
+            shard.queue_of_ = -1;
             state->listener_failed(std::current_exception());
         }
     }
@@ -228,6 +243,7 @@ private:
     acceptor_counters published_;
     std::function<void()> when_idle_;
     std::atomic<bool> parked_{false};
+    std::atomic<int> queue_of_;  // the descriptor to ask for the length of the queue; -1: none
     bool accepting_ = true;
     bool draining_ = false;
     bool aborting_ = false;

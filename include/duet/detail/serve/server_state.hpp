@@ -10,6 +10,7 @@
 #include <boost/asio/query.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -168,11 +169,22 @@ public:
         std::atomic<std::uint64_t> shed{0};
         std::atomic<std::uint64_t> connection_failures{0};
         std::atomic<std::uint64_t> resource_failures{0};
+        std::atomic<std::uint64_t> bytes_received{0};
+        std::atomic<std::uint64_t> bytes_sent{0};
+        std::array<std::atomic<std::uint64_t>, close_reasons> by_reason{};
         std::atomic<std::size_t> drain_finished{0};
         std::atomic<std::size_t> drain_aborted{0};
     } counts;
 
     std::uint64_t active() const noexcept { return active_.load(); }
+
+    /// A session has ended. Callable from any thread.
+    void count_end(close_report const& report) noexcept
+    {
+        ++counts.by_reason[static_cast<std::size_t>(report.reason)];
+        counts.bytes_received += report.bytes_received;
+        counts.bytes_sent += report.bytes_sent;
+    }
 
     void listener_failed(std::exception_ptr failure) noexcept
     {

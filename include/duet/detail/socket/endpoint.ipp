@@ -38,6 +38,11 @@ DUET_DECL std::string to_string(boost::asio::local::stream_protocol::endpoint co
     return "unix:" + path;
 }
 
+DUET_DECL std::string to_string(any_endpoint const& endpoint)
+{
+    return std::visit([](auto const& one) { return to_string(one); }, endpoint);
+}
+
 }  // namespace DUET_ABI
 }  // namespace duet
 
