@@ -208,7 +208,7 @@ private:
 
     session_error cancelled() const
     {
-        return {boost::asio::error::operation_aborted, "run", named_ ? host_ : detail::to_string(endpoint_), 0};
+        return {boost::asio::error::operation_aborted, "run", named_ ? host_ : to_string(endpoint_), 0};
     }
 
     Connector connector_;
