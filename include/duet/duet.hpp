@@ -19,6 +19,7 @@
 #include <duet/inherited.hpp>
 #include <duet/kept_connection.hpp>
 #include <duet/lifecycle.hpp>
+#include <duet/line_reader.hpp>
 #include <duet/relay.hpp>
 #include <duet/resolver.hpp>
 #include <duet/run.hpp>

@@ -18,7 +18,7 @@ FLOORS = [
     "stream_traits session_stream connect_error channel/",
     # one connection
     "engine/",
-    "session_state session",
+    "session_state session line_reader",
     # they yield sessions
     "accept/ resolve/ inherited hand_over acceptor resolver",
     "connect/ connector kept_connection",
