@@ -53,7 +53,7 @@ public:
     sessions_type::iterator session()
     {
         auto ends = connected_pair();
-        live.emplace_back().begin(adopt(ends.server, context_.get_executor()), state_);
+        live.emplace_back().begin(adopt(ends.server, context_.get_executor()), state_, {});
         peers.push_back(std::move(ends.client));
         return std::prev(live.end());
     }
