@@ -15,6 +15,7 @@
 
 #include <duet/run.hpp>
 
+#include "for_strangers.hpp"
 #include "options.hpp"
 
 namespace asio = boost::asio;
@@ -62,7 +63,7 @@ try
     std::chrono::milliseconds const work{options.number("work")};
     counts questions;
     asio::io_context context;
-    duet::server server{context, {.port = options.port()},
+    duet::server server{context, example::for_strangers(options.port()),
         [&](duet::session peer) { return answer(std::move(peer), work, questions); }};
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);

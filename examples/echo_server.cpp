@@ -11,6 +11,7 @@
 
 #include <duet/duet.hpp>
 
+#include "for_strangers.hpp"
 #include "options.hpp"
 
 namespace asio = boost::asio;
@@ -35,7 +36,7 @@ try
         argc, argv, "Sends back whatever it receives.", {{"port", "7777", "where to listen; 0 chooses a port"}}};
 
     asio::io_context context;
-    duet::server server{context, {.port = options.port()}, echo};
+    duet::server server{context, example::for_strangers(options.port()), echo};
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);                                 // at once to a pipe or a file, too
     return duet::run(context, {.print = true}, server);  // SIGINT or SIGTERM: stop listening, drain, report

@@ -1,12 +1,13 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-// A server for strangers: a recommended set of deadlines and limits. Without them a client that connects and says
-// nothing, that sends a byte a second, or that never reads its answers keeps its session, and in the end there are no
-// descriptors left for honest ones. Try: guarded_server --port 7000 & nc localhost 7000
+// A server for strangers, with the recommended deadlines and limits of for_strangers.hpp: it ends clients that hold it
+// up, and tells of each session how it ended. Try: guarded_server --port 7000 & nc localhost 7000
 
 #include <fmt/ostream.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -14,25 +15,10 @@
 #include <duet/format.hpp>
 #include <duet/run.hpp>
 
+#include "for_strangers.hpp"
 #include "options.hpp"
 
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
-
-duet::server_options for_strangers(std::chrono::milliseconds unit)
-{
-    duet::server_options options;
-    // Below the limit of descriptors (ulimit -n): beyond it a client is told at once that it is one too many.
-    options.max_sessions = 10'000;
-    options.at_limit = duet::limit_policy::shed;
-
-    auto& deadlines = options.session.deadlines;
-    deadlines.first_message = 10 * unit;  // from the connection to the end of the first request, however it drips
-    deadlines.message = 30 * unit;        // from the first byte of a request to its end
-    deadlines.next_message = 60 * unit;   // silent between requests: the session ends gracefully
-    deadlines.write = 20 * unit;          // takes nothing of an answer; a slow reader is not meant
-    return options;
-}
 
 // Answers each line with its length.
 asio::awaitable<void> answer(duet::session peer)
@@ -45,6 +31,7 @@ asio::awaitable<void> answer(duet::session peer)
             break;
         std::string const reply = fmt::format("{}\n", size - 1);
         co_await peer.write(asio::buffer(reply));
+        peer.set_note(input.substr(0, std::min<std::size_t>(size - 1, 40)));  // the last line, for the log
         input.erase(0, size);
     }
 }
@@ -54,19 +41,22 @@ try
 {
     example::options const options{argc, argv, "Answers lines with their length, and ends clients that hold it up.",
         {{"port", "7777", "where to listen; 0 chooses a port"},
-            {"unit", "1000", "milliseconds in which the deadlines are counted"}}};
-    auto settings = for_strangers(std::chrono::milliseconds{options.number("unit")});
-    settings.port = options.port();
+            {"unit", "1000", "milliseconds in which the deadlines are counted"},
+            {"sessions", "900", "the most clients at once"}}};
+    auto settings = example::for_strangers(options.port(), std::chrono::milliseconds{options.number("unit")});
+    settings.max_sessions = options.number("sessions");
     settings.on_session_end = [](duet::session_end const& end)
     {
-        fmt::print("{}: {}{}{}\n", end.peer, end.report.reason, end.failure ? ", " : "", end.what());
+        fmt::print("{}\n", end);  // who, how long, what was asked, why it ended, how many bytes
         std::fflush(stdout);
     };
     asio::io_context context;
     duet::server server{context, settings, answer};
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);
-    return duet::run(context, {.print = true}, server);
+    int const status = duet::run(context, {.print = true}, server);
+    fmt::print("{}\n", server.counters());
+    return status;
 }
 catch (std::exception const& error)
 {

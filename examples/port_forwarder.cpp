@@ -35,7 +35,7 @@ asio::awaitable<void> forward(duet::session client, target const& to)
     duet::session server = co_await connector.connect(to.host, to.port);
     duet::relay_report const report = co_await duet::relay(client, server, to.relay);
 
-    fmt::print(stderr, "{}: {} bytes there, {} back; client {}, target {}\n", fmt::streamed(client.remote_endpoint()),
+    fmt::print(stderr, "{}: {} bytes there, {} back; client {}, target {}\n", client.remote_endpoint(),
         report.forward.bytes, report.backward.bytes, report.first.reason, report.second.reason);
 }
 
@@ -48,8 +48,10 @@ try
     target const to{
         options.text("to-host"), options.text("to-port"), {.idle = std::chrono::seconds{options.number("idle")}}};
     asio::io_context context;
-    duet::server server{
-        context, {.port = options.port()}, [&](duet::session client) { return forward(std::move(client), to); }};
+    duet::server_options settings{.port = options.port()};
+    settings.max_sessions = 150;  // each has up to six descriptors: two sockets, and two pipes for its bytes
+    settings.at_limit = duet::limit_policy::shed;
+    duet::server server{context, settings, [&](duet::session client) { return forward(std::move(client), to); }};
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);
     return duet::run(context, {.print = true}, server);

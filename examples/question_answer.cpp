@@ -14,6 +14,7 @@
 #include <duet/duet.hpp>
 #include <duet/format.hpp>
 
+#include "for_strangers.hpp"
 #include "options.hpp"
 
 namespace asio = boost::asio;
@@ -65,7 +66,7 @@ try
     asio::io_context context;
     if (options.flag("listen"))
     {
-        duet::server server{context, {.port = options.port()}, answer};
+        duet::server server{context, example::for_strangers(options.port()), answer};
         fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
         return duet::run(context, {.print = true}, server);
     }

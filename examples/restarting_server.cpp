@@ -19,6 +19,7 @@
 
 #include <unistd.h>
 
+#include "for_strangers.hpp"
 #include "options.hpp"
 
 namespace asio = boost::asio;
@@ -62,9 +63,10 @@ try
     std::signal(SIGCHLD, SIG_IGN);  // nobody asks how a successor ended
     asio::io_context context;
     asio::signal_set signal{context, SIGUSR2};  // from here on it ends the process no more
-    duet::server server{context, duet::inherited_descriptors(),
-        {.port = options.port(), .threads = options.number("threads"), .share_port = options.number("share") != 0},
-        tell_process};
+    auto settings = example::for_strangers(options.port());
+    settings.threads = options.number("threads");
+    settings.share_port = options.number("share") != 0;
+    duet::server server{context, duet::inherited_descriptors(), settings, tell_process};
     asio::co_spawn(context, restart_at(signal, server, argv[0]), asio::detached);
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);

@@ -16,6 +16,7 @@
 
 #include <duet/run.hpp>
 
+#include "for_strangers.hpp"
 #include "options.hpp"
 
 namespace asio = boost::asio;
@@ -53,9 +54,12 @@ try
         {{"port", "7777", "where to listen; 0 chooses a port"},
             {"limit", "16777216", "the most bytes to take from one client"}}};
 
-    duet::server_options settings{.port = options.port()};
+    auto settings = example::for_strangers(options.port());
     settings.max_sessions = 64;  // each may hold its input twice: this and the limit are the bounds of our memory
-    settings.session.deadlines.idle = std::chrono::minutes{1};
+    // The one message of a session is as long as the client likes, so what counts is that it makes progress.
+    auto& deadlines = settings.session.deadlines;
+    deadlines.first_message = deadlines.message = {};
+    deadlines.idle = std::chrono::minutes{1};
     settings.on_session_end = [](duet::session_end const& end)
     {
         if (end.failure)

@@ -18,6 +18,7 @@
 #include <duet/duet.hpp>
 #include <duet/format.hpp>
 
+#include "for_strangers.hpp"
 #include "options.hpp"
 
 namespace asio = boost::asio;
@@ -63,7 +64,10 @@ try
     if (options.flag("listen"))
     {
         // What a server listens on may be made beforehand: a path here, or a descriptor that systemd hands over.
-        duet::unix_server server{context, duet::unix_acceptor{context, endpoint}, {}, echo};
+        auto const settings = example::for_strangers(0);
+        duet::acceptor_options listening;
+        listening.session = settings.session;
+        duet::unix_server server{context, duet::unix_acceptor{context, endpoint, listening}, settings, echo};
         fmt::print("listening on {}\n", server.local_endpoint().path());
         return duet::run(context, {.print = true}, server);  // its end removes the socket from the file system
     }

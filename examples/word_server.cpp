@@ -6,6 +6,7 @@
 
 #include <fmt/ostream.h>
 
+#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <map>
@@ -14,13 +15,19 @@
 
 #include <duet/run.hpp>
 
+#include "for_strangers.hpp"
 #include "options.hpp"
 
 namespace asio = boost::asio;
 
-using words = std::map<std::string, std::string>;
+// What clients leave behind has a bound, too: so many words, each of which came in a line of at most 4096 bytes.
+struct words
+{
+    std::size_t most;
+    std::map<std::string, std::string> known{};
+};
 
-std::string answer_to(std::string const& line, words& known)
+std::string answer_to(std::string const& line, words& kept)
 {
     std::istringstream request{line};
     std::string verb;
@@ -29,16 +36,18 @@ std::string answer_to(std::string const& line, words& known)
     request >> verb >> name >> value;
     if (verb == "put" && !value.empty())
     {
-        known[name] = value;
+        if (kept.known.size() >= kept.most && !kept.known.contains(name))
+            return "full\n";
+        kept.known[name] = value;
         return "kept\n";
     }
     if (verb == "get" && !name.empty())
-        return known.contains(name) ? known[name] + '\n' : "unknown\n";
+        return kept.known.contains(name) ? kept.known[name] + '\n' : "unknown\n";
     return "put <name> <value> or get <name>\n";
 }
 
 // Called when there is something to read; true: the client may have more to ask.
-asio::awaitable<bool> answer(duet::session& peer, words& known)
+asio::awaitable<bool> answer(duet::session& peer, words& kept)
 {
     std::string input;
     do
@@ -46,7 +55,7 @@ asio::awaitable<bool> answer(duet::session& peer, words& known)
         std::size_t const size = co_await peer.read_until(input, "\n", 4096);
         if (size == 0)
             co_return false;
-        std::string const reply = answer_to(input.substr(0, size), known);
+        std::string const reply = answer_to(input.substr(0, size), kept);
         co_await peer.write(asio::buffer(reply));
         input.erase(0, size);
     }
@@ -58,10 +67,11 @@ int main(int argc, char** argv)
 try
 {
     example::options const options{argc, argv, "Keeps words for clients that are silent most of the time.",
-        {{"port", "7777", "where to listen; 0 chooses a port"}}};
-    words known;
+        {{"port", "7777", "where to listen; 0 chooses a port"}, {"words", "10000", "the most words to keep"}}};
+    words kept{options.number("words")};
     asio::io_context context;
-    duet::server server{context, {.port = options.port()}, [&](duet::session& peer) { return answer(peer, known); }};
+    duet::server server{
+        context, example::for_strangers(options.port()), [&](duet::session& peer) { return answer(peer, kept); }};
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);
     return duet::run(context, {.print = true}, server);

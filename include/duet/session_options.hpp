@@ -30,7 +30,7 @@ inline namespace DUET_ABI {
 ///
 /// **What the defaults do not protect from**: a client that connects and says nothing, that is silent between messages,
 /// or that sends single bytes now and then, keeps its session for ever. A server for strangers sets `first_message`,
-/// `next_message`, `message` and `write`: examples/guarded_server.cpp has a recommended set.
+/// `next_message`, `message` and `write`: examples/for_strangers.hpp is a recommended set.
 struct deadlines
 {
     using duration = std::chrono::steady_clock::duration;

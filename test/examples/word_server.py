@@ -11,8 +11,17 @@ from harness import Server, case, check_equal
 
 @case
 def command_line():
-    harness.check_command_line("word_server", "--port")
+    harness.check_command_line("word_server", "--port", "--words")
     harness.check_port_in_use("word_server")
+
+
+@case
+def it_keeps_no_more_words_than_it_may():
+    server = Server("word_server", "--words", "2")
+    asked = b"put a 1\nput b 2\nput c 3\nput a 4\nget a\nget c\n"
+    answered = b"kept\nkept\nfull\nkept\n4\nunknown\n"
+    check_equal(harness.run_tool("nc", "-N", "localhost", server.port, data=asked), answered, "answers")
+    server.stop()
 
 
 @case
