@@ -74,7 +74,7 @@ class Suite:
 
     def build(self, test):
         """None, or the compiler's words."""
-        target = "test_" + re.sub(r"\.reactor$", "", test)
+        target = "test_" + re.sub(r"^(\w+\.\w+)\.reactor$", r"\1", test)
         built = subprocess.run(["ninja", "-C", str(BUILD), f"-j{self.jobs}", target], stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, check=False)
         return None if built.returncode == 0 else built.stdout

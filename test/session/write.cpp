@@ -310,6 +310,24 @@ BOOST_AUTO_TEST_CASE(write_deadline_runs_only_while_no_byte_is_taken)
         });
 }
 
+BOOST_AUTO_TEST_CASE(write_deadline_counts_from_the_last_byte_that_was_taken)
+{
+    memory_talk talk{small_capacity};
+    talk.play(with({.write = 8s}),
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            auto const begin = talk.now();
+            started<std::size_t> writing{executor, write(s, pattern(stalling_size))};
+            co_await talk.pause(1500ms);
+            BOOST_TEST(talk.peer.recv_exactly(100).size() == 100U);
+            auto const end = co_await outcome_of(writing.result());
+            BOOST_TEST((talk.now() - begin == 1500ms + 8s + tick));
+            BOOST_TEST(end.code == errc::write_timed_out);
+            BOOST_TEST(end.bytes == small_capacity + 100U);
+        });
+}
+
 BOOST_AUTO_TEST_CASE(write_deadline_ends_a_stalled_write_with_its_bytes)
 {
     memory_talk talk{small_capacity};
