@@ -214,6 +214,20 @@ BOOST_FIXTURE_TEST_CASE(a_drain_at_the_limit_serves_those_who_are_queued_one_aft
     BOOST_TEST(shard().idle());
 }
 
+// All places are taken on other threads, and none is given back: there is nobody here to wait for.
+BOOST_FIXTURE_TEST_CASE(a_drain_ends_the_wait_for_a_place, shard_fixture)
+{
+    make({.max_sessions = 1});
+    BOOST_TEST(state->acquire());
+    shard().start(state);
+    run_ready();
+    BOOST_TEST(!shard().idle());
+    shard().begin_drain(state);
+    run_ready();
+    BOOST_TEST(shard().idle());
+    BOOST_TEST(state->drained());
+}
+
 BOOST_FIXTURE_TEST_CASE(an_abort_resets_those_who_are_served_and_those_who_are_queued, shard_fixture)
 {
     start({.max_sessions = 1});
