@@ -13,6 +13,7 @@
 #include <exception>
 #include <string>
 
+#include <duet/line_reader.hpp>
 #include <duet/run.hpp>
 
 #include "for_strangers.hpp"
@@ -29,29 +30,20 @@ struct counts
 asio::awaitable<void> answer(duet::session peer, std::chrono::milliseconds work, counts& questions)
 {
     asio::steady_timer worker{peer.get_executor()};
-    std::string input;
-    for (bool last = false; !last;)
+    duet::line_reader lines{peer, 4096};
+    for (;;)
     {
-        // Here nothing is half done, so here a drain may end it. What has arrived by then is still answered, but only
-        // once: a client that always has one more question in the air would otherwise hold the drain to its deadline.
-        last = peer.finish_requested();
-        bool const readable = co_await peer.wait_readable();
-        if (!readable)
+        // Between two lines nothing is half done, so there a drain may end it. What has arrived by then is still
+        // answered. But a client that always has one more question in the air does not hold the drain to its deadline.
+        auto const question = co_await lines.next();
+        if (!question)
             break;
-        do
-        {
-            std::size_t const size = co_await peer.read_until(input, "\n", 4096);
-            if (size == 0)
-                co_return;
-            ++questions.read;
-            worker.expires_after(work);
-            co_await worker.async_wait(asio::use_awaitable);
-            std::string const reply = "done: " + input.substr(0, size);
-            co_await peer.write(asio::buffer(reply));
-            ++questions.answered;
-            input.erase(0, size);
-        }
-        while (input.find('\n') != std::string::npos);  // several in one segment
+        ++questions.read;
+        worker.expires_after(work);
+        co_await worker.async_wait(asio::use_awaitable);
+        std::string const reply = fmt::format("done: {}\n", *question);
+        co_await peer.write(reply);
+        ++questions.answered;
     }
 }
 

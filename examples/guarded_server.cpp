@@ -5,14 +5,13 @@
 
 #include <fmt/ostream.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <string>
 
 #include <duet/format.hpp>
+#include <duet/line_reader.hpp>
 #include <duet/run.hpp>
 
 #include "for_strangers.hpp"
@@ -23,16 +22,15 @@ namespace asio = boost::asio;
 // Answers each line with its length.
 asio::awaitable<void> answer(duet::session peer)
 {
-    std::string input;
+    duet::line_reader lines{peer, 4096};
     for (;;)
     {
-        std::size_t const size = co_await peer.read_until(input, "\n", 4096);
-        if (size == 0)
+        auto const line = co_await lines.next();
+        if (!line)
             break;
-        std::string const reply = fmt::format("{}\n", size - 1);
-        co_await peer.write(asio::buffer(reply));
-        peer.set_note(input.substr(0, std::min<std::size_t>(size - 1, 40)));  // the last line, for the log
-        input.erase(0, size);
+        std::string const reply = fmt::format("{}\n", line->size());
+        co_await peer.write(reply);
+        peer.set_note(std::string{line->substr(0, 40)});  // the last line, for the log
     }
 }
 

@@ -21,19 +21,14 @@ namespace asio = boost::asio;
 
 asio::awaitable<void> answer(duet::session peer)
 {
-    std::string input;
-    bool readable = co_await peer.wait_readable();
-    while (readable)
+    duet::line_reader lines{peer, 4096};
+    for (;;)
     {
-        std::size_t const size = co_await peer.read_until(input, "\n", 4096);
-        if (size == 0)
-            break;  // the client has closed
-        std::string const reply = "42 is the answer to " + input.substr(0, size);
-        co_await peer.write(asio::buffer(reply));
-        input.erase(0, size);
-        // Here a drain may end it, and nothing is lost. But a question that came together with this one is in `input`.
-        if (input.empty())
-            readable = co_await peer.wait_readable();
+        auto const question = co_await lines.next();
+        if (!question)
+            break;  // the client has finished, or the server drains; no question is lost
+        std::string const reply = fmt::format("42 is the answer to {}\n", *question);
+        co_await peer.write(reply);
     }
 }
 
@@ -41,16 +36,15 @@ asio::awaitable<void> ask(asio::io_context& context, example::options const& opt
 {
     duet::connector connector{context, {.timeout = std::chrono::seconds{5}}};
     duet::session peer = co_await connector.connect(options.text("host"), options.text("port"));
-    std::string input;
+    duet::line_reader answers{peer, 4096};
     for (auto const& question : options.arguments())
     {
         std::string const line = question + '\n';
-        co_await peer.write(asio::buffer(line));
-        std::size_t const size = co_await peer.read_until(input, "\n", 4096);
-        if (size == 0)
+        co_await peer.write(line);
+        auto const reply = co_await answers.next();
+        if (!reply)
             throw std::runtime_error{"the server ended before it answered '" + question + "'"};
-        fmt::print("{}", input.substr(0, size));
-        input.erase(0, size);
+        fmt::print("{}\n", *reply);
     }
     duet::close_report const end = co_await peer.close();
     fmt::print(stderr, "closed: {}\n", end.reason);

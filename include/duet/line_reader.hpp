@@ -48,8 +48,8 @@ public:
 
     /// The next line without its end, which is LF or CR LF. Nothing where there are no more: the peer has finished
     /// after a whole line, or the session was asked to finish (server::drain()) and no line has begun. After that
-    /// request it still gives the lines that have arrived, but a client that goes on sending does not hold the drain.
-    /// The line is valid until the next call.
+    /// request it reads once more, for a line that has begun, and gives the lines that have arrived by then: a client
+    /// that goes on sending does not hold the drain. The line is valid until the next call.
     ///
     /// Errors: as session::read_until(): truncated if the peer's FIN came in the middle of a line, limit_exceeded if a
     /// line is longer than the limit, timed_out, reset, dead_peer, closed, cancelled.
@@ -61,7 +61,7 @@ public:
         {
             buffer_.erase(0, begin_);
             begin_ = 0;
-            if (last_ && buffer_.empty())
+            if (last_)
                 co_return std::nullopt;
             last_ = session_.finish_requested();
             std::size_t size = 0;
@@ -92,7 +92,7 @@ private:
     std::size_t limit_;
     std::string buffer_;
     std::size_t begin_ = 0;  // of what no call has returned yet
-    bool last_ = false;      // the session was asked to finish before the last read
+    bool last_ = false;      // one more read has begun since the session was asked to finish
 };
 
 }  // namespace DUET_ABI

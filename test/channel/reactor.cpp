@@ -366,7 +366,6 @@ struct probe final : duet::detail::watched
     }
 
     void on_turn() override {}
-    void on_reminder() noexcept override {}
     void on_shutdown() noexcept override {}
 
     int events = 0;

@@ -94,7 +94,7 @@ bool run_without_memory(body const& connect, long before, long& successes)
         BOOST_TEST_INFO("it hangs");
         BOOST_TEST(context.stopped());
         BOOST_TEST((ended || escaped));
-        BOOST_TEST_INFO(duet::detail::message_of(failure));
+        BOOST_TEST_INFO(duet::detail::text_of(failure));
         BOOST_TEST((!failure || is_of_memory(failure)));
         if (failure || escaped)
             BOOST_TEST(all_failed);

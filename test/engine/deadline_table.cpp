@@ -301,6 +301,24 @@ BOOST_AUTO_TEST_CASE(close_is_looked_at_in_eighths_and_ends_without_progress)
     BOOST_TEST((table.verdict_on_close(closing, start + 10s + tick) == verdict::give_up));
 }
 
+BOOST_AUTO_TEST_CASE(a_hurried_close_waits_shortly_for_a_peer_that_has_everything_and_sends_nothing)
+{
+    auto const closing = after({lifecycle_event::close_requested, lifecycle_event::writes_flushed});
+    deadline_table table{{.close = 5s, .close_total = 30s}, start};
+    table.closing(start);
+    table.hurry_close(start);
+    table.set_unacknowledged(7);
+    BOOST_TEST((table.verdict_on_close(closing, start + 1s) == verdict::wait));
+    table.set_unacknowledged(0);
+    BOOST_TEST((table.verdict_on_close(closing, start + 399ms) == verdict::wait));
+    BOOST_TEST((table.verdict_on_close(closing, start + 400ms) == verdict::leave));
+    // It still sends: what is left then would be unread, and the close a reset.
+    table.note_activity(start + 300ms);
+    BOOST_TEST((table.verdict_on_close(closing, start + 699ms) == verdict::wait));
+    BOOST_TEST((table.verdict_on_close(closing, start + 700ms) == verdict::leave));
+    BOOST_TEST((table.earliest(closing, {}) <= start + 700ms));
+}
+
 BOOST_AUTO_TEST_CASE(close_leaves_a_peer_that_makes_progress_to_the_kernel)
 {
     auto limits = none();

@@ -101,9 +101,9 @@ public:
 
     void closing(time_point now) noexcept { close_since_ = active_ = looked_at_ = now; }
 
-    /// close() is in a hurry, because the program is about to end: once the peer has acknowledged everything, it has
-    /// only a short time to finish. Then the kernel waits for its FIN.
-    void hurry_close(time_point now) noexcept { hurried_close_by_ = now + std::chrono::milliseconds{400}; }
+    /// close() is in a hurry, because the program is about to end: once the peer has acknowledged everything and sends
+    /// nothing any more, it has only a short time to finish. Then the kernel waits for its FIN.
+    void hurry_close(time_point now) noexcept { hurried_since_ = now; }
 
     /// Remember the number of unacknowledged bytes, to compare with later.
     void set_unacknowledged(std::size_t left) noexcept { unacknowledged_ = left; }
@@ -273,7 +273,10 @@ private:
         if (life.send() != send_state::finished)
             return never;
         auto const total = coarse_clock::after(close_since_, limits_.close_total);
-        return unacknowledged_ == 0 ? std::min(total, hurried_close_by_) : total;
+        if (unacknowledged_ != 0 || hurried_since_ == never)
+            return total;
+        // What it still sends has to be discarded first: a close with unread input would reset it.
+        return std::min(total, std::max(hurried_since_, active_) + std::chrono::milliseconds{400});
     }
 
     deadlines limits_;
@@ -284,7 +287,7 @@ private:
     time_point write_since_ = never;    // the last progress of the writes that wait
     time_point half_closed_since_ = never;
     time_point close_since_ = never;
-    time_point hurried_close_by_ = never;
+    time_point hurried_since_ = never;
     time_point looked_at_ = time_point::min();  // the last call of acknowledged()
     time_point poll_at_ = never;
     duration poll_delay_{};
