@@ -41,11 +41,11 @@ struct connection
     std::array<end_point*, 2> ends{};
     std::array<bool, 2> ours{};
     std::array<duet::session::endpoint_type, 2> addresses{};
-    std::array<std::string, 2> states{};     ///< as they were shown last
-    std::array<duet::tcp_info, 2> kernel{};  ///< the last there was
-    std::array<bool, 2> fin{};               ///< it was sent, and shown
-    std::array<bool, 2> fin_acknowledged{};  ///< the same
-    bool reset = false;                      ///< by a peer in another program, and shown
+    std::array<std::string, 2> states{};         ///< as they were shown last
+    std::array<duet::tcp_snapshot, 2> kernel{};  ///< the last there was
+    std::array<bool, 2> fin{};                   ///< it was sent, and shown
+    std::array<bool, 2> fin_acknowledged{};      ///< the same
+    bool reset = false;                          ///< by a peer in another program, and shown
     std::array<std::string, 2> fin_order{};
     std::array<std::optional<duet::close_report>, 2> reports{};
 };

@@ -88,7 +88,20 @@ public:
     ///
     /// Errors (session_error): closed, after close() and after the last queued session; cancelled; an error of the
     /// listener itself. Cancellation of any type: no connection is lost, the next call gets it.
-    awaitable<session_type> accept() { return queue_type::accept(queue_); }
+    awaitable<session_type> accept() { return queue_type::accept(queue_, get_executor()); }
+
+    /// As above, but the session belongs to `executor`: for a pool of threads, where each session needs a strand of its
+    /// own, or for another context:
+    ///
+    /// ```cpp
+    /// duet::session peer = co_await acceptor.accept(asio::make_strand(pool));
+    /// auto const executor = peer.get_executor();
+    /// asio::co_spawn(executor, serve(std::move(peer)), asio::detached);
+    /// ```
+    ///
+    /// The acceptor itself needs an executor that runs one thing at a time, too: a context that one thread runs, or a
+    /// strand. Move the session to its executor without using it before. Its socket waits in Asio's reactor.
+    awaitable<session_type> accept(executor_type executor) { return queue_type::accept(queue_, std::move(executor)); }
 
     /// Stop listening without resetting a client: refuse new handshakes (Linux, TCP), move the kernel's queue into this
     /// object, and close the listener. accept() then returns the queued sessions, and after that fails with

@@ -3,72 +3,53 @@
 #ifndef DUET_CANCELLER_HPP
 #define DUET_CANCELLER_HPP
 
-#include <boost/asio/post.hpp>
-
-#include <functional>
-#include <memory>
 #include <utility>
 
-#include <duet/detail/config.hpp>
+#include <duet/detail/completion/operation_owner.hpp>
+#include <duet/detail/engine/connection.hpp>
+#include <duet/detail/engine/remote_control.hpp>
 
 namespace duet {
 inline namespace DUET_ABI {
 
-/// Cancels or aborts one session from any thread. Copies are cheap. They may outlive the session, and then do nothing,
-/// but must not outlive the session's execution context.
+/// Cancels or aborts one session from any thread. A copy costs one atomic increment. It may outlive the session and the
+/// session's execution context, and then does nothing.
 ///
-/// Both functions return at once: they post the request to the session's executor.
+/// Both functions return at once: they post the request to the session's executor. They throw std::bad_alloc.
 ///
 /// Distinct objects: safe. Shared objects: safe.
 class canceller
 {
 public:
     /// A canceller without a session; it does nothing.
-    canceller() = default;
+    canceller() noexcept = default;
 
-    explicit canceller(std::function<void(bool)> post) : post_{std::move(post)} {}
+    /// See session::canceller().
+    explicit canceller(detail::owner_ref<detail::remote_control> control) noexcept : control_{std::move(control)} {}
 
     /// As session::cancel().
-    void cancel() const
-    {
-        if (post_)
-            post_(false);
-    }
+    void cancel() const { post<&detail::connection::cancel_all>(); }
 
     /// As session::abort().
-    void abort() const
-    {
-        if (post_)
-            post_(true);
-    }
+    void abort() const { post<&detail::connection::abort>(); }
 
 private:
-    std::function<void(bool)> post_;
+    template <void (detail::connection::*Function)() noexcept>
+    void post() const
+    {
+        if (!control_)
+            return;
+        control_->post(
+            [](detail::connection* target)
+            {
+                if (target)
+                    (target->*Function)();
+            });
+    }
+
+    detail::owner_ref<detail::remote_control> control_;
 };
 
-namespace detail {
-
-template <class Control>
-canceller make_canceller(std::shared_ptr<Control> control)
-{
-    if (!control)
-        return {};
-    return canceller{[control = std::move(control)](bool abort)
-        {
-            boost::asio::post(control->executor,
-                [control, abort]
-                {
-                    if (!control->target)
-                        return;
-                    if (abort)
-                        control->target->abort();
-                    else
-                        control->target->cancel_all();
-                });
-        }};
-}
-
-}  // namespace detail
 }  // namespace DUET_ABI
 }  // namespace duet
 

@@ -21,6 +21,8 @@
 #include <duet/lifecycle.hpp>
 #include <duet/line_reader.hpp>
 #include <duet/relay.hpp>
+#include <duet/release.hpp>
+#include <duet/remote.hpp>
 #include <duet/resolver.hpp>
 #include <duet/run.hpp>
 #include <duet/server.hpp>
@@ -31,6 +33,7 @@
 #include <duet/session_state.hpp>
 #include <duet/session_stream.hpp>
 #include <duet/stream_traits.hpp>
+#include <duet/tasks.hpp>
 #include <duet/tcp_info.hpp>
 #include <duet/version.hpp>
 #include <duet/whole_or_end.hpp>

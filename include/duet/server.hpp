@@ -92,6 +92,13 @@ struct server_access;
 /// there. With server_options::threads above 1, a handler must be back from another thread within one second after the
 /// server's destruction begins, because then the contexts of the server's threads are destroyed.
 ///
+/// **Exceptions** of what a handler has begun apart from itself (posted functions, completion handlers) leave the run()
+/// of the context that was passed in, whichever thread they come from, except std::bad_alloc on an additional thread.
+/// The server goes on when the context is run again.
+///
+/// **Other threads** may use the executor of a session at any time before the server's destruction: to post to it, and
+/// to make sockets and timers on it. They reach the session by a duet::remote or a canceller, which may outlive both.
+///
 /// **After fork(),** the child has copies of all descriptors. Whatever it does to its copy of the server (drain(),
 /// abort(), destruction) closes the copies, and changes nothing for the parent: see acceptor::close(). A child that
 /// goes on with the context, or calls exit(), must call its notify_fork() before, as Asio requires. In a child, the

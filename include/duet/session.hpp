@@ -72,7 +72,7 @@ struct session_access;
 /// the parent has the same connection. shutdown_send() ends the direction for both.
 ///
 /// Distinct objects: safe. Shared objects: unsafe. Use everything except canceller() on the session's executor only; a
-/// context run by several threads needs a strand.
+/// context run by several threads needs a strand. Other threads reach it through a duet::remote.
 ///
 /// A moved-from session keeps its executor, as Asio's sockets do. It and a default-constructed one are empty: every
 /// operation fails with errc::closed, and their state is that of a session without a byte that has ended.
@@ -316,8 +316,8 @@ public:
     /// Complete every pending operation with operation_aborted. A write that is part-way poisons the send side.
     void cancel() noexcept { connection_.call(&connection::cancel_all); }
 
-    /// A handle that cancels or aborts this session from any thread, and may outlive it.
-    duet::canceller canceller() { return detail::make_canceller(connection_ ? connection_->control() : nullptr); }
+    /// A handle that cancels or aborts this session from any thread, and may outlive it. Throws std::bad_alloc.
+    duet::canceller canceller() const { return duet::canceller{connection_.control()}; }
 
     /// What the program has to say about this session, for session_end::note. It takes memory only while it is set.
     void set_note(std::string const& text) { connection_ ? connection_->set_note(text) : void(); }

@@ -60,7 +60,7 @@ public:
 
     /// The kernel's view. Errors: operation_not_supported if there is none (not Linux, not TCP); bad_descriptor after
     /// the end.
-    duet::tcp_info tcp_info(error_code& error) const noexcept { return connection_.info(error); }
+    duet::tcp_snapshot tcp_info(error_code& error) const noexcept { return connection_.info(error); }
 
     duet::deadlines const& deadlines() const noexcept { return connection_.limits(); }
 

@@ -189,7 +189,7 @@ concept has_set_dead_peer_timeout = requires(Stream& stream, deadlines::duration
 template <class Stream>
 concept has_info = requires(Stream& stream, error_code& error)
 {
-    requires std::convertible_to<decltype(stream_traits<Stream>::info(stream, error)), duet::tcp_info>;
+    requires std::convertible_to<decltype(stream_traits<Stream>::info(stream, error)), duet::tcp_snapshot>;
 };
 
 template <class Stream>
@@ -334,7 +334,7 @@ constexpr bool close_says_fin() noexcept
 /// - `has_hung_up(stream)`: nothing will come or go any more: both directions ended, or it broke.
 /// - `take_failure(stream)`: the error of a broken connection, else none. It may be told once only.
 /// - `set_dead_peer_timeout(stream, timeout)`: may do nothing.
-/// - `info(stream, error)`: a tcp_info; or the error operation_not_supported.
+/// - `info(stream, error)`: a tcp_snapshot; or the error operation_not_supported.
 /// - `describe(endpoint)`: a name for texts of errors. It may throw for lack of memory.
 ///
 /// **May be absent**

@@ -143,7 +143,7 @@ struct stream_traits<boost::asio::basic_stream_socket<Protocol, Executor>>
             detail::set_dead_peer_timeout(stream.native_handle(), timeout);
     }
 
-    static duet::tcp_info info(stream_type& stream, boost::system::error_code& error) noexcept
+    static duet::tcp_snapshot info(stream_type& stream, boost::system::error_code& error) noexcept
     {
         if constexpr (is_tcp)
             return query_tcp_info(stream.native_handle(), error);

@@ -36,8 +36,9 @@ enum class tcp_state : std::uint8_t
 
 DUET_DECL std::string_view to_string(tcp_state value) noexcept;
 
-/// The kernel's information about a TCP connection: a snapshot that may be outdated when you read it.
-struct tcp_info
+/// The kernel's information about a TCP connection: a snapshot that may be outdated when you read it. (The system's own
+/// `struct tcp_info` of <netinet/tcp.h> is in the global namespace.)
+struct tcp_snapshot
 {
     tcp_state state = tcp_state::unknown;
     std::chrono::microseconds round_trip_time{};
@@ -65,7 +66,7 @@ struct tcp_info
 /// SO_ERROR would.
 ///
 /// Errors: operation_not_supported if the system is not Linux, or the socket is not TCP.
-DUET_DECL tcp_info query_tcp_info(int descriptor, boost::system::error_code& error) noexcept;
+DUET_DECL tcp_snapshot query_tcp_info(int descriptor, boost::system::error_code& error) noexcept;
 
 }  // namespace DUET_ABI
 }  // namespace duet

@@ -104,7 +104,7 @@ public:
     error_code take_failure() noexcept override { return {}; }
     std::size_t unacknowledged() noexcept override { return 0; }
     void set_dead_peer_timeout(duet::deadlines::duration) noexcept override {}
-    duet::tcp_info info(error_code&) noexcept override { return {}; }
+    duet::tcp_snapshot info(error_code&) noexcept override { return {}; }
     void read(asio::mutable_buffer) override {}
     void wait_readable(wake) override {}
     void wait_writable() override {}

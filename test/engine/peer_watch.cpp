@@ -18,9 +18,9 @@ namespace {
 
 constexpr time_point start{1000s};
 
-duet::tcp_info heard(std::chrono::milliseconds ago, std::uint32_t retransmits = 0, std::uint32_t probes = 0)
+duet::tcp_snapshot heard(std::chrono::milliseconds ago, std::uint32_t retransmits = 0, std::uint32_t probes = 0)
 {
-    duet::tcp_info result;
+    duet::tcp_snapshot result;
     result.last_received = ago;
     result.retransmits_in_a_row = retransmits;
     result.probes_in_a_row = probes;

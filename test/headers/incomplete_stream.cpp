@@ -81,7 +81,7 @@ struct duet::stream_traits<incomplete_stream> : duet::stream_traits<duet::testin
     {
         base::set_dead_peer_timeout(stream, timeout);
     }
-    static duet::tcp_info info(stream_type& stream, duet::error_code& error)
+    static duet::tcp_snapshot info(stream_type& stream, duet::error_code& error)
     {
         return base::info(stream, error);
     }

@@ -10,15 +10,15 @@ import re
 
 FLOORS = [
     # ground: no I/O
-    "config version endpoint error lifecycle tcp_info close_report backoff canceller"
+    "config version endpoint error lifecycle tcp_info close_report backoff"
     " whole_or_end session_options acceptor_options connector_options server_options session_handler",
     # handlers and how they are called; system calls on descriptors
     "completion/ socket/ time/",
     # ways to wait, and what a stream has to supply
-    "stream_traits session_stream connect_error channel/",
+    "stream_traits session_stream connect_error tasks channel/",
     # one connection
     "engine/",
-    "session_state session line_reader",
+    "session_state session line_reader canceller release remote",
     # they yield sessions
     "accept/ resolve/ inherited hand_over acceptor resolver",
     "connect/ connector kept_connection",

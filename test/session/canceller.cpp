@@ -4,6 +4,8 @@
 #include <duet/canceller.hpp>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include "session/session_fixture.hpp"
@@ -11,6 +13,8 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 using namespace duet_test;
@@ -109,6 +113,64 @@ BOOST_AUTO_TEST_CASE(it_may_outlive_its_session)
     control.abort();
     talk.context.restart();
     talk.context.run();
+}
+
+// Also where nobody has asked for one before. (ThreadSanitizer is the judge.)
+BOOST_AUTO_TEST_CASE(it_is_made_on_any_thread)
+{
+    for (int round = 0; round < 20; ++round)
+    {
+        tcp_talk talk;
+        talk.play(
+            [](duet::session& s) -> asio::awaitable<void>
+            {
+                auto const executor = co_await asio::this_coro::executor;
+                started<std::string> reading{executor, read(s)};
+                auto const elsewhere = [&]
+                {
+                    std::vector<std::jthread> threads;
+                    for (int i = 0; i < 4; ++i)
+                        threads.emplace_back([&] { std::as_const(s).canceller().abort(); });
+                };
+                co_await in_thread(elsewhere);
+                co_await expect_error(reading.result(), errc::aborted);
+            });
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_copy_allocates_nothing)
+{
+    static_assert(std::is_nothrow_copy_constructible_v<duet::canceller>);
+    static_assert(std::is_nothrow_copy_assignable_v<duet::canceller>);
+    tcp_talk talk;
+    talk.play(
+        [](duet::session& s) -> asio::awaitable<void>
+        {
+            auto const first = s.canceller();
+            duet::canceller second;
+            second = first;
+            second.abort();
+            co_await settle();
+            BOOST_TEST(s.close_reason() == close_reason::aborted);
+        });
+}
+
+BOOST_AUTO_TEST_CASE(it_may_outlive_the_context)
+{
+    duet::canceller kept;
+    duet::canceller of_strand;
+    {
+        asio::io_context context;
+        auto pair = connected_pair(raw_address::v4(0));
+        auto other = connected_pair(raw_address::v4(0));
+        auto const session = adopt<duet::session>(pair.server, context.get_executor(), {});
+        auto const stranded = adopt<duet::session>(other.server, asio::make_strand(context), {});
+        kept = session.canceller();
+        of_strand = stranded.canceller();
+        of_strand.cancel();
+    }
+    kept.cancel();
+    of_strand.abort();
 }
 
 // Many threads, and the session ends and dies among their calls. (ThreadSanitizer is the judge.)

@@ -317,7 +317,7 @@ struct duet::stream_traits<duet_test::record_stream>
 
     static void set_dead_peer_timeout(stream_type&, deadlines::duration) noexcept {}
 
-    static duet::tcp_info info(stream_type& stream, error_code& error) noexcept
+    static duet::tcp_snapshot info(stream_type& stream, error_code& error) noexcept
     {
         return lower::info(stream.lowest_layer(), error);
     }

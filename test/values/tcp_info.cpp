@@ -49,7 +49,7 @@ BOOST_AUTO_TEST_CASE(a_listener_tells_its_queue)
     auto const one = raw_socket::connect(listener.address());
     auto const two = raw_socket::connect(listener.address());
     boost::system::error_code code;
-    duet::tcp_info info;
+    duet::tcp_snapshot info;
     eventually(
         [&]
         {

@@ -257,7 +257,7 @@ struct stream_traits<testing::memory_stream>
 
     static void set_dead_peer_timeout(stream_type&, deadlines::duration) noexcept {}
 
-    static duet::tcp_info info(stream_type&, error_code& error) noexcept
+    static duet::tcp_snapshot info(stream_type&, error_code& error) noexcept
     {
         error = boost::asio::error::operation_not_supported;
         return {};

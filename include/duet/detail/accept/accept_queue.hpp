@@ -24,11 +24,44 @@
 #include <duet/hand_over.hpp>
 #include <duet/session.hpp>
 
+#include <unistd.h>
+
 namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// The implementation of an acceptor: the listener, and the sessions that were taken from the kernel's queue and not
+/// A connection that was taken from the kernel's queue and is not a session yet.
+template <class Endpoint>
+class accepted_connection
+{
+public:
+    accepted_connection(int descriptor, Endpoint const& local_end, Endpoint const& remote_end) noexcept
+        : local{local_end}, remote{remote_end}, descriptor_{descriptor}
+    {
+    }
+
+    accepted_connection(accepted_connection const&) = delete;
+    accepted_connection& operator=(accepted_connection const&) = delete;
+
+    ~accepted_connection()
+    {
+        if (descriptor_ >= 0)
+            ::close(descriptor_);
+    }
+
+    int descriptor() const noexcept { return descriptor_; }
+
+    /// Somebody else owns the descriptor now.
+    void release() noexcept { descriptor_ = -1; }
+
+    Endpoint const local;
+    Endpoint const remote;
+
+private:
+    int descriptor_;
+};
+
+/// The implementation of an acceptor: the listener, and the connections that were taken from the kernel's queue and not
 /// yet handed out.
 template <class Protocol, class Executor>
 class accept_queue : public std::enable_shared_from_this<accept_queue<Protocol, Executor>>
@@ -56,10 +89,11 @@ public:
     /// The other listeners on this endpoint close together with this one.
     void close_with_others() noexcept { patience_ = longest_patience; }
 
-    static boost::asio::awaitable<session_type, Executor> accept(self queue);
+    /// Completes with a session that belongs to `executor`.
+    static boost::asio::awaitable<session_type, Executor> accept(self queue, Executor executor);
 
-    /// Returns the next session of a batch that was already taken; nullopt if there is none.
-    std::optional<session_type> take_queued() noexcept;
+    /// Returns the next session of a batch that was already taken; nullopt if there is none, or no memory for it.
+    std::optional<session_type> take_queued(Executor const& executor) noexcept;
 
     handed_listeners hand_over(std::string name);
 
@@ -107,6 +141,8 @@ private:
 
     bool keep(int descriptor, endpoint_type const& remote) noexcept;
 
+    session_type make(Executor const& executor, accepted_connection<endpoint_type>& from);
+
     void pause(error_code const& error) noexcept;
 
     bool pausing() const noexcept
@@ -121,7 +157,7 @@ private:
         settling_;  // the system's time, also if a test controls that of the context
     acceptor_options options_;
     acceptor_counters counters_;
-    std::deque<session_type> taken_;
+    std::deque<accepted_connection<endpoint_type>> taken_;
     error_code failure_;  // why the listener itself failed
     std::uint64_t broken_in_a_row_ = 0;
     std::uint64_t failures_ = 0;

@@ -21,7 +21,7 @@ namespace detail {
 
 template <class Protocol, class Executor>
 boost::asio::awaitable<typename accept_queue<Protocol, Executor>::session_type, Executor>
-accept_queue<Protocol, Executor>::accept(self queue)
+accept_queue<Protocol, Executor>::accept(self queue, Executor executor)
 {
     boost::asio::use_awaitable_t<Executor> const token;
     for (;;)
@@ -38,9 +38,9 @@ accept_queue<Protocol, Executor>::accept(self queue)
             }
             queue->take_batch();
         }
-        if (auto queued = queue->take_queued())
+        if (auto queued = queue->take_queued(executor))
             co_return std::move(*queued);
-        if (!listener.is_open())
+        if (!listener.is_open() && queue->taken_.empty())
             throw session_error{queue->failure_ ? queue->failure_ : error_code{errc::closed}, "accept",
                 traits::describe(queue->local()), 0};
         error_code error;
@@ -60,15 +60,43 @@ accept_queue<Protocol, Executor>::accept(self queue)
 }
 
 template <class Protocol, class Executor>
-auto accept_queue<Protocol, Executor>::take_queued() noexcept -> std::optional<session_type>
+auto accept_queue<Protocol, Executor>::take_queued(Executor const& executor) noexcept -> std::optional<session_type>
 {
     std::optional<session_type> result;
-    if (!taken_.empty())
+    if (taken_.empty())
+        return result;
+    try
     {
-        result.emplace(std::move(taken_.front()));
-        taken_.pop_front();
+        result.emplace(make(executor, taken_.front()));
     }
+    catch (boost::system::system_error const& failure)
+    {
+        pause(failure.code());
+    }
+    catch (std::exception const&)
+    {
+        pause(boost::asio::error::no_memory);
+    }
+    taken_.pop_front();
     return result;
+}
+
+template <class Protocol, class Executor>
+auto accept_queue<Protocol, Executor>::make(Executor const& executor, accepted_connection<endpoint_type>& from)
+    -> session_type
+{
+    if (executor == listener_.get_executor())
+    {
+        auto made =
+            session_access::begin<session_type>(executor, from.descriptor(), from.local, from.remote, options_.session);
+        from.release();
+        return made;
+    }
+    // The executor's context may have a reactor, but that may be used on its own thread only.
+    stream_type stream{executor};
+    stream.assign(from.local.protocol(), from.descriptor());
+    from.release();
+    return session_type{std::move(stream), from.local, from.remote, options_.session};
 }
 
 template <class Protocol, class Executor>
@@ -217,34 +245,22 @@ Endpoint local_endpoint_of(int descriptor, Endpoint endpoint) noexcept
 template <class Protocol, class Executor>
 bool accept_queue<Protocol, Executor>::keep(int descriptor, endpoint_type const& remote) noexcept
 {
-    bool owned = false;  // true: the session owns the descriptor
+    // Set the options here if connections do not inherit them from the listener.
+    if (!traits::options_are_inherited)
+        set_stream_options(descriptor, traits::is_tcp, options_.session);
+    auto near = local();
+    if constexpr (traits::is_tcp)
+    {
+        if (near.address().is_unspecified())
+            near = local_endpoint_of(descriptor, near);
+    }
     try
     {
-        // Set the options here if connections do not inherit them from the listener.
-        if (!traits::options_are_inherited)
-            set_stream_options(descriptor, traits::is_tcp, options_.session);
-        auto near = local();
-        if constexpr (traits::is_tcp)
-        {
-            if (near.address().is_unspecified())
-                near = local_endpoint_of(descriptor, near);
-        }
-        auto taken =
-            session_access::begin<session_type>(listener_.get_executor(), descriptor, near, remote, options_.session);
-        owned = true;
-        taken_.push_back(std::move(taken));
+        taken_.emplace_back(descriptor, near, remote);
     }
-    catch (boost::system::system_error const& failure)
+    catch (std::bad_alloc const&)
     {
-        if (!owned)
-            ::close(descriptor);
-        pause(failure.code());
-        return false;
-    }
-    catch (std::exception const&)
-    {
-        if (!owned)
-            ::close(descriptor);
+        ::close(descriptor);
         pause(boost::asio::error::no_memory);
         return false;
     }

@@ -16,7 +16,7 @@ struct acceptor_access
     template <class Acceptor>
     static auto take_queued(Acceptor& acceptor) noexcept
     {
-        return acceptor.queue_->take_queued();
+        return acceptor.queue_->take_queued(acceptor.get_executor());
     }
 
     template <class Acceptor>

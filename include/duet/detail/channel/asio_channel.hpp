@@ -134,7 +134,7 @@ public:
         traits::set_dead_peer_timeout(stream_, timeout);
     }
 
-    duet::tcp_info info(error_code& error) noexcept override { return traits::info(stream_, error); }
+    duet::tcp_snapshot info(error_code& error) noexcept override { return traits::info(stream_, error); }
 
     void read(boost::asio::mutable_buffer buffer) override
     {

@@ -133,7 +133,7 @@ public:
 
     virtual void set_dead_peer_timeout(deadlines::duration timeout) noexcept = 0;
 
-    virtual duet::tcp_info info(error_code& error) noexcept = 0;
+    virtual duet::tcp_snapshot info(error_code& error) noexcept = 0;
 
     // ---- Waits. ----------------------------------------------------------------------------------------------------
 

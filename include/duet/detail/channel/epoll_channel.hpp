@@ -35,6 +35,9 @@ public:
     /// starts them again on another channel.
     DUET_DECL int leave() noexcept;
 
+    /// As leave(), but pending waits end when the channel is closed, which must come next.
+    DUET_DECL int give_away() noexcept;
+
     /// -1 if the channel has no socket, or no longer has one.
     int descriptor() const noexcept { return descriptor_; }
 
@@ -55,7 +58,7 @@ public:
     error_code take_failure() noexcept override;
     std::size_t unacknowledged() noexcept override;
     void set_dead_peer_timeout(deadlines::duration timeout) noexcept override;
-    duet::tcp_info info(error_code& error) noexcept override;
+    duet::tcp_snapshot info(error_code& error) noexcept override;
 
     void read(boost::asio::mutable_buffer buffer) override;
     void wait_readable(wake how) override;

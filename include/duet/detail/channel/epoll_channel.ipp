@@ -44,6 +44,12 @@ DUET_DECL int epoll_channel::leave() noexcept
     return descriptor;
 }
 
+DUET_DECL int epoll_channel::give_away() noexcept
+{
+    reactor_->remove(*this, descriptor_);
+    return std::exchange(descriptor_, -1);
+}
+
 // ---- Operations that never block ------------------------------------------------------------------------------------
 
 DUET_DECL std::size_t epoll_channel::read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept
@@ -161,7 +167,7 @@ DUET_DECL void epoll_channel::set_dead_peer_timeout(deadlines::duration timeout)
     detail::set_dead_peer_timeout(descriptor_, timeout);
 }
 
-DUET_DECL duet::tcp_info epoll_channel::info(error_code& error) noexcept
+DUET_DECL duet::tcp_snapshot epoll_channel::info(error_code& error) noexcept
 {
     return query_tcp_info(descriptor_, error);
 }

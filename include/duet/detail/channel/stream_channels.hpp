@@ -87,6 +87,14 @@ public:
         return nullptr;
     }
 
+    /// Returns the descriptor, which now belongs to the caller; -1: `error` is set. Then close the channel.
+    int give_away(error_code& error) noexcept
+    {
+        error.clear();
+        int const descriptor = stream_.release(error);
+        return error ? -1 : descriptor;
+    }
+
     /// The connection has ended.
     void end() noexcept {}
 
@@ -173,6 +181,14 @@ public:
         if (next)
             epoll_.leave();
         return next;
+    }
+
+    int give_away(error_code& error) noexcept
+    {
+        if (epoll_.descriptor() < 0)
+            return asio_->give_away(error);
+        error.clear();
+        return epoll_.give_away();
     }
 
     void end() noexcept

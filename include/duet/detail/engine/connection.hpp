@@ -7,6 +7,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/cancellation_type.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +25,7 @@
 #include <duet/detail/engine/observed_channel.hpp>
 #include <duet/detail/engine/peer_watch.hpp>
 #include <duet/detail/engine/receiver.hpp>
+#include <duet/detail/engine/remote_control.hpp>
 #include <duet/detail/engine/sender.hpp>
 #include <duet/detail/engine/waiters.hpp>
 #include <duet/detail/time/context_clock.hpp>
@@ -35,16 +37,6 @@
 namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
-
-class connection;
-
-/// The part of a session that another thread may hold: the executor to post to, and a pointer to the connection, null
-/// once the connection is destroyed. The pointer is read and written on that executor only.
-struct remote_control
-{
-    boost::asio::any_io_executor executor;
-    connection* target;
-};
 
 /// How an operation ended.
 struct io_result
@@ -174,7 +166,7 @@ public:
 
     DUET_DECL close_report report() const noexcept;
 
-    tcp_info info(error_code& error) noexcept { return channel_->info(error); }
+    tcp_snapshot info(error_code& error) noexcept { return channel_->info(error); }
 
     boost::asio::any_io_executor const& executor() const noexcept { return executor_; }
 
@@ -189,7 +181,8 @@ public:
 
     virtual std::string describe_peer() const = 0;
 
-    DUET_DECL std::shared_ptr<remote_control> control();
+    /// May be called from any thread. Throws std::bad_alloc.
+    DUET_DECL owner_ref<remote_control> control();
 
     // Count the session objects that refer to the connection. When the last one goes, the connection is dropped.
     DUET_DECL void add_handle() noexcept;
@@ -200,9 +193,14 @@ public:
             drop();
     }
 
+    bool has_handles() const noexcept { return handles_ != 0; }
+
 protected:
     DUET_DECL connection(boost::asio::any_io_executor const& executor, session_options const& options);
     DUET_DECL ~connection();
+
+    /// No session object is left, or the channel has given its socket away.
+    DUET_DECL void drop() noexcept;
 
     /// Set the channel. Call this before the first operation.
     void use(channel& first) noexcept { channel_ = &first; }
@@ -270,7 +268,6 @@ private:
     void release(bool reset);
     [[gnu::cold]] void leave_to_kernel();
     [[gnu::cold]] bool tell_failure_later(error_code const& error) noexcept;
-    DUET_DECL void drop() noexcept;
     void discard_input();
     void on_discardable(error_code error);
     void check_delivery();
@@ -322,8 +319,8 @@ private:
     peer_watch peer_watch_;
     wakeup wakeup_;
     waiters waiters_;
-    std::shared_ptr<remote_control> control_;
-    std::unique_ptr<observed_channel> observed_;  // set once an observer was attached
+    std::atomic<remote_control*> control_{nullptr};  // made by the first call of control()
+    std::unique_ptr<observed_channel> observed_;     // set once an observer was attached
     std::unique_ptr<std::string> note_;
     std::uint64_t last_id_ = 0;  // the last id given to a write or a waiting handler
     int handles_ = 0;

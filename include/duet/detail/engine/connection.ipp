@@ -28,15 +28,23 @@ DUET_DECL connection::connection(boost::asio::any_io_executor const& executor, s
 
 DUET_DECL connection::~connection()
 {
-    if (control_)
-        control_->target = nullptr;
+    auto* const control = control_.load(std::memory_order_acquire);
+    if (!control)
+        return;
+    control->detach();
+    control->remove_reference();
 }
 
-DUET_DECL std::shared_ptr<remote_control> connection::control()
+DUET_DECL owner_ref<remote_control> connection::control()
 {
-    if (!control_)
-        control_ = std::make_shared<remote_control>(remote_control{executor_, this});
-    return control_;
+    auto* known = control_.load(std::memory_order_acquire);
+    if (known)
+        return owner_ref{known};
+    owner_ref const made{new remote_control{executor_, *this}};
+    if (!control_.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel, std::memory_order_acquire))
+        return owner_ref{known};  // of another thread, which was first
+    made->add_reference();        // the connection's own
+    return made;
 }
 
 DUET_DECL void connection::add_handle() noexcept

@@ -6,7 +6,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include <memory>
 #include <new>
 #include <type_traits>
 
@@ -30,7 +29,7 @@ public:
             return;
         try
         {
-            other_ = source.control();
+            other_ = source.control()->executor();
         }
         catch (std::bad_alloc const&)
         {
@@ -47,14 +46,14 @@ public:
                 return Executor{plain_->get_executor()};
         }
         if constexpr (std::is_same_v<Executor, boost::asio::any_io_executor>)
-            return other_ ? other_->executor : Executor{};
+            return other_ ? *other_ : Executor{};
         else
-            return *other_->executor.template target<Executor>();
+            return *other_->template target<Executor>();
     }
 
 private:
     boost::asio::io_context* plain_ = nullptr;
-    std::shared_ptr<remote_control const> other_;
+    remote_control::executor_ref other_;
 };
 
 }  // namespace detail

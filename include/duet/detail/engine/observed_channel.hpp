@@ -63,7 +63,7 @@ private:
     {
         inner_->set_dead_peer_timeout(timeout);
     }
-    duet::tcp_info info(error_code& error) noexcept override { return inner_->info(error); }
+    duet::tcp_snapshot info(error_code& error) noexcept override { return inner_->info(error); }
 
     // What it waits for
     void read(boost::asio::mutable_buffer buffer) override;

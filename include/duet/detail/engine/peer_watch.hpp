@@ -60,7 +60,7 @@ public:
     };
 
     /// Something is still unacknowledged.
-    verdict look(tcp_info const& info, duration limit, time_point now) const noexcept
+    verdict look(tcp_snapshot const& info, duration limit, time_point now) const noexcept
     {
         auto const heard = std::max(since_, now - std::chrono::duration_cast<duration>(info.last_received));
         auto const silence = now - heard;

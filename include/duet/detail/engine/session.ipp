@@ -30,6 +30,30 @@ struct session_access
         return session.connection_->plain_context();
     }
 
+    /// See remote_control. May be called from any thread.
+    template <class Session>
+    static owner_ref<remote_control> control(Session const& session)
+    {
+        return session.connection_.control();
+    }
+
+    /// Call `function` with a further session object on the connection, which is one of this kind of sessions.
+    template <class Session, class Function>
+    static decltype(auto) visit(detail::connection& target, Function& function)
+    {
+        auto session = Session{typename Session::ref{static_cast<typename Session::connection*>(&target)}};
+        return function(session);
+    }
+
+    /// See release.hpp.
+    template <class Session>
+    static typename Session::stream_type release(Session& session)
+    {
+        auto socket = session.connection_.get("release").release();
+        Session const emptied{std::move(session)};
+        return socket;
+    }
+
     template <class Session, class Ref>
     static Session make(Ref connection)
     {

@@ -9,6 +9,7 @@
 
 #include <duet/detail/engine/completion_result.hpp>
 #include <duet/detail/engine/kept_executor.hpp>
+#include <duet/detail/engine/remote_control.hpp>
 #include <duet/detail/engine/stream_connection.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
@@ -82,6 +83,12 @@ public:
         return *connection_;
     }
 
+    /// Null if there is no connection. May be called from any thread. Throws std::bad_alloc.
+    owner_ref<remote_control> control() const
+    {
+        return connection_ ? connection_->control() : owner_ref<remote_control>{};
+    }
+
     executor_type get_executor() const noexcept { return connection_ ? connection_->get_executor() : executor_.get(); }
 
     lifecycle const& life() const noexcept { return connection_ ? connection_->life() : life_of_nothing(); }
@@ -96,7 +103,7 @@ public:
         return connection_ ? connection_->limits() : none;
     }
 
-    tcp_info info(error_code& error) const noexcept
+    tcp_snapshot info(error_code& error) const noexcept
     {
         if (connection_ && !connection_->life().released())
             return connection_->info(error);

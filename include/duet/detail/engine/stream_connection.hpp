@@ -4,8 +4,10 @@
 #define DUET_DETAIL_ENGINE_STREAM_CONNECTION_HPP
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <concepts>
 #include <new>
 #include <string>
 #include <type_traits>
@@ -18,9 +20,20 @@
 #include <duet/session_options.hpp>
 #include <duet/stream_traits.hpp>
 
+#include <unistd.h>
+
 namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
+
+/// Asio's sockets, which can give away their descriptors.
+template <class Stream>
+concept releasable_stream = requires
+{
+    typename Stream::protocol_type;
+    requires std::derived_from<Stream,
+        boost::asio::basic_stream_socket<typename Stream::protocol_type, typename Stream::executor_type>>;
+};
 
 /// A connection on a stream. It owns the stream, its channels and its endpoints.
 template <class Stream>
@@ -81,6 +94,26 @@ public:
         if (!channels_.has_stream())
             throw std::bad_alloc{};
         return channels_.stream();
+    }
+
+    /// Give the socket away. Whatever waits for it ends as if the session had been destroyed.
+    Stream release() requires releasable_stream<Stream>
+    {
+        error_code error = errc::closed;
+        if (life().released())
+            throw session_error{error, "release", describe_peer(), 0};
+        Stream result{get_executor()};
+        int const descriptor = channels_.give_away(error);
+        if (descriptor >= 0)
+        {
+            result.assign(local_.protocol(), descriptor, error);
+            if (error)
+                ::close(descriptor);
+            drop();
+        }
+        if (error)
+            throw session_error{error, "release", describe_peer(), 0};
+        return result;
     }
 
     auto native_handle() noexcept { return channels_.native_handle(); }

@@ -83,9 +83,9 @@ private:
     /// An additional thread and its context.
     struct worker
     {
-        // A single thread does all I/O of this context, and other threads only post to it, so the locks for I/O are
-        // left out.
-        boost::asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
+        // One thread runs it. It keeps its locks: a program may make sockets and timers on a session's executor, and on
+        // any thread.
+        boost::asio::io_context context{1};
         boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{context.get_executor()};
         std::thread thread;
 

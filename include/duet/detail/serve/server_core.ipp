@@ -54,7 +54,7 @@ server_core<Protocol>::server_core(boost::asio::io_context& context, acceptor_ty
     for (auto const& shard : state_->shards())
         shard->start(state_);
     for (auto const& each : workers_)
-        each->thread = std::thread{[context = &each->context] { run_on(*context); }};
+        each->thread = std::thread{[own = &each->context, &context] { run_on(*own, context); }};
 }
 
 template <class Protocol>

@@ -35,8 +35,9 @@ basic_acceptor<Protocol> take_over(
         throw session_error{boost::asio::error::invalid_argument, "listen", "no inherited descriptor", 0};
 }
 
-/// Run the context, and go on after std::bad_alloc: only the operation that was being started is lost.
-DUET_DECL void run_on(boost::asio::io_context& context);
+/// Run the context of an additional thread, and go on after exceptions: std::bad_alloc loses only the operation that
+/// was being started; others leave the run() of the `first` context. (Without memory for that, the program ends.)
+DUET_DECL void run_on(boost::asio::io_context& own, boost::asio::io_context& first);
 
 }  // namespace detail
 }  // namespace DUET_ABI

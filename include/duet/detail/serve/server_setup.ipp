@@ -4,8 +4,11 @@
 #define DUET_DETAIL_SERVE_SERVER_SETUP_IPP
 
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 
+#include <exception>
 #include <new>
+#include <utility>
 
 #include <duet/detail/resolve/address_text.hpp>
 #include <duet/detail/serve/server_setup.hpp>
@@ -64,19 +67,26 @@ DUET_DECL acceptor listen_for(boost::asio::io_context& context, server_options c
     return listen_first(context, tcp::endpoint{tcp::v4(), options.port}, options);
 }
 
-DUET_DECL void run_on(boost::asio::io_context& context)
+DUET_DECL void run_on(boost::asio::io_context& own, boost::asio::io_context& first)
 {
-    for (bool over = false; !over;)
+    for (;;)
     {
+        std::exception_ptr failure;
         try
         {
-            context.run();
-            over = true;
+            own.run();
+            return;
         }
         catch (std::bad_alloc const&)
         {
             // Asio throws this when it has no memory to start an operation.
         }
+        catch (...)
+        {
+            failure = std::current_exception();
+        }
+        if (failure)
+            boost::asio::post(first, [failure = std::move(failure)] { std::rethrow_exception(failure); });
     }
 }
 

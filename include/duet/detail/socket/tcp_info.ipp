@@ -51,9 +51,9 @@ DUET_DECL std::string_view to_string(tcp_state value) noexcept
     return "unknown";
 }
 
-DUET_DECL tcp_info query_tcp_info(int descriptor, boost::system::error_code& error) noexcept
+DUET_DECL tcp_snapshot query_tcp_info(int descriptor, boost::system::error_code& error) noexcept
 {
-    tcp_info result;
+    tcp_snapshot result;
 #if defined(__linux__)
     ::tcp_info raw{};
     socklen_t size = sizeof(raw);
