@@ -45,7 +45,7 @@ struct acceptor_options
     /// Let an IPv6 listener accept IPv4 connections, too (IPV6_V6ONLY off), whatever the system's default is.
     bool dual_stack = true;
 
-    /// The maximum number of connections taken from the queue before other handlers on the executor run.
+    /// The maximum number of connections taken from the queue before other handlers on the executor run. 0 counts as 1.
     std::size_t batch = 16;
 
     /// The options of every accepted session. On Linux they are set on the listener and inherited, which saves the

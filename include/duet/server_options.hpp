@@ -66,9 +66,9 @@ struct server_options
     std::size_t max_sessions = 0;
     limit_policy at_limit = limit_policy::wait;
 
-    /// The number of threads. 1: everything runs on the context passed in. More: that context, and an additional thread
-    /// and context for each further one, each with its own listener (SO_REUSEPORT), so that sessions of different
-    /// threads share no state. The handler is then called on several threads at once.
+    /// The number of threads; 0 counts as 1. 1: everything runs on the context passed in. More: that context, and an
+    /// additional thread and context for each further one, each with its own listener (SO_REUSEPORT), so that sessions
+    /// of different threads share no state. The handler is then called on several threads at once.
     std::size_t threads = 1;
 
     /// Share the port with other servers, in this process or in others of the same user, that set this, too: the kernel
@@ -104,7 +104,7 @@ struct server_options
     std::chrono::steady_clock::duration drain_grace = std::chrono::milliseconds{200};
 
     /// Spread the requests to finish over this time, so that the clients do not all reconnect at the same instant. It
-    /// is part of the drain's time.
+    /// is part of the drain's time. More than a day counts as a day.
     std::chrono::steady_clock::duration drain_spread{};
 
     /// The length of the accept queue: see acceptor_options::backlog. Ignored if you pass an acceptor.

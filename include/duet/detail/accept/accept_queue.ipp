@@ -9,6 +9,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <exception>
 
 #include <duet/detail/accept/accept_queue.hpp>
@@ -191,9 +192,10 @@ template <class Protocol, class Executor>
 void accept_queue<Protocol, Executor>::take_batch() noexcept
 {
     std::size_t count = 0;
-    while (count < options_.batch && take_one())
+    auto const batch = std::max<std::size_t>(options_.batch, 1);
+    while (count < batch && take_one())
         ++count;
-    batch_was_full_ = count == options_.batch;
+    batch_was_full_ = count == batch;
 }
 
 template <class Protocol, class Executor>

@@ -259,8 +259,8 @@ boost::asio::awaitable<drain_report> server_core<Protocol>::drain_all(
     for (auto const& shard : state->shards())
         boost::asio::post(shard->executor(), [state, each = shard.get()] { each->begin_drain(state); });
     auto const now = clock.now();
-    bool const for_ever = timeout >= time_point::max() - now;
-    co_await state_type::wait_drained(state, for_ever ? time_point::max() : now + timeout);
+    auto const until = timeout < time_point::max() - now ? now + timeout : time_point::max();
+    co_await state_type::wait_drained(state, until);
     if (!state->drained())
     {
         abort_all(state);

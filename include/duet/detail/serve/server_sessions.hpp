@@ -5,6 +5,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <functional>
@@ -93,8 +94,10 @@ public:
     void finish(state_ref const& state) noexcept
     {
         finishing_ = true;
+        constexpr std::chrono::steady_clock::duration longest = std::chrono::hours{24};  // longer than any drain
+        auto const spread = std::clamp(state->options().drain_spread, longest.zero(), longest);
         if (!live_.empty())
-            tell_every_ = state->options().drain_spread / static_cast<std::int64_t>(live_.size());
+            tell_every_ = spread / static_cast<std::int64_t>(live_.size());
         drain_at_ = drain_timer_.clock().now();
         tell(state);
     }
