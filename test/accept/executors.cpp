@@ -45,8 +45,8 @@ asio::awaitable<void> echo(duet::session peer, std::atomic<int>& served)
     std::string line(5, '\0');
     for (;;)
     {
-        auto const size = co_await peer.read(asio::buffer(line)).within(1min);
-        if (size == 0)
+        auto const more = co_await peer.read_or_end(asio::buffer(line)).within(1min);
+        if (!more)
             break;
         co_await peer.write(asio::buffer(line));
     }

@@ -313,7 +313,7 @@ BOOST_AUTO_TEST_CASE(a_hurried_close_waits_shortly_for_a_peer_that_has_everythin
     BOOST_TEST((table.verdict_on_close(closing, start + 399ms) == verdict::wait));
     BOOST_TEST((table.verdict_on_close(closing, start + 400ms) == verdict::leave));
     // It still sends: what is left then would be unread, and the close a reset.
-    table.note_activity(start + 300ms);
+    table.input_discarded(start + 300ms);
     BOOST_TEST((table.verdict_on_close(closing, start + 699ms) == verdict::wait));
     BOOST_TEST((table.verdict_on_close(closing, start + 700ms) == verdict::leave));
     BOOST_TEST((table.earliest(closing, {}) <= start + 700ms));

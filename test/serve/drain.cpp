@@ -40,8 +40,8 @@ asio::awaitable<void> reads_exactly(duet::session peer)
     std::array<char, 3> body{};
     for (;;)
     {
-        std::size_t const size = co_await peer.read(asio::buffer(head));
-        if (size == 0)
+        auto const more = co_await peer.read_or_end(asio::buffer(head));
+        if (!more)
             break;
         co_await peer.read(asio::buffer(body));
         co_await peer.write(asio::buffer(head));

@@ -60,8 +60,8 @@ private:
 asio::awaitable<bool> pass_on(everybody& all, duet::session& peer)
 {
     std::string line(5, '\0');
-    auto const size = co_await peer.read(asio::buffer(line));
-    if (size == 0)
+    auto const more = co_await peer.read_or_end(asio::buffer(line));
+    if (!more)
         co_return false;
     if (line == "join\n")
     {

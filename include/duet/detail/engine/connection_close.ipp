@@ -155,7 +155,7 @@ inline void connection::discard_input()
     error_code error;
     auto const size = channel_->discard(closer_.wanted(), error);
     if (size > 0)
-        note_activity();
+        times_.input_discarded(clock_.coarse_now());
     if (!closer_.discard(size))
         return execute(life_.apply(lifecycle_event::close_gave_up, close_reason::discard_limit));
     if (!error && size == 0)

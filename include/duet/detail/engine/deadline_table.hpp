@@ -105,6 +105,15 @@ public:
     /// nothing any more, it has only a short time to finish. Then the kernel waits for its FIN.
     void hurry_close(time_point now) noexcept { hurried_since_ = now; }
 
+    /// close() has discarded input. What the peer still sends has to be discarded first: a close with unread input
+    /// would reset it.
+    void input_discarded(time_point now) noexcept
+    {
+        note_activity(now);
+        if (hurried_since_ != never)
+            hurried_since_ = now;
+    }
+
     /// Remember the number of unacknowledged bytes, to compare with later.
     void set_unacknowledged(std::size_t left) noexcept { unacknowledged_ = left; }
 
@@ -275,8 +284,7 @@ private:
         auto const total = coarse_clock::after(close_since_, limits_.close_total);
         if (unacknowledged_ != 0 || hurried_since_ == never)
             return total;
-        // What it still sends has to be discarded first: a close with unread input would reset it.
-        return std::min(total, std::max(hurried_since_, active_) + std::chrono::milliseconds{400});
+        return std::min(total, hurried_since_ + std::chrono::milliseconds{400});
     }
 
     deadlines limits_;
