@@ -21,6 +21,7 @@
 #include <duet/lifecycle.hpp>
 #include <duet/line_reader.hpp>
 #include <duet/relay.hpp>
+#include <duet/relay_options.hpp>
 #include <duet/release.hpp>
 #include <duet/remote.hpp>
 #include <duet/resolver.hpp>

@@ -11,7 +11,7 @@ import re
 FLOORS = [
     # ground: no I/O
     "config version endpoint error lifecycle tcp_info close_report backoff"
-    " whole_or_end session_options acceptor_options connector_options server_options session_handler",
+    " whole_or_end session_options acceptor_options connector_options relay_options server_options session_handler",
     # handlers and how they are called; system calls on descriptors
     "completion/ socket/ time/",
     # ways to wait, and what a stream has to supply
