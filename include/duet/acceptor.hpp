@@ -88,6 +88,9 @@ public:
     ///
     /// Errors (session_error): closed, after close() and after the last queued session; cancelled; an error of the
     /// listener itself. Cancellation of any type: no connection is lost, the next call gets it.
+    ///
+    /// Several calls may be pending at once: each gets sessions of its own, in no fixed order, and each may be
+    /// cancelled by itself. close() ends all of them.
     awaitable<session_type> accept() { return queue_type::accept(queue_, get_executor()); }
 
     /// As above, but the session belongs to `executor`: for a pool of threads, where each session needs a strand of its

@@ -150,8 +150,30 @@ private:
         return paused_until_ != typename timer_type::time_point{} && pause_.clock().now() < paused_until_;
     }
 
+    /// An accept() that waits for the end of a pause. Setting the timer cancels its waits, so only the first one sets
+    /// it. Another may find it set to an earlier end, and then waits again.
+    class pause_waiter
+    {
+    public:
+        explicit pause_waiter(accept_queue& queue) : queue_{queue}
+        {
+            if (queue.pause_waiters_ == 0)
+                queue.pause_.expires_at(queue.paused_until_);
+            ++queue.pause_waiters_;
+        }
+
+        pause_waiter(pause_waiter const&) = delete;
+        pause_waiter& operator=(pause_waiter const&) = delete;
+
+        ~pause_waiter() { --queue_.pause_waiters_; }
+
+    private:
+        accept_queue& queue_;
+    };
+
     listener_type listener_;
     timer_type pause_;
+    std::size_t pause_waiters_ = 0;
     boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
         Executor>
         settling_;  // the system's time, also if a test controls that of the context

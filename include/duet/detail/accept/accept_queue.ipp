@@ -47,7 +47,7 @@ accept_queue<Protocol, Executor>::accept(self queue, Executor executor)
         error_code error;
         if (queue->pausing())
         {
-            queue->pause_.expires_at(queue->paused_until_);
+            pause_waiter const waiter{*queue};
             co_await queue->pause_.async_wait(boost::asio::redirect_error(token, error));
         }
         else
