@@ -13,6 +13,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
@@ -418,4 +419,45 @@ BOOST_AUTO_TEST_CASE(a_signal_that_meets_a_lack_of_memory_is_not_lost)
         }
     }
     BOOST_TEST(all_failed);
+}
+
+// One allocation fails from the start of duet::run() on: it throws and leaves nothing behind, or it runs, and the
+// signal ends it.
+BOOST_AUTO_TEST_CASE(memory_may_run_out_at_any_allocation_of_run)
+{
+    bool all_failed = true;
+    long before = 0;
+    for (; all_failed && before < 1000; ++before)
+    {
+        no_leaked_descriptors const watched;
+        asio::io_context context;
+        duet::server serving{context, on_loopback(), echo};
+        asio::signal_set const first{context};  // Asio 1.81 leaves its service half made if memory runs out there
+        asio::steady_timer guard{context, 60s};
+        guard.async_wait(
+            [](boost::system::error_code const& error)
+            {
+                if (!error)
+                    throw hang{"duet::run() does not return"};
+            });
+        asio::post(context, [] { ::raise(SIGTERM); });
+        BOOST_TEST_CONTEXT("allocation " << before)
+        {
+            allocations_before_failure = before;
+            allocations_to_fail = 1;
+            try
+            {
+                auto const report = duet::run(context, serving);
+                all_failed = std::exchange(allocations_to_fail, 0) == 0;
+                BOOST_TEST(report.signal == SIGTERM);
+                BOOST_TEST(report.exit_status() == 0);
+            }
+            catch (std::bad_alloc const&)
+            {
+                all_failed = std::exchange(allocations_to_fail, 0) == 0;
+                BOOST_TEST(all_failed);
+            }
+        }
+    }
+    BOOST_TEST(before > 5);
 }
