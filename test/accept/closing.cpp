@@ -300,6 +300,8 @@ BOOST_AUTO_TEST_CASE(p28_a_drain_under_load_resets_nobody)
 BOOST_AUTO_TEST_CASE(a_flood_does_not_keep_close_from_its_end)
 {
     many_descriptors const limit;
+    // A queue of 64 holds 65, and one more for each processor that adds a connection at the same moment.
+    auto const most = 65U + std::thread::hardware_concurrency();
     asio::io_context context;
     {
         duet::acceptor listening{context, loopback, {.backlog = 64}};
@@ -321,7 +323,7 @@ BOOST_AUTO_TEST_CASE(a_flood_does_not_keep_close_from_its_end)
         duet::acceptor listening{context, duet::inherited_descriptor{copy, {}}};
         flood const clients{source.address()};
         listening.close();
-        BOOST_TEST(listening.counters().accepted <= 65U);
+        BOOST_TEST(listening.counters().accepted <= most);
     }
     {
         auto const name = raw_address::local(std::string(1, '\0') + "duet-closing-" + std::to_string(::getpid()));
