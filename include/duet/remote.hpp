@@ -246,12 +246,13 @@ public:
         using result = std::invoke_result_t<Function&, Session&>;
         using signature = typename detail::remote_signature<result>::type;
         return boost::asio::async_initiate<Token, signature>(
-            [](auto&& handler, detail::owner_ref<detail::remote_control> control, Function called)
+            // Keep a capture here: g++ 12 treats an empty initiation inside bind_executor as uninitialized memory.
+            [control = control_](auto&& handler, Function called)
             {
                 using call = detail::remote_call<Session, Function, std::decay_t<decltype(handler)>>;
                 call::begin(control, std::move(called), std::forward<decltype(handler)>(handler));
             },
-            token, control_, std::move(function));
+            token, std::move(function));
     }
 
 private:

@@ -52,8 +52,8 @@ private:
     std::uint32_t place_ = nowhere;  // in the queue's heap
 };
 
-/// The wake-ups of one io_context, which share one timer: a timer of Asio's takes 300 bytes of each session, and half a
-/// microsecond to set and to cancel.
+/// The wake-ups of one io_context, which share one timer: a timer of Asio's for each session takes 280 bytes and, from
+/// accept to close, 1,100 instructions.
 ///
 /// While a wake-up is in the queue, the context has work and its owner stays alive.
 ///
