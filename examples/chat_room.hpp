@@ -3,6 +3,7 @@
 #ifndef EXAMPLES_CHAT_ROOM_HPP
 #define EXAMPLES_CHAT_ROOM_HPP
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,12 +19,10 @@ namespace example {
 class chat_room
 {
 public:
-    static constexpr int most_waiting = 1000;  // lines for a member that does not read them
-
     void join(void const* who, duet::session const& peer)
     {
         std::lock_guard const lock{mutex_};
-        members_.insert_or_assign(who, member{duet::remote{peer}, std::make_shared<int>(0)});
+        members_.insert_or_assign(who, duet::remote{peer});
     }
 
     void leave(void const* who)
@@ -32,35 +31,20 @@ public:
         members_.erase(who);
     }
 
-    /// Tell all others.
+    /// Tell all others. For one that does not read, lines queue up to its session's queue_limit.
     void say(void const* who, std::string text)
     {
         auto const line = std::make_shared<std::string const>(std::move(text));
         std::lock_guard const lock{mutex_};
         for (auto const& [name, other] : members_)
             if (name != who)
-                other.peer.post([line, waiting = other.waiting](duet::session& peer) { tell(peer, line, waiting); });
+                other.post(
+                    [line](duet::session& peer) { peer.write (*line)([line](duet::error_code, std::size_t) {}); });
     }
 
 private:
-    struct member
-    {
-        duet::remote<duet::session> peer;
-        std::shared_ptr<int> waiting;  // lines that are being written
-    };
-
-    using shared_line = std::shared_ptr<std::string const>;
-
-    static void tell(duet::session& peer, shared_line const& line, std::shared_ptr<int> const& waiting)
-    {
-        if (*waiting == most_waiting)
-            return peer.abort();
-        ++*waiting;
-        peer.write(boost::asio::buffer(*line))([line, waiting](duet::error_code, std::size_t) { --*waiting; });
-    }
-
     std::mutex mutex_;
-    std::map<void const*, member> members_;
+    std::map<void const*, duet::remote<duet::session>> members_;
 };
 
 }  // namespace example

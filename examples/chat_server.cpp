@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include <duet/line_reader.hpp>
 #include <duet/run.hpp>
 
 #include "chat_room.hpp"
@@ -27,17 +28,15 @@ asio::awaitable<void> chat(example::chat_room& room, duet::session peer)
         ~membership() { of.leave(this); }
     } const me{room};
     room.join(&me, peer);
-    std::string const greeting = "welcome\n";
-    co_await peer.write(asio::buffer(greeting));
-    std::string input;
+    co_await peer.write("welcome\n");
+    duet::line_reader lines{peer, 1000};
     for (;;)
     {
-        std::size_t const size = co_await peer.read_until(input, "\n", 1000);
-        if (size == 0)
+        auto const line = co_await lines.next();
+        if (!line)
             break;
         peer.message_received();  // it has no answer, so say that it is over
-        room.say(&me, input.substr(0, size));
-        input.erase(0, size);
+        room.say(&me, std::string{*line} + '\n');
     }
 }
 
@@ -52,6 +51,8 @@ try
     settings.max_sessions = 1000;
     settings.session.deadlines.message = 30s;
     settings.session.deadlines.write = 20s;
+    settings.session.queue_limit = std::size_t{1} << 20;  // a member that reads nothing is let go
+    settings.session.when_queue_full = duet::full_queue::abort;
     example::chat_room room;
     asio::io_context context;
     duet::server server{context, settings, [&](duet::session peer) { return chat(room, std::move(peer)); }};
