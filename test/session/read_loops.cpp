@@ -179,12 +179,39 @@ BOOST_AUTO_TEST_CASE(a_cancelled_read_until_with_a_token_leaves_what_it_has_read
                 co_await settle();
                 BOOST_REQUIRE(told.has_value());
                 BOOST_TEST(*told == condition::cancelled);
+                BOOST_TEST(!signal.slot().has_handler());  // whatever comes now reaches nobody
                 BOOST_TEST(buffer == "half a li");
                 talk.peer.send_all("ne\n");
                 auto const size = co_await s.read_until(buffer, "\n", 100);
                 BOOST_TEST(size == 12U);
             });
     }
+}
+
+// Total cancellation would have to leave no byte read.
+BOOST_AUTO_TEST_CASE(total_cancellation_does_not_end_a_read_until_with_a_token)
+{
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            std::string buffer;
+            asio::cancellation_signal signal;
+            std::optional<duet::error_code> told;
+            s.read_until(buffer, "\n", 100)(asio::bind_cancellation_slot(
+                signal.slot(), [&](duet::error_code error, std::size_t) { told = error; }));
+            co_await settle();
+            talk.peer.send_all("half ");
+            co_await settle();
+            signal.emit(asio::cancellation_type::total);
+            co_await settle();
+            BOOST_TEST(!told.has_value());
+            talk.peer.send_all("and half\n");
+            co_await settle();
+            BOOST_REQUIRE(told.has_value());
+            BOOST_TEST(!*told);
+            BOOST_TEST(!signal.slot().has_handler());
+        });
 }
 
 BOOST_AUTO_TEST_CASE(the_time_of_a_call_with_a_token_is_its_own)

@@ -1,0 +1,135 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_COMPLETION_SPAWNED_CALL_HPP
+#define DUET_DETAIL_COMPLETION_SPAWNED_CALL_HPP
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associator.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+
+#include <exception>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include <duet/detail/completion/awaiting_coroutine.hpp>
+#include <duet/detail/completion/thrown_failure.hpp>
+#include <duet/detail/config.hpp>
+#include <duet/error.hpp>
+
+namespace duet {
+inline namespace DUET_ABI {
+namespace detail {
+
+// Some operations are coroutines, and are awaited as what they are. For other completion tokens the coroutine is
+// spawned.
+
+/// What a completion token other than the coroutine itself is told of an exception.
+[[gnu::cold]] inline error_code code_of_exception(std::exception_ptr const& failure) noexcept
+{
+    try
+    {
+        std::rethrow_exception(failure);
+    }
+    catch (system_error const& error)
+    {
+        return error.code();
+    }
+    catch (std::bad_alloc const&)
+    {
+        return boost::asio::error::no_memory;
+    }
+    catch (...)
+    {
+        return boost::asio::error::fault;
+    }
+}
+
+/// The completion handler of a spawned coroutine: passes on an error_code and the result. It has the handler's slot for
+/// itself, and passes cancellation on by a signal of its own: what co_spawn() leaves in a slot does not end with the
+/// coroutine or its context.
+template <class Handler, class Result>
+class spawned_handler
+{
+    using slot_type = boost::asio::associated_cancellation_slot_t<Handler>;
+
+public:
+    spawned_handler(Handler handler, boost::asio::cancellation_type_t heeded)
+        : handler_{std::move(handler)}, slot_{boost::asio::get_associated_cancellation_slot(handler_)}
+    {
+        if (!slot_.is_connected())
+            return;
+        // Coroutines that are spawned heed terminal cancellation alone, so what is heeded becomes that.
+        signal_ = std::make_shared<boost::asio::cancellation_signal>();
+        slot_.assign(
+            [weak = std::weak_ptr{signal_}, heeded](boost::asio::cancellation_type_t type)
+            {
+                // None is left if this handler was destroyed without a call, together with its context.
+                auto const signal = weak.lock();
+                if (signal && (type & heeded) != boost::asio::cancellation_type::none)
+                    signal->emit(boost::asio::cancellation_type::terminal);
+            });
+    }
+
+    boost::asio::cancellation_slot slot() const noexcept
+    {
+        return signal_ ? signal_->slot() : boost::asio::cancellation_slot{};
+    }
+
+    void operator()(std::exception_ptr failure, Result result)
+    {
+        if (slot_.is_connected())
+            slot_.clear();
+        error_code error;
+        if (failure)
+        {
+            if constexpr (is_awaiting_coroutine<Handler, void(error_code, Result)>::value)
+                error = thrown_failure::carry(std::move(failure));
+            else
+                error = code_of_exception(failure);
+        }
+        std::move(handler_)(error, std::move(result));
+    }
+
+    Handler const& inner() const noexcept { return handler_; }
+
+private:
+    Handler handler_;
+    slot_type slot_;
+    std::shared_ptr<boost::asio::cancellation_signal> signal_;
+};
+
+/// Run the coroutine on `executor`, and call `handler(error_code, result)` on the handler's own executor. `heeded`: the
+/// types of cancellation that cancel the coroutine.
+template <class Executor, class Awaitable, class Handler>
+void spawn_call(Executor const& executor, Awaitable call, boost::asio::cancellation_type_t heeded, Handler handler)
+{
+    spawned_handler<Handler, typename Awaitable::value_type> done{std::move(handler), heeded};
+    auto const slot = done.slot();
+    boost::asio::co_spawn(executor, std::move(call), boost::asio::bind_cancellation_slot(slot, std::move(done)));
+}
+
+}  // namespace detail
+}  // namespace DUET_ABI
+}  // namespace duet
+
+/// The wrapped handler's executor and allocator are the handler's own.
+template <template <class, class> class Associator, class Handler, class Result, class Default>
+struct boost::asio::associator<Associator, duet::detail::spawned_handler<Handler, Result>, Default>
+    : Associator<Handler, Default>
+{
+    using wrapped = duet::detail::spawned_handler<Handler, Result>;
+
+    static auto get(wrapped const& done) noexcept { return Associator<Handler, Default>::get(done.inner()); }
+
+    static auto get(wrapped const& done, Default const& fallback) noexcept
+    {
+        return Associator<Handler, Default>::get(done.inner(), fallback);
+    }
+};
+
+#endif
