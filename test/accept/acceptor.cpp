@@ -7,6 +7,7 @@
 #define BOOST_TEST_MODULE accept.acceptor
 #include <boost/test/unit_test.hpp>
 
+#include "accept/injected_failures.hpp"
 #include "session/session_fixture.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -24,7 +25,6 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <sys/syscall.h>
 
 using namespace duet_test;
 using namespace std::chrono_literals;
@@ -33,11 +33,6 @@ using duet::errc;
 using tcp = asio::ip::tcp;
 
 namespace {
-
-/// What the next calls of accept4 are to fail with, and how many calls there were.
-std::deque<int> injected;
-int accept_calls = 0;
-std::chrono::steady_clock::time_point accept_called_at;
 
 tcp::endpoint const loopback{asio::ip::address_v4::loopback(), 0};
 
@@ -77,25 +72,6 @@ asio::awaitable<void> serve_one(duet::acceptor& listening, raw_socket& client, s
 }
 
 }  // namespace
-
-// The test program's own, found before libc's. The library calls accept where the system has no accept4.
-extern "C" int accept4(int listener, ::sockaddr* address, ::socklen_t* size, int flags)
-{
-    ++accept_calls;
-    accept_called_at = std::chrono::steady_clock::now();
-    if (!injected.empty())
-    {
-        errno = injected.front();
-        injected.pop_front();
-        return -1;
-    }
-    return static_cast<int>(::syscall(SYS_accept4, listener, address, size, flags));
-}
-
-extern "C" int accept(int listener, ::sockaddr* address, ::socklen_t* size)
-{
-    return accept4(listener, address, size, 0);
-}
 
 BOOST_AUTO_TEST_CASE(it_serves_ipv4_on_a_port_that_the_system_chose)
 {

@@ -8,8 +8,8 @@
 #define BOOST_TEST_MODULE accept.out_of_memory
 #include <boost/test/unit_test.hpp>
 
-#include "serve/failing_allocations.hpp"
 #include "session/session_fixture.hpp"
+#include "support/failing_allocations.hpp"
 
 #include <boost/asio/ip/address_v4.hpp>
 
@@ -39,22 +39,6 @@ asio::awaitable<void> accept_one(duet::acceptor& listening, asio::any_io_executo
 {
     duet::session const session = co_await listening.accept(executor);
     result.accepted = true;
-}
-
-bool is_of_memory(std::exception_ptr const& failure)
-{
-    try
-    {
-        std::rethrow_exception(failure);
-    }
-    catch (std::bad_alloc const&)
-    {
-        return true;
-    }
-    catch (duet::system_error const& error)
-    {
-        return error.code() == boost::system::errc::not_enough_memory;
-    }
 }
 
 void run_to_the_end(asio::io_context& context, outcome& result)

@@ -7,14 +7,12 @@
 #define BOOST_TEST_MODULE accept.several
 #include <boost/test/unit_test.hpp>
 
+#include "accept/injected_failures.hpp"
 #include "session/session_fixture.hpp"
 
 #include <boost/asio/ip/address_v4.hpp>
 
 #include <cerrno>
-#include <deque>
-
-#include <sys/syscall.h>
 
 using namespace duet_test;
 using duet::condition;
@@ -22,9 +20,6 @@ using duet::errc;
 using tcp = asio::ip::tcp;
 
 namespace {
-
-/// What the next calls of accept4 are to fail with.
-std::deque<int> injected;
 
 tcp::endpoint const loopback{asio::ip::address_v4::loopback(), 0};
 
@@ -40,23 +35,6 @@ asio::awaitable<duet::session> next(duet::acceptor& listening)
 }
 
 }  // namespace
-
-// The test program's own, found before libc's. The library calls accept where the system has no accept4.
-extern "C" int accept4(int listener, ::sockaddr* address, ::socklen_t* size, int flags)
-{
-    if (!injected.empty())
-    {
-        errno = injected.front();
-        injected.pop_front();
-        return -1;
-    }
-    return static_cast<int>(::syscall(SYS_accept4, listener, address, size, flags));
-}
-
-extern "C" int accept(int listener, ::sockaddr* address, ::socklen_t* size)
-{
-    return accept4(listener, address, size, 0);
-}
 
 BOOST_AUTO_TEST_CASE(two_accepts_at_once_both_get_a_session)
 {

@@ -10,8 +10,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include "connect/connector_fixture.hpp"
-#include "serve/failing_allocations.hpp"
 #include "support/adopt.hpp"
+#include "support/failing_allocations.hpp"
 #include "support/fd.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -36,26 +36,6 @@ using endpoints = std::vector<tcp::endpoint>;
 namespace {
 
 using body = std::function<asio::awaitable<void>(asio::io_context&)>;
-
-bool is_of_memory(std::exception_ptr const& failure)
-{
-    try
-    {
-        std::rethrow_exception(failure);
-    }
-    catch (std::bad_alloc const&)
-    {
-        return true;
-    }
-    catch (duet::system_error const& error)
-    {
-        return error.code() == boost::system::errc::not_enough_memory;
-    }
-    catch (...)
-    {
-    }
-    return false;
-}
 
 /// Runs the body once, and lets one allocation fail. False: it made fewer. What Asio has no memory for leaves run(), as
 /// anywhere, or the coroutine.

@@ -9,7 +9,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "relay/relay_fixture.hpp"
-#include "serve/failing_allocations.hpp"
+#include "support/failing_allocations.hpp"
 
 #include <chrono>
 #include <cstddef>

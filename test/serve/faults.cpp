@@ -8,8 +8,8 @@
 #define BOOST_TEST_MODULE serve.faults
 #include <boost/test/unit_test.hpp>
 
-#include "serve/failing_allocations.hpp"
 #include "serve/server_fixture.hpp"
+#include "support/failing_allocations.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>

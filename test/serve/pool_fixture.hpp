@@ -4,9 +4,9 @@
 
 // A serving_pool without a server: its sessions, what it tells of them, and handlers.
 
-#include "serve/failing_allocations.hpp"
 #include "support/adopt.hpp"
 #include "support/coro.hpp"
+#include "support/failing_allocations.hpp"
 #include "support/raw_peer.hpp"
 
 #include <duet/detail/serve/serving_pool.hpp>

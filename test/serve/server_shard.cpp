@@ -5,8 +5,8 @@
 #define BOOST_TEST_MODULE serve.server_shard
 #include <boost/test/unit_test.hpp>
 
-#include "serve/failing_allocations.hpp"
 #include "serve/server_fixture.hpp"
+#include "support/failing_allocations.hpp"
 
 #include <duet/testing/manual_clock.hpp>
 

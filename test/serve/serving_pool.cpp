@@ -6,9 +6,9 @@
 #define BOOST_TEST_MODULE serve.serving_pool
 #include <boost/test/unit_test.hpp>
 
-#include "serve/failing_allocations.hpp"
 #include "serve/pool_fixture.hpp"
 #include "session/session_fixture.hpp"
+#include "support/failing_allocations.hpp"
 
 #include <cerrno>
 #include <cstddef>

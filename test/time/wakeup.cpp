@@ -3,7 +3,7 @@
 // Wake-ups, with a timer of their own and with the timer that those of a context share.
 
 #define BOOST_TEST_MODULE time.wakeup
-#include "serve/failing_allocations.hpp"
+#include "support/failing_allocations.hpp"
 
 #include <duet/detail/completion/plain_context.hpp>
 #include <duet/detail/time/wakeup.hpp>

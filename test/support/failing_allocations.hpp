@@ -2,9 +2,13 @@
 #ifndef DUET_TEST_FAILING_ALLOCATIONS_HPP
 #define DUET_TEST_FAILING_ALLOCATIONS_HPP
 
+#include <boost/system/errc.hpp>
+#include <boost/system/system_error.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
+#include <exception>
 #include <new>
 
 namespace duet_test {
@@ -20,6 +24,27 @@ inline bool allocation_fails() noexcept
     allocations_before_failure = 0;
     --allocations_to_fail;
     return true;
+}
+
+/// True if the exception says that there was no memory.
+inline bool is_of_memory(std::exception_ptr const& failure)
+{
+    try
+    {
+        std::rethrow_exception(failure);
+    }
+    catch (std::bad_alloc const&)
+    {
+        return true;
+    }
+    catch (boost::system::system_error const& error)
+    {
+        return error.code() == boost::system::errc::not_enough_memory;
+    }
+    catch (...)
+    {
+        return false;
+    }
 }
 
 }  // namespace duet_test
