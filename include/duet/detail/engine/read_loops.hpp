@@ -29,6 +29,10 @@ namespace detail {
 inline constexpr std::size_t line_chunk = 4 * 1024;
 inline constexpr std::size_t stream_chunk = 64 * 1024;
 
+// The strings are the caller's, and may be gone when a coroutine is destroyed without an end. So what cuts them off
+// again is a catch, and no destructor.
+using read_once = operation<bytes_and_error, reading>;
+
 /// See session::read_until(). `c` may be null: an empty session.
 template <class Executor>
 boost::asio::awaitable<std::size_t, Executor> read_until_delimiter(
@@ -64,11 +68,10 @@ boost::asio::awaitable<std::size_t, Executor> read_until_delimiter(
         auto const room = std::min(line_chunk, limit - size);
         buffer.resize(size + room);
         reading const start{read_kind::some, boost::asio::buffer(buffer.data() + size, room), &by};
-        using operation = operation<bytes_and_error, reading>;
         bytes_and_error::type got;
         try
         {
-            got = co_await operation{c, "read_until", start};
+            got = co_await read_once{c, "read_until", start};
         }
         catch (...)  // co_await throws at once if the coroutine was cancelled in the meantime
         {
@@ -108,11 +111,10 @@ boost::asio::awaitable<std::size_t, Executor> append_all(
         auto const room = std::min(stream_chunk - 1, limit - received) + 1;
         into.resize(size + room);
         reading const start{read_kind::some, boost::asio::buffer(into.data() + size, room), &by};
-        using operation = operation<bytes_and_error, reading>;
         bytes_and_error::type got;
         try
         {
-            got = co_await operation{c, "read_all", start};
+            got = co_await read_once{c, "read_all", start};
         }
         catch (...)  // co_await throws at once if the coroutine was cancelled in the meantime
         {
