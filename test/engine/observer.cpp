@@ -110,7 +110,7 @@ struct memory_fixture
 };
 
 template <class Session>
-asio::awaitable<void> read_once(Session& session, std::string& into)
+asio::awaitable<void> read_into(Session& session, std::string& into)
 {
     std::array<char, 64> buffer{};
     std::size_t const size = co_await session.read_some(asio::buffer(buffer));
@@ -143,7 +143,7 @@ BOOST_FIXTURE_TEST_CASE(the_life_of_a_connection_passes_in_order, memory_fixture
     observe(a, &seen);
     BOOST_TEST(seen.take() == "");
 
-    start(read_once(a, heard));
+    start(read_into(a, heard));
     BOOST_TEST(seen.take() == "read! wait_read");
     start(write(b, "hello"));
     BOOST_TEST(seen.take() == "got_read=5");
@@ -151,12 +151,12 @@ BOOST_FIXTURE_TEST_CASE(the_life_of_a_connection_passes_in_order, memory_fixture
 
     start(write(a, "you"));
     BOOST_TEST(seen.take() == "write=3");
-    start(read_once(b, heard));
+    start(read_into(b, heard));
 
     start(finish(a));
     BOOST_TEST(seen.take() == "fin [half_closed_local]");
     start(close(b));
-    start(read_once(a, heard));
+    start(read_into(a, heard));
     BOOST_TEST(seen.take() == "read! wait_read got_read:fin [closed]");
 
     start(close(a));
@@ -171,7 +171,7 @@ BOOST_FIXTURE_TEST_CASE(a_deadline_is_seen_as_what_it_does, memory_fixture)
     a.set_deadlines(limits);
     observe(a, &seen);
     std::string heard;
-    start(read_once(a, heard));
+    start(read_into(a, heard));
     BOOST_TEST(seen.take() == "read! wait_read");
     clock.advance(2s);
     BOOST_TEST(seen.take() == "cancel_read got_read?");
@@ -181,7 +181,7 @@ BOOST_FIXTURE_TEST_CASE(an_abort_tells_the_state_with_the_reset, memory_fixture)
 {
     observe(a, &seen);
     std::string heard;
-    start(read_once(a, heard));
+    start(read_into(a, heard));
     seen.take();
     a.abort();
     clock.run_ready();
@@ -193,7 +193,7 @@ BOOST_FIXTURE_TEST_CASE(nobody_is_told_any_more, memory_fixture)
 {
     std::string heard;
     observe(a, &seen);
-    start(read_once(a, heard));
+    start(read_into(a, heard));
     seen.take();
     observe(a, nullptr);
     start(write(b, "hello"));
