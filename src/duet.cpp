@@ -34,6 +34,7 @@
 #include <duet/detail/socket/tcp_info.ipp>
 #include <duet/detail/time/backoff.ipp>
 #include <duet/detail/time/wakeup_queue.ipp>
+#include <duet/detail/trace/trace_log.ipp>
 
 #if defined(__linux__)
 #include <duet/detail/channel/epoll_channel.ipp>

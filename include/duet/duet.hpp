@@ -36,6 +36,7 @@
 #include <duet/stream_traits.hpp>
 #include <duet/tasks.hpp>
 #include <duet/tcp_info.hpp>
+#include <duet/trace_log.hpp>
 #include <duet/version.hpp>
 #include <duet/whole_or_end.hpp>
 

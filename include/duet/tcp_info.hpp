@@ -40,6 +40,8 @@ DUET_DECL std::string_view to_string(tcp_state value) noexcept;
 /// `struct tcp_info` of <netinet/tcp.h> is in the global namespace.)
 struct tcp_snapshot
 {
+    friend bool operator==(tcp_snapshot const&, tcp_snapshot const&) = default;
+
     tcp_state state = tcp_state::unknown;
     std::chrono::microseconds round_trip_time{};
     std::chrono::microseconds round_trip_variance{};
@@ -50,6 +52,11 @@ struct tcp_snapshot
     std::uint32_t probes_in_a_row = 0;          ///< unanswered: of keepalive, or of a closed window
     std::uint32_t segments_retransmitted = 0;   ///< over the connection's life
     std::uint32_t maximum_segment_size = 0;     ///< in bytes
+
+    // In bytes; 0 if the system does not tell (Linux tells the window from 5.4 on).
+    std::uint64_t bytes_acknowledged = 0;  ///< sent, and acknowledged by the peer, over the connection's life
+    std::uint32_t bytes_unsent = 0;        ///< in the send buffer, and not sent yet
+    std::uint32_t send_window = 0;         ///< what the peer offers to take, from the last byte it has acknowledged
 
     /// The time since the peer's TCP was last heard of: data, an acknowledgement, or the answer to a probe.
     std::chrono::milliseconds last_received{};

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 using namespace duet_test;
@@ -41,6 +42,23 @@ BOOST_AUTO_TEST_CASE(it_tells_the_kernels_state)
     // P18: asking consumed nothing.
     auto const end = pair.client.recv_some();
     BOOST_TEST(end.error == ECONNRESET);
+}
+
+BOOST_AUTO_TEST_CASE(it_tells_what_is_acknowledged_unsent_and_offered)
+{
+    auto pair = connected_pair();
+    boost::system::error_code code;
+    auto const sender = [&] { return duet::query_tcp_info(pair.client.fd(), code); };
+    pair.client.send_all("twelve bytes");
+    eventually([&] { return sender().bytes_acknowledged >= 12; }, "the acknowledgement");  // some kernels count the SYN
+    BOOST_TEST(sender().bytes_acknowledged <= 13U);
+    BOOST_TEST(sender().bytes_unsent == 0U);
+    BOOST_TEST(sender().send_window > 0U);
+    // A peer that does not read: its window closes, and the rest stays here.
+    std::string const part(64 * 1024, 'x');
+    while (::send(pair.client.fd(), part.data(), part.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+        ;
+    eventually([&] { return sender().bytes_unsent > 0 && sender().send_window < part.size(); }, "the closed window");
 }
 
 BOOST_AUTO_TEST_CASE(a_listener_tells_its_queue)

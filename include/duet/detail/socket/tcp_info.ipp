@@ -13,7 +13,10 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstring>
 #endif
 
 namespace duet {
@@ -51,13 +54,59 @@ DUET_DECL std::string_view to_string(tcp_state value) noexcept
     return "unknown";
 }
 
+#if defined(__linux__)
+namespace detail {
+
+/// What the kernel writes for TCP_INFO. It grows from version to version, so the system's headers may know less of it
+/// than the kernel does, and more.
+class raw_tcp_info
+{
+public:
+    /// The parts that <netinet/tcp.h> may not know, by their places in <linux/tcp.h>.
+    enum place : std::size_t
+    {
+        bytes_acked = 120,
+        notsent_bytes = 144,
+        snd_wnd = 228,
+    };
+
+    bool query(int descriptor) noexcept
+    {
+        size_ = bytes_.size();
+        return ::getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, bytes_.data(), &size_) == 0;
+    }
+
+    /// 0 if the kernel has not written it.
+    template <class Value>
+    Value at(place offset) const noexcept
+    {
+        Value result{};
+        if (offset + sizeof(result) <= size_)
+            std::memcpy(&result, bytes_.data() + offset, sizeof(result));
+        return result;
+    }
+
+    ::tcp_info known() const noexcept
+    {
+        ::tcp_info result{};
+        std::memcpy(&result, bytes_.data(), std::min<std::size_t>(sizeof(result), size_));
+        return result;
+    }
+
+private:
+    std::array<std::byte, 256> bytes_{};
+    ::socklen_t size_ = 0;
+};
+
+}  // namespace detail
+#endif
+
 DUET_DECL tcp_snapshot query_tcp_info(int descriptor, boost::system::error_code& error) noexcept
 {
     tcp_snapshot result;
 #if defined(__linux__)
-    ::tcp_info raw{};
-    socklen_t size = sizeof(raw);
-    if (::getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &raw, &size) != 0)
+    detail::raw_tcp_info all;
+    if (!all.query(descriptor))
     {
         // For a Unix-domain socket the error depends on the kernel (ENOTSUP, ENOPROTOOPT or EOPNOTSUPP), so report one
         // error for all of them.
@@ -68,6 +117,7 @@ DUET_DECL tcp_snapshot query_tcp_info(int descriptor, boost::system::error_code&
         return result;
     }
     error.clear();
+    auto const raw = all.known();
     result.state = static_cast<tcp_state>(raw.tcpi_state <= TCP_CLOSING ? raw.tcpi_state : 0);
     result.round_trip_time = std::chrono::microseconds{raw.tcpi_rtt};
     result.round_trip_variance = std::chrono::microseconds{raw.tcpi_rttvar};
@@ -79,6 +129,10 @@ DUET_DECL tcp_snapshot query_tcp_info(int descriptor, boost::system::error_code&
     result.probes_in_a_row = raw.tcpi_probes;
     result.maximum_segment_size = raw.tcpi_snd_mss;
     result.last_received = std::chrono::milliseconds{std::min(raw.tcpi_last_ack_recv, raw.tcpi_last_data_recv)};
+    using place = detail::raw_tcp_info::place;
+    result.bytes_acknowledged = all.at<std::uint64_t>(place::bytes_acked);
+    result.bytes_unsent = all.at<std::uint32_t>(place::notsent_bytes);
+    result.send_window = all.at<std::uint32_t>(place::snd_wnd);
 #else
     static_cast<void>(descriptor);
     error = boost::asio::error::operation_not_supported;
