@@ -22,6 +22,7 @@
 #include <duet/detail/engine/coroutine_call.hpp>
 #include <duet/detail/engine/data_buffers.hpp>
 #include <duet/detail/engine/initiation.hpp>
+#include <duet/detail/engine/observed_handler.hpp>
 #include <duet/detail/engine/operation.hpp>
 #include <duet/detail/engine/read_loops.hpp>
 #include <duet/detail/engine/session_handle.hpp>

@@ -16,6 +16,8 @@
 
 #include <array>
 #include <chrono>
+#include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,6 +37,30 @@ namespace {
 class recorder final : public connection_observer
 {
 public:
+    char const* on_operation(char const* name, std::size_t size) noexcept override
+    {
+        calls_.push_back({name, {}});
+        calls_.back().text = std::string{name} + '#' + std::to_string(calls_.size());
+        told_ += (told_.empty() ? "" : " ") + calls_.back().text + '(' + std::to_string(size) + ')';
+        return calls_.back().text.c_str();
+    }
+
+    bool on_result(char const*& name, duet::error_code const& result, std::size_t size) noexcept override
+    {
+        for (auto const& call : calls_)
+            if (call.text.c_str() == name)
+            {
+                told_ += (told_.empty() ? "" : " ") + call.text + '=' + std::to_string(size) +
+                         (result ? '?' + result.message() : "");
+                name = call.name;
+                return true;
+            }
+        return false;
+    }
+
+    /// The calls and their results: "read_some#1(64) read_some#1=2".
+    std::string take_calls() { return std::exchange(told_, {}); }
+
     void on_call(channel_call what, error_code const& result, std::size_t size) noexcept override
     {
         static constexpr std::array names{
@@ -82,13 +108,23 @@ private:
         text_ += text_.empty() ? what : ' ' + what;
     }
 
+    struct call
+    {
+        char const* name;
+        std::string text;
+    };
+
     std::string text_;
+    std::string told_;
+    std::deque<call> calls_;
 };
 
+/// The observer outlives the session here.
 template <class Session>
 void observe(Session const& session, connection_observer* observer)
 {
-    session_access::connection(session)->observe(observer);
+    std::shared_ptr<connection_observer> unowned{std::shared_ptr<void>{}, observer};
+    session_access::connection(session)->observe(observer ? std::move(unowned) : nullptr);
 }
 
 struct memory_fixture
@@ -187,6 +223,65 @@ BOOST_FIXTURE_TEST_CASE(an_abort_tells_the_state_with_the_reset, memory_fixture)
     clock.run_ready();
     BOOST_TEST(seen.take() == "reset [closed] got_read?");
     BOOST_TEST(seen.last_error == error_code{duet::errc::aborted});
+}
+
+BOOST_FIXTURE_TEST_CASE(the_programs_calls_are_told_with_their_results, memory_fixture)
+{
+    std::string heard;
+    observe(a, &seen);
+    start(read_into(a, heard));
+    BOOST_TEST(seen.take_calls() == "read_some#1(64)");
+    start(write(b, "hello"));
+    BOOST_TEST(seen.take_calls() == "read_some#1=5");
+    start(write(a, "you"));
+    BOOST_TEST(seen.take_calls() == "write#2(3) write#2=3");
+    a.async_read_some(asio::buffer(room), asio::detached);
+    a.async_write_some(asio::buffer("four", 4), asio::detached);
+    clock.run_ready();
+    BOOST_TEST(seen.take_calls() == "async_read_some#3(16) async_write_some#4(4) async_write_some#4=4");
+    start(finish(b));
+    BOOST_TEST(seen.take_calls() == "async_read_some#3=0?End of file");
+    start(read_into(a, heard));  // the peer's FIN is no error here
+    start(close(a));
+    BOOST_TEST(seen.take_calls() == "read_some#5(64) read_some#5=0 close#6(0)");
+    start(close(b));
+    clock.advance(1s);  // it asks now and then whether everything is acknowledged
+    BOOST_TEST(seen.take_calls() == "close#6=0");
+}
+
+BOOST_FIXTURE_TEST_CASE(an_error_keeps_the_name_of_its_operation, memory_fixture)
+{
+    std::string text;
+    auto const failing = [&]() -> asio::awaitable<void>
+    {
+        try
+        {
+            co_await a.read(asio::buffer(room));
+        }
+        catch (duet::session_error const& error)
+        {
+            text = error.operation();
+        }
+    };
+    observe(a, &seen);
+    start(failing());
+    observe(a, nullptr);  // the result is told to whom the call was told
+    a.abort();
+    clock.run_ready();
+    BOOST_TEST(text == "read");
+    BOOST_TEST(seen.take_calls().starts_with("read#1(16) read#1=0?"));
+}
+
+BOOST_FIXTURE_TEST_CASE(abort_and_destructor_are_calls_too, memory_fixture)
+{
+    {
+        auto first = std::move(a);
+        observe(first, &seen);
+    }
+    BOOST_TEST(seen.take_calls() == "~session#1(0) ~session#1=0");
+    observe(b, &seen);
+    b.abort();
+    BOOST_TEST(seen.take_calls() == "abort#2(0) abort#2=0");
 }
 
 BOOST_FIXTURE_TEST_CASE(nobody_is_told_any_more, memory_fixture)

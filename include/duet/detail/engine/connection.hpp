@@ -139,10 +139,17 @@ public:
     /// connection if it has been quiet for too long even so.
     DUET_DECL void join_activity(time_point other);
 
-    /// Report to `observer` what passes between this connection and its channel from now on; null ends that. The end of
-    /// a wait that is already pending may not be reported. Throws std::bad_alloc. Call it on the connection's executor,
+    /// Report to `observer` what happens to this connection from now on; null ends that. The end of an operation or a
+    /// wait that is already pending may not be reported. Throws std::bad_alloc. Call it on the connection's executor,
     /// and not after its end.
-    DUET_DECL void observe(connection_observer* observer);
+    DUET_DECL void observe(std::shared_ptr<connection_observer> observer);
+
+    /// An observer is, or was, attached: tell it of each operation and its result.
+    bool observed() const noexcept { return observed_ != nullptr; }
+
+    [[gnu::cold]] DUET_DECL char const* tell_operation(char const* name, std::size_t size) noexcept;
+    [[gnu::cold]] DUET_DECL char const* tell_result(
+        char const* name, error_code const& error, std::size_t size) noexcept;
 
     // ---- State. ----------------------------------------------------------------------------------------------------
 

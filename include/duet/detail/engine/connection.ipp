@@ -91,14 +91,26 @@ DUET_DECL void connection::change_channel(channel& next) noexcept
         channel_->cancel_gone();
 }
 
-DUET_DECL void connection::observe(connection_observer* observer)
+DUET_DECL void connection::observe(std::shared_ptr<connection_observer> observer)
 {
-    if (observed_)
-        return observed_->observe(observer);
-    if (!observer)
-        return;
-    observed_ = std::make_unique<observed_channel>(*this, *channel_, observer);
-    channel_ = observed_.get();
+    if (!observed_)
+    {
+        if (!observer)
+            return;
+        observed_ = std::make_unique<observed_channel>(*this, *channel_);
+        channel_ = observed_.get();
+    }
+    observed_->observe(std::move(observer));
+}
+
+DUET_DECL char const* connection::tell_operation(char const* name, std::size_t size) noexcept
+{
+    return observed_->tell_operation(name, size);
+}
+
+DUET_DECL char const* connection::tell_result(char const* name, error_code const& error, std::size_t size) noexcept
+{
+    return observed_->tell_result(name, error, size);
 }
 
 DUET_DECL void connection::on_turn()

@@ -89,6 +89,8 @@ inline void connection::release(bool reset)
 /// that a write is missing.
 DUET_DECL void connection::drop() noexcept
 {
+    if (observed_ && !life_.released())
+        tell_result(tell_operation("~session", 0), {}, 0);
     auto cut = lifecycle_action::none;
     if (!sender_.empty())
         cut = life_.apply(lifecycle_event::write_cut);
@@ -97,6 +99,8 @@ DUET_DECL void connection::drop() noexcept
 
 DUET_DECL void connection::abort() noexcept
 {
+    if (observed_ && !life_.released())
+        tell_result(tell_operation("abort", 0), {}, 0);
     execute(life_.apply(lifecycle_event::abort_requested));
 }
 

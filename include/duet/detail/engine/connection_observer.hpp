@@ -37,12 +37,25 @@ enum class channel_wait : std::uint8_t
     turn,
 };
 
-/// Receives what passes between a connection and its channel, and the changes of state that follow: see
-/// connection::observe(). Its functions are called on the connection's executor, from within the connection, and must
-/// not use the session. It must outlive the connection, or be detached before.
+/// Receives what the program does with a session, what passes between its connection and its channel, and the changes
+/// of state that follow: see connection::observe(). Its functions are called on the connection's executor, from within
+/// the connection, and must not use the session.
 class connection_observer
 {
 public:
+    connection_observer() = default;
+    connection_observer(connection_observer const&) = delete;
+    connection_observer& operator=(connection_observer const&) = delete;
+    virtual ~connection_observer() = default;
+
+    /// The program has called an operation, with a buffer of `size` bytes. Returns what stands for the operation until
+    /// it has completed: `name`, or a name of the observer's own that stays valid as long as the observer.
+    virtual char const* on_operation(char const* name, std::size_t size) noexcept = 0;
+
+    /// The operation for which `name` stands has completed, with the result that the program is told. False: `name` is
+    /// none of this observer's. True: `name` is the operation's again.
+    virtual bool on_result(char const*& name, error_code const& error, std::size_t size) noexcept = 0;
+
     /// An operation was tried. would_block is a result like any other.
     virtual void on_call(channel_call what, error_code const& result, std::size_t size) noexcept = 0;
 
@@ -52,9 +65,6 @@ public:
     /// The state has changed. `error` is the first terminal error, if there is one. A change is reported with the next
     /// call or the next end of a wait, at the latest with the close or the reset of the channel.
     virtual void on_state(lifecycle const& now, error_code const& error) noexcept = 0;
-
-protected:
-    ~connection_observer() = default;
 };
 
 }  // namespace detail

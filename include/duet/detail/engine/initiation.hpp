@@ -43,6 +43,8 @@ public:
     using kind = read_kind;
     using time_point = connection::time_point;
 
+    static constexpr char const* asio_name = "async_read_some";
+
     reading(kind how, boost::asio::mutable_buffer buffer) noexcept : kind_{how}, buffer_{buffer} {}
 
     /// A read with its own deadlines, instead of the session's read deadline. `by` must outlive the read.
@@ -52,6 +54,8 @@ public:
     }
 
     void within(deadlines::duration limit) noexcept { limit_ = limit; }
+
+    std::size_t wanted() const noexcept { return buffer_.size(); }
 
     std::optional<io_result> at_once(connection& target) const { return target.read_at_once(kind_, buffer_); }
 
@@ -73,6 +77,8 @@ class writing
     static constexpr bool is_single = std::is_convertible_v<Buffers const&, boost::asio::const_buffer>;
 
 public:
+    static constexpr char const* asio_name = "async_write_some";
+
     writing(Buffers const& buffers, bool whole) : buffers_{buffers}, whole_{whole} {}
 
     /// A copy is a new write that has not begun.
@@ -81,6 +87,8 @@ public:
     writing(writing&&) noexcept(std::is_nothrow_move_constructible_v<Buffers>) = default;
 
     void within(deadlines::duration limit) noexcept { limit_ = limit; }
+
+    std::size_t wanted() const { return boost::asio::buffer_size(buffers_); }
 
     std::optional<io_result> at_once(connection& target)
     {
@@ -122,7 +130,9 @@ private:
 class writing_piped
 {
 public:
-    explicit writing_piped(piped_bytes const& bytes) noexcept : request_{bytes} {}
+    explicit writing_piped(piped_bytes const& bytes) noexcept : request_{bytes}, wanted_{bytes.size} {}
+
+    std::size_t wanted() const noexcept { return wanted_; }
 
     std::optional<io_result> at_once(connection& target) { return target.write_at_once(request_); }
 
@@ -133,6 +143,7 @@ public:
 
 private:
     write_request request_;
+    std::size_t wanted_;
 };
 
 /// close(). Often there is nothing to wait for.
@@ -167,6 +178,16 @@ private:
     function start_;
     deadlines::duration limit_{};
 };
+
+/// An observer of the connection is told of an operation that begins now. Returns its name from now on.
+template <class Start>
+[[gnu::cold, gnu::noinline]] char const* tell_operation(connection& target, Start const& start, char const* name)
+{
+    if constexpr (requires { start.wanted(); })
+        return target.tell_operation(name, start.wanted());
+    else
+        return target.tell_operation(name, 0);
+}
 
 /// Begin an operation: it has to wait, or its result is `known` but its handler must not be called directly. The
 /// handler is stored as Stored{handler, arguments...}. Only what most reads need is inlined.

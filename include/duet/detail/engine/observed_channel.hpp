@@ -6,7 +6,9 @@
 #include <boost/asio/buffer.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <span>
+#include <vector>
 
 #include <duet/detail/channel/channel.hpp>
 #include <duet/detail/completion/operation_owner.hpp>
@@ -32,10 +34,14 @@ class connection;
 class observed_channel final : public channel, private channel_user
 {
 public:
-    DUET_DECL observed_channel(connection& user, channel& inner, connection_observer* observer) noexcept;
+    DUET_DECL observed_channel(connection& user, channel& inner);
 
-    /// Report to another observer; null: to none.
-    void observe(connection_observer* observer) noexcept { observer_ = observer; }
+    /// Report to another observer; null: to none. Throws std::bad_alloc.
+    DUET_DECL void observe(std::shared_ptr<connection_observer> observer);
+
+    /// See connection_observer::on_operation() and on_result(). Returns the name that the operation has from now on.
+    DUET_DECL char const* tell_operation(char const* name, std::size_t size) noexcept;
+    DUET_DECL char const* tell_result(char const* name, error_code const& error, std::size_t size) noexcept;
 
     /// The connection changes to another channel.
     DUET_DECL channel& followed_by(channel& next) noexcept override;
@@ -92,8 +98,9 @@ private:
 
     connection& connection_;
     channel* inner_;
-    connection_observer* observer_;
-    owner_ref<channel_user> keep_;  // the connection
+    connection_observer* observer_ = nullptr;
+    std::vector<std::shared_ptr<connection_observer>> known_;  // earlier ones, too: operations have names of theirs
+    owner_ref<channel_user> keep_;                             // the connection
     lifecycle seen_;
     channel_wait reading_ = channel_wait::read;  // which wait on_read() ends
     bool ended_ = false;

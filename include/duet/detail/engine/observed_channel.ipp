@@ -14,11 +14,35 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-DUET_DECL observed_channel::observed_channel(connection& user, channel& inner, connection_observer* observer) noexcept
-    : channel{inner.able()}, connection_{user}, inner_{&inner}, observer_{observer}, keep_{&user}, seen_{user.life()}
+DUET_DECL observed_channel::observed_channel(connection& user, channel& inner)
+    : channel{inner.able()}, connection_{user}, inner_{&inner}, keep_{&user}, seen_{user.life()}
 {
     may_read_ = true;  // read_some() and readable_now() ask the inner channel
     inner_->set_user(*this);
+}
+
+DUET_DECL void observed_channel::observe(std::shared_ptr<connection_observer> observer)
+{
+    observer_ = nullptr;
+    if (!observer)
+        return;
+    auto* const next = observer.get();
+    known_.push_back(std::move(observer));
+    observer_ = next;
+}
+
+DUET_DECL char const* observed_channel::tell_operation(char const* name, std::size_t size) noexcept
+{
+    return observer_ ? observer_->on_operation(name, size) : name;
+}
+
+DUET_DECL char const* observed_channel::tell_result(
+    char const* name, error_code const& error, std::size_t size) noexcept
+{
+    for (auto const& each : known_)
+        if (each->on_result(name, error, size))
+            break;
+    return name;
 }
 
 DUET_DECL channel& observed_channel::followed_by(channel& next) noexcept

@@ -129,12 +129,24 @@ private:
 
     static failure_type failure_of(connection& target, char const* name, error_code error, std::size_t size)
     {
+        if (target.observed()) [[unlikely]]
+            name = target.tell_result(name, told(error), size);
         if (!error || Result::is_value(error))
             return {};
-        if constexpr (requires { Result::told(error); })
-            error = Result::told(error);
+        error = told(error);
         if constexpr (is_coroutine)
             return exception_of(target, name, error, size);
+        else
+            return error;
+    }
+
+    /// What the program is told of an error.
+    static error_code told(error_code error)
+    {
+        if (Result::is_value(error))
+            return {};
+        if constexpr (requires { Result::told(error); })
+            return Result::told(error);
         else
             return error;
     }
@@ -196,6 +208,9 @@ public:
                 if (!target) [[unlikely]]
                     return wrapped::refuse(std::forward<decltype(handler)>(handler), name);
                 constexpr bool is_coroutine = is_awaiting_coroutine<handler_type, signature>::value;
+                auto const* called = name;
+                if (target->observed()) [[unlikely]]
+                    called = tell_operation(*target, start, name);
                 auto const known = start.at_once(*target);
                 if constexpr (is_coroutine)
                 {
@@ -203,11 +218,11 @@ public:
                     {
                         inline_level const level;
                         return wrapped::deliver(
-                            std::forward<decltype(handler)>(handler), *target, name, known->error, known->size);
+                            std::forward<decltype(handler)>(handler), *target, called, known->error, known->size);
                     }
                 }
                 begin<wrapped, is_coroutine>(
-                    *target, start, known, std::forward<decltype(handler)>(handler), target.get(), name);
+                    *target, start, known, std::forward<decltype(handler)>(handler), target.get(), called);
             },
             token, std::move(connection_), std::move(start_));
     }

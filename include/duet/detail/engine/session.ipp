@@ -184,6 +184,13 @@ auto basic_session<Stream>::initiate(Start start, Token&& token)
                     { std::move(inner)(error_code{errc::closed}, std::size_t{0}); });
                 return;
             }
+            if (c->observed()) [[unlikely]]
+            {
+                auto const* const called = detail::tell_operation(*c, begun, begun.asio_name);
+                auto const result = begun.at_once(*c);
+                return detail::begin<detail::observed_handler<handler_type>, is_coroutine>(
+                    *c, begun, result, std::forward<decltype(handler)>(handler), c.get(), called);
+            }
             auto const known = begun.at_once(*c);
             detail::begin<handler_type, is_coroutine>(*c, begun, known, std::forward<decltype(handler)>(handler));
         },
