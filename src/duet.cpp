@@ -21,6 +21,7 @@
 #include <duet/detail/engine/connection_time.ipp>
 #include <duet/detail/engine/connection_write.ipp>
 #include <duet/detail/engine/observed_channel.ipp>
+
 #include <duet/detail/resolve/address_text.ipp>
 #include <duet/detail/resolve/lookup_queue.ipp>
 #include <duet/detail/serve/run.ipp>
@@ -34,6 +35,7 @@
 #include <duet/detail/socket/tcp_info.ipp>
 #include <duet/detail/time/backoff.ipp>
 #include <duet/detail/time/wakeup_queue.ipp>
+#include <duet/detail/trace/post_mortem.ipp>
 #include <duet/detail/trace/trace_log.ipp>
 
 #if defined(__linux__)

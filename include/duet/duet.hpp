@@ -20,6 +20,7 @@
 #include <duet/kept_connection.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/line_reader.hpp>
+#include <duet/post_mortem.hpp>
 #include <duet/relay.hpp>
 #include <duet/relay_options.hpp>
 #include <duet/release.hpp>

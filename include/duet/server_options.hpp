@@ -16,6 +16,7 @@
 #include <duet/endpoint.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
+#include <duet/post_mortem.hpp>
 #include <duet/session_options.hpp>
 
 namespace duet {
@@ -42,6 +43,9 @@ struct session_end
 
     /// What the program said by session::set_note(): what was asked for, who it was.
     std::string note{};
+
+    /// Who ended it, in which direction and phase, and the first errors: to_string() makes a line of it.
+    duet::post_mortem post_mortem{};
 
     /// The message of the exception that the handler threw; empty if it returned. An error of the system reads the same
     /// here as in session_error, whoever has thrown it.

@@ -12,6 +12,7 @@
 #include <duet/detail/engine/session_handle.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
+#include <duet/post_mortem.hpp>
 #include <duet/session_options.hpp>
 #include <duet/stream_traits.hpp>
 #include <duet/tcp_info.hpp>
@@ -45,6 +46,12 @@ public:
 
     /// What close() would report now.
     close_report report() const noexcept { return connection_ ? connection_->report() : detail::report_of_nothing(); }
+
+    /// Who ended the connection, in which direction and phase, and the first errors: to_string() makes a line of it.
+    duet::post_mortem post_mortem() const noexcept
+    {
+        return connection_ ? connection_->post_mortem() : duet::post_mortem{};
+    }
 
     /// The endpoints at accept or connect, an IPv4 address always as such; they stay when the connection is gone.
     endpoint_type const& local_endpoint() const noexcept { return connection_.local(); }

@@ -108,7 +108,7 @@ private:
         text_ += text_.empty() ? what : ' ' + what;
     }
 
-    struct call
+    struct told_call
     {
         char const* name;
         std::string text;
@@ -116,7 +116,7 @@ private:
 
     std::string text_;
     std::string told_;
-    std::deque<call> calls_;
+    std::deque<told_call> calls_;
 };
 
 /// The observer outlives the session here.

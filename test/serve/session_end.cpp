@@ -116,6 +116,8 @@ BOOST_FIXTURE_TEST_CASE(it_tells_who_when_how_long_how_much_and_what_the_program
     BOOST_TEST(end.report.bytes_received == 4U);
     BOOST_TEST(end.report.bytes_sent == 8U);
     BOOST_TEST(end.report.clean());
+    BOOST_TEST(to_string(end.post_mortem) ==
+               "clean, by the program, between messages, direction send; received 4, sent 8 bytes");
     BOOST_TEST(end.note == "asked for this");
     BOOST_TEST(end.what() == "");
 }

@@ -22,6 +22,7 @@
 #include <duet/detail/completion/plain_context.hpp>
 #include <duet/detail/engine/closer.hpp>
 #include <duet/detail/engine/deadline_table.hpp>
+#include <duet/detail/engine/end_history.hpp>
 #include <duet/detail/engine/observed_channel.hpp>
 #include <duet/detail/engine/peer_watch.hpp>
 #include <duet/detail/engine/receiver.hpp>
@@ -173,6 +174,8 @@ public:
 
     DUET_DECL close_report report() const noexcept;
 
+    duet::post_mortem post_mortem() const noexcept { return history_.tell(report()); }
+
     tcp_snapshot info(error_code& error) noexcept { return channel_->info(error); }
 
     boost::asio::any_io_executor const& executor() const noexcept { return executor_; }
@@ -271,7 +274,9 @@ private:
     // Ending (connection_close.ipp)
     void execute(lifecycle_action actions);
     void begin_close();
+    end_phase phase() const noexcept;
     void latch(error_code error) noexcept;
+    void ends_here(char const* operation) noexcept;
     void release(bool reset);
     [[gnu::cold]] void leave_to_kernel();
     [[gnu::cold]] bool tell_failure_later(error_code const& error) noexcept;
@@ -322,6 +327,7 @@ private:
     receiver receiver_;
     sender sender_;
     closer closer_;
+    end_history history_;
     deadline_table times_;
     peer_watch peer_watch_;
     wakeup wakeup_;

@@ -15,6 +15,20 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
+/// What the connection is about at present.
+inline end_phase connection::phase() const noexcept
+{
+    if (life_.closing())
+        return end_phase::closing;
+    if (life_.half_closed())
+        return end_phase::half_closed;
+    if (!sender_.empty())
+        return end_phase::answering;
+    if (receiver_.in_message())
+        return end_phase::in_message;
+    return receiver_.received() == 0 ? end_phase::before_message : end_phase::between_messages;
+}
+
 inline void connection::latch(error_code error) noexcept
 {
     if (!error_)
@@ -85,12 +99,21 @@ inline void connection::release(bool reset)
     complete_all(awaited::finish, error_);
 }
 
+/// The program ends the connection without close(), by this operation.
+inline void connection::ends_here(char const* operation) noexcept
+{
+    if (life_.released())
+        return;
+    if (observed_)
+        tell_result(tell_operation(operation, 0), {}, 0);
+    history_.breaks(phase());
+}
+
 /// The last session object was destroyed. If writes are pending, reset: a plain close would send FIN, which would hide
 /// that a write is missing.
 DUET_DECL void connection::drop() noexcept
 {
-    if (observed_ && !life_.released())
-        tell_result(tell_operation("~session", 0), {}, 0);
+    ends_here("~session");
     auto cut = lifecycle_action::none;
     if (!sender_.empty())
         cut = life_.apply(lifecycle_event::write_cut);
@@ -99,8 +122,7 @@ DUET_DECL void connection::drop() noexcept
 
 DUET_DECL void connection::abort() noexcept
 {
-    if (observed_ && !life_.released())
-        tell_result(tell_operation("abort", 0), {}, 0);
+    ends_here("abort");
     execute(life_.apply(lifecycle_event::abort_requested));
 }
 
@@ -128,6 +150,8 @@ inline void connection::begin_close()
     bool const asked_later = sender_.empty() && life_.send() != send_state::finished;  // when the FIN is sent
     if (!asked_later && !channel_->able().has_info)
         times_.set_unacknowledged(channel_->unacknowledged());
+    if (life_.send() == send_state::open)
+        history_.finished(ended_by::program, phase());
     execute(life_.apply(lifecycle_event::close_requested));
     if (life_.released())
         return;
@@ -143,6 +167,7 @@ inline void connection::begin_close()
 /// close() has waited long enough. What the kernel has, it delivers without us, FIN included; nothing is reset.
 inline void connection::leave_to_kernel()
 {
+    history_.failed(direction::both, errc::close_timed_out, phase());
     latch(errc::close_timed_out);
     channel_->set_dead_peer_timeout({});  // the kernel gives up by its own rules
     execute(life_.apply(lifecycle_event::close_left));
@@ -161,14 +186,20 @@ inline void connection::discard_input()
     if (size > 0)
         times_.input_discarded(clock_.coarse_now());
     if (!closer_.discard(size))
+    {
+        history_.breaks(phase());
         return execute(life_.apply(lifecycle_event::close_gave_up, close_reason::discard_limit));
+    }
     if (!error && size == 0)
     {
         // If the reset was already reported elsewhere, a read returns 0, as for the peer's FIN.
         if (error_)
             fail_receive(error_);
         else
+        {
+            history_.finished(ended_by::peer, phase());
             execute(life_.apply(lifecycle_event::peer_finished));
+        }
         return;
     }
     if (error && error != boost::asio::error::would_block && error != boost::asio::error::try_again)

@@ -236,6 +236,7 @@ inline error_code connection::end_of_input(error_code error) noexcept
 {
     if (error == boost::asio::error::eof && !error_)
     {
+        history_.finished(ended_by::peer, phase());
         execute(life_.apply(lifecycle_event::peer_finished));
         peer_just_finished_ = true;
         return error;
@@ -350,6 +351,7 @@ inline close_reason reason_of(error_code error) noexcept
 
 inline error_code connection::fail_receive(error_code error) noexcept
 {
+    history_.failed(direction::receive, error, phase());
     latch(terminal_error(error));
     execute(life_.apply(lifecycle_event::receive_failed, reason_of(error_)));
     return error_;
@@ -357,6 +359,7 @@ inline error_code connection::fail_receive(error_code error) noexcept
 
 inline error_code connection::fail_send(error_code error) noexcept
 {
+    history_.failed(direction::send, error, phase());
     latch(terminal_error(error));
     execute(life_.apply(lifecycle_event::send_failed, reason_of(error_)));
     return error_;

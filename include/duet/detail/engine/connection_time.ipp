@@ -199,6 +199,7 @@ inline void connection::look_at_peer(time_point now)
         times_.watch_peer_at = seen.look_again;
         return;
     }
+    history_.failed(direction::both, errc::dead_peer, phase());
     latch(errc::dead_peer);
     execute(life_.apply(lifecycle_event::peer_vanished));
 }
@@ -251,6 +252,7 @@ inline void connection::check_close_deadlines(time_point now)
     case deadline_table::close_verdict::wait:
         break;
     case deadline_table::close_verdict::give_up:
+        history_.failed(direction::both, errc::close_timed_out, phase());
         latch(errc::close_timed_out);
         execute(life_.apply(lifecycle_event::close_gave_up, close_reason::timed_out));
         break;
@@ -262,6 +264,7 @@ inline void connection::check_close_deadlines(time_point now)
 
 inline void connection::expire(error_code code)
 {
+    history_.failed(direction::both, code, phase());
     latch(code);
     execute(life_.apply(lifecycle_event::deadline_passed));
 }

@@ -222,6 +222,8 @@ DUET_DECL void connection::start_shutdown_send(any_completion&& done, deadlines:
     if (life_.released() && life_.send() != send_state::finished && error_ != condition::reset &&
         error_ != condition::dead_peer)
         return complete(std::move(done), error_, 0);
+    if (life_.send() == send_state::open)
+        history_.finished(ended_by::program, phase());
     execute(life_.apply(lifecycle_event::finish_requested));
     if (sender_.empty())
         execute(life_.apply(lifecycle_event::writes_flushed));

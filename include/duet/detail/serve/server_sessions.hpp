@@ -204,7 +204,7 @@ private:
         auto const began = std::chrono::system_clock::now() -
                            std::chrono::duration_cast<std::chrono::system_clock::duration>(duration);
         return {session_type::traits::describe(endpoint), report, failure, endpoint, began, duration,
-            session_access::connection(*live.session)->take_note()};
+            session_access::connection(*live.session)->take_note(), live.session->post_mortem()};
     }
 
     void ended(served_iterator live) noexcept
