@@ -42,7 +42,7 @@ function(duet_require_boost)
     # Options for Boost's own CMake files, if Boost is downloaded.
     list(APPEND BOOST_INCLUDE_LIBRARIES asio)
     if(DUET_BUILD_TESTS)
-        list(APPEND BOOST_INCLUDE_LIBRARIES beast test)
+        list(APPEND BOOST_INCLUDE_LIBRARIES beast json test)
     endif()
     set(BOOST_SKIP_INSTALL_RULES ON)
     set(BUILD_TESTING OFF)

@@ -36,6 +36,7 @@
 #include <duet/detail/time/backoff.ipp>
 #include <duet/detail/time/wakeup_queue.ipp>
 #include <duet/detail/trace/post_mortem.ipp>
+#include <duet/detail/trace/trace_file.ipp>
 #include <duet/detail/trace/trace_log.ipp>
 
 #if defined(__linux__)

@@ -3,7 +3,8 @@
 #ifndef DUET_DUET_HPP
 #define DUET_DUET_HPP
 
-// Includes all headers except those that need another library: duet/format.hpp (fmt) and duet/beast.hpp (Boost.Beast).
+// Includes all headers except those that need another library: duet/format.hpp (fmt), duet/beast.hpp (Boost.Beast) and
+// duet/trace_reader.hpp (Boost.JSON).
 
 #include <duet/acceptor.hpp>
 #include <duet/acceptor_options.hpp>
@@ -37,6 +38,7 @@
 #include <duet/stream_traits.hpp>
 #include <duet/tasks.hpp>
 #include <duet/tcp_info.hpp>
+#include <duet/trace_file.hpp>
 #include <duet/trace_log.hpp>
 #include <duet/version.hpp>
 #include <duet/whole_or_end.hpp>

@@ -59,6 +59,8 @@ enum class tcp_flags : std::uint8_t
     psh = 8,
     ack = 16,
     urg = 32,
+    ece = 64,
+    cwr = 128,
 };
 
 constexpr tcp_flags operator|(tcp_flags a, tcp_flags b) noexcept
@@ -80,10 +82,10 @@ struct trace_segment
 
     bool from_client = true;  ///< from the end that connected to the end that accepted
     tcp_flags flags = tcp_flags::none;
-    std::uint32_t sequence = 0;         ///< inferred segments count from 0, like Wireshark's relative numbers
-    std::uint32_t acknowledgement = 0;  ///< 0 without tcp_flags::ack
-    std::uint64_t bytes = 0;            ///< of payload; an inferred segment may stand for several of the wire
-    std::uint32_t window = 0;           ///< in bytes, scaled; 0 if it is not known
+    std::uint32_t sequence = 0;             ///< inferred segments count from 0, like Wireshark's relative numbers
+    std::uint32_t acknowledgement = 0;      ///< 0 without tcp_flags::ack
+    std::uint64_t bytes = 0;                ///< of payload; an inferred segment may stand for several of the wire
+    std::optional<std::uint32_t> window{};  ///< in bytes, scaled; nullopt if it is not known
 
     /// When it left one end and reached the other. An observed one has been seen once, so they are equal. nullopt: it
     /// is not known that it did; with `lost`, it did not.
@@ -100,6 +102,8 @@ struct trace_segment
 /// One event of a trace. Which members are set depends on the kind.
 struct trace_event
 {
+    friend bool operator==(trace_event const&, trace_event const&) = default;
+
     std::uint64_t number = 0;         ///< the place in the trace, from 1 on
     std::chrono::nanoseconds time{};  ///< since the beginning of the trace, by a steady clock
     std::uint32_t session = 0;  ///< the number of a trace_session; 0: an acceptor, a connector, or the whole trace
@@ -126,6 +130,8 @@ struct trace_event
 /// within one, has two: their endpoints mirror each other.
 struct trace_session
 {
+    friend bool operator==(trace_session const&, trace_session const&) = default;
+
     std::uint32_t number = 0;  ///< from 1 on
     bool client = false;       ///< this end connected; otherwise it accepted
     std::string local{};       ///< "127.0.0.1:7777", "[::1]:7777", a path, or empty
@@ -136,6 +142,8 @@ struct trace_session
 /// A trace that has been recorded, in memory. Plain data.
 struct trace_log
 {
+    friend bool operator==(trace_log const&, trace_log const&) = default;
+
     std::string program{};                          ///< what was traced; may be empty
     std::chrono::system_clock::time_point began{};  ///< when event time 0 was
     std::vector<trace_session> sessions{};          ///< ordered by number

@@ -10,7 +10,7 @@ import re
 
 FLOORS = [
     # ground: no I/O
-    "config version endpoint error lifecycle tcp_info trace_log close_report post_mortem backoff"
+    "config version endpoint error lifecycle tcp_info trace/ trace_log trace_file close_report post_mortem backoff"
     " whole_or_end session_options acceptor_options connector_options relay_options server_options session_handler",
     # handlers and how they are called; system calls on descriptors
     "completion/ socket/ time/",
@@ -25,7 +25,7 @@ FLOORS = [
     # they live on sessions
     "serve/ relay/ server run relay",
     # the roof
-    "format beast testing/ duet",
+    "format beast trace_reader testing/ duet",
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 

@@ -72,7 +72,7 @@ public:
 
     bool query(int descriptor) noexcept
     {
-        size_ = bytes_.size();
+        size_ = static_cast<::socklen_t>(bytes_.size());
         return ::getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, bytes_.data(), &size_) == 0;
     }
 

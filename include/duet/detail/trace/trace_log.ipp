@@ -44,9 +44,9 @@ DUET_DECL std::string_view to_string(trace_kind value) noexcept
 
 DUET_DECL std::string to_string(tcp_flags value)
 {
-    static constexpr std::array<std::pair<tcp_flags, char const*>, 6> names{
+    static constexpr std::array<std::pair<tcp_flags, char const*>, 8> names{
         {{tcp_flags::syn, "SYN"}, {tcp_flags::fin, "FIN"}, {tcp_flags::rst, "RST"}, {tcp_flags::psh, "PSH"},
-            {tcp_flags::urg, "URG"}, {tcp_flags::ack, "ACK"}}};
+            {tcp_flags::urg, "URG"}, {tcp_flags::ack, "ACK"}, {tcp_flags::ece, "ECE"}, {tcp_flags::cwr, "CWR"}}};
     std::string result;
     for (auto const& [flag, name] : names)
         if (contains(value, flag))
