@@ -22,6 +22,9 @@
 #include <duet/detail/engine/connection_write.ipp>
 #include <duet/detail/engine/observed_channel.ipp>
 
+#include <duet/detail/recording/recording.ipp>
+#include <duet/detail/recording/recording_watcher.ipp>
+#include <duet/detail/recording/session_recorder.ipp>
 #include <duet/detail/resolve/address_text.ipp>
 #include <duet/detail/resolve/lookup_queue.ipp>
 #include <duet/detail/serve/run.ipp>

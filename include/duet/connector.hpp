@@ -25,6 +25,10 @@
 namespace duet {
 inline namespace DUET_ABI {
 
+namespace detail {
+struct connector_access;
+}
+
 /// Connects to a peer: resolves its name, tries its addresses as in RFC 8305 (Happy Eyeballs), and returns a session.
 ///
 /// Addresses are tried in the resolver's order, but IPv6 and IPv4 alternate. The next attempt begins when the previous
@@ -129,6 +133,8 @@ public:
     executor_type get_executor() const noexcept { return core_->executor; }
 
 private:
+    friend detail::connector_access;
+
     using target_type = typename core_type::target_type;
 
     static constexpr retry_options once{.max_tries = 1};
@@ -140,6 +146,20 @@ private:
 
     std::shared_ptr<core_type> core_;
 };
+
+namespace detail {
+
+/// Access to a connector's internals for duet::trace.
+struct connector_access
+{
+    template <class Connector>
+    static void watch(Connector& connector, std::shared_ptr<session_watcher> watcher) noexcept
+    {
+        connector.core_->watcher = std::move(watcher);
+    }
+};
+
+}  // namespace detail
 
 using connector = basic_connector<boost::asio::ip::tcp>;
 using unix_connector = basic_connector<boost::asio::local::stream_protocol>;

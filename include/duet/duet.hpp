@@ -38,8 +38,10 @@
 #include <duet/stream_traits.hpp>
 #include <duet/tasks.hpp>
 #include <duet/tcp_info.hpp>
+#include <duet/trace.hpp>
 #include <duet/trace_file.hpp>
 #include <duet/trace_log.hpp>
+#include <duet/trace_options.hpp>
 #include <duet/version.hpp>
 #include <duet/whole_or_end.hpp>
 

@@ -37,7 +37,7 @@ public:
 
     /// A session has to be written before its events. Written again, for example with a name that was not known before,
     /// it replaces what was written.
-    DUET_DECL void write(trace_session const& session);
+    DUET_DECL void write(trace_session const& described);
 
     DUET_DECL void write(trace_event const& event);
 

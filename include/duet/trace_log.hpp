@@ -153,19 +153,19 @@ struct trace_log
     /// The session of that number, or null.
     trace_session const* find(std::uint32_t number) const noexcept
     {
-        for (auto const& session : sessions)
-            if (session.number == number)
-                return &session;
+        for (auto const& each : sessions)
+            if (each.number == number)
+                return &each;
         return nullptr;
     }
 
     /// The session at the other end of this one, if it is traced, too; null otherwise.
     trace_session const* other_end(trace_session const& one) const noexcept
     {
-        for (auto const& session : sessions)
-            if (session.number != one.number && session.client != one.client && !one.local.empty() &&
-                session.local == one.remote && session.remote == one.local)
-                return &session;
+        for (auto const& each : sessions)
+            if (each.number != one.number && each.client != one.client && !one.local.empty() &&
+                each.local == one.remote && each.remote == one.local)
+                return &each;
         return nullptr;
     }
 };

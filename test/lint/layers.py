@@ -19,13 +19,15 @@ FLOORS = [
     # one connection
     "engine/",
     "session_state session line_reader canceller release remote",
+    # what sees what happens to one
+    "trace_options recording/",
     # they yield sessions
     "accept/ resolve/ inherited hand_over acceptor resolver",
     "connect/ connector kept_connection",
     # they live on sessions
     "serve/ relay/ server run relay",
     # the roof
-    "format beast trace_reader testing/ duet",
+    "trace format beast trace_reader testing/ duet",
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 

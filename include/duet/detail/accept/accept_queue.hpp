@@ -20,6 +20,8 @@
 #include <duet/detail/accept/handshakes.hpp>
 #include <duet/detail/accept/listener.hpp>
 #include <duet/detail/accept/listening_socket.hpp>
+#include <duet/detail/engine/session_watcher.hpp>
+#include <duet/detail/recording/recording_watcher.hpp>
 #include <duet/detail/time/timer.hpp>
 #include <duet/hand_over.hpp>
 #include <duet/session.hpp>
@@ -101,6 +103,9 @@ public:
 
     void discard() noexcept;
 
+    /// Tell this watcher of the sessions that are handed out from now on, and of errors.
+    void watch(std::shared_ptr<session_watcher> watcher) noexcept { watcher_ = std::move(watcher); }
+
     bool is_open() const noexcept { return listener_.is_open() && !closing_; }
 
     endpoint_type const& local() const noexcept { return listener_.local(); }
@@ -144,6 +149,8 @@ private:
     session_type make(Executor const& executor, accepted_connection<endpoint_type>& from);
 
     void pause(error_code const& error) noexcept;
+
+    void tell(error_code const& error) noexcept;
 
     bool pausing() const noexcept
     {
@@ -191,6 +198,7 @@ private:
     std::size_t last_takes_ = 0;
     bool batch_was_full_ = false;
     bool closing_ = false;  // nobody new is let in
+    std::shared_ptr<session_watcher> watcher_ = program_watcher();
 };
 
 }  // namespace detail

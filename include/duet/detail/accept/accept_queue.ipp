@@ -69,6 +69,8 @@ auto accept_queue<Protocol, Executor>::take_queued(Executor const& executor) noe
     try
     {
         result.emplace(make(executor, taken_.front()));
+        if (watcher_)
+            watcher_->on_accepted(*session_access::connection(*result));
     }
     catch (boost::system::system_error const& failure)
     {
@@ -98,6 +100,18 @@ auto accept_queue<Protocol, Executor>::make(Executor const& executor, accepted_c
     stream.assign(from.local.protocol(), from.descriptor());
     from.release();
     return session_type{std::move(stream), from.local, from.remote, options_.session};
+}
+
+template <class Protocol, class Executor>
+void accept_queue<Protocol, Executor>::tell(error_code const& error) noexcept
+try
+{
+    if (watcher_)
+        watcher_->on_result(0, "accept", traits::describe(local()), error);
+}
+catch (std::bad_alloc const&)
+{
+    // It is not told.
 }
 
 template <class Protocol, class Executor>
@@ -280,6 +294,7 @@ void accept_queue<Protocol, Executor>::pause(error_code const& error) noexcept
     ++counters_.resource_failures;
     auto const pause = backoff_.next();
     paused_until_ = pause_.clock().now() + pause;
+    tell(error);
     if (options_.on_resource_failure)
         options_.on_resource_failure({error, pause, ++failures_});
 }

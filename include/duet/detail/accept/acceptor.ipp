@@ -32,6 +32,13 @@ struct acceptor_access
         acceptor.queue_->discard();
     }
 
+    /// See duet::trace.
+    template <class Acceptor>
+    static void watch(Acceptor& acceptor, std::shared_ptr<session_watcher> watcher) noexcept
+    {
+        acceptor.queue_->watch(std::move(watcher));
+    }
+
     /// The descriptor, for uses that concern no other process.
     template <class Acceptor>
     static int descriptor(Acceptor& acceptor) noexcept

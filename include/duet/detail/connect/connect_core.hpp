@@ -15,6 +15,8 @@
 #include <duet/connect_error.hpp>
 #include <duet/connector_options.hpp>
 #include <duet/detail/connect/connect_race.hpp>
+#include <duet/detail/engine/session_watcher.hpp>
+#include <duet/detail/recording/recording_watcher.hpp>
 #include <duet/detail/time/timer.hpp>
 #include <duet/endpoint.hpp>
 #include <duet/resolver.hpp>
@@ -81,6 +83,7 @@ public:
     connector_options options;
     Resolver resolver;
     std::function<void(connect_retry const&)> on_retry;
+    std::shared_ptr<session_watcher> watcher = program_watcher();  // see duet::trace
 
 private:
     using timer_type = basic_timer<Executor>;

@@ -30,7 +30,7 @@ connect_core<Protocol, Executor, Resolver>::connect(self core, target_type targe
     std::optional<backoff> delays;
     for (std::size_t tries = 1;; ++tries)
     {
-        auto race = std::make_shared<race_type>(core->executor, core->options);
+        auto race = std::make_shared<race_type>(core->executor, core->options, core->watcher);
         co_await run(core, race, target);
         if (race->winner())
             co_return std::move(*race->winner());

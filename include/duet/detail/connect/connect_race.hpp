@@ -23,6 +23,7 @@
 #include <duet/detail/connect/connect_plan.hpp>
 #include <duet/detail/connect/connect_racer.hpp>
 #include <duet/detail/connect/connect_schedule.hpp>
+#include <duet/detail/engine/session_watcher.hpp>
 #include <duet/detail/time/timer.hpp>
 
 namespace duet {
@@ -43,8 +44,10 @@ public:
     using racer = connect_racer<Protocol, Executor>;
     using session_type = typename racer::session_type;
 
-    connect_race(Executor const& executor, connector_options const& options)
-        : options_{options}, timer_{executor}, ended_event_{executor}, schedule_{options, now()}
+    /// `watcher` may be null.
+    connect_race(Executor const& executor, connector_options const& options, std::shared_ptr<session_watcher> watcher)
+        : watcher_{std::move(watcher)}, options_{options}, timer_{executor}, ended_event_{executor}, schedule_{
+                                                                                                         options, now()}
     {
         ended_event_.expires_at(time_point::max());
     }
@@ -55,6 +58,8 @@ public:
     {
         resolve_handler<Owner> handler{this->shared_from_this(), std::move(owner)};
         resolving_ = true;
+        if (watcher_)
+            look_up_ = watcher_->on_call("resolve", host + ':' + service);
         boost::asio::co_spawn(timer_.get_executor(), resolver.resolve(std::move(host), std::move(service)),
             boost::asio::bind_cancellation_slot(resolve_signal_.slot(), std::move(handler)));
         act();
@@ -151,6 +156,8 @@ private:
         resolving_ = false;
         if (ended_)
             return;
+        if (watcher_)
+            watcher_->on_result(look_up_, "resolve", {}, thrown ? code_of_exception(thrown) : error_code{});
         if (thrown)
             return fail(std::move(thrown));
         if (addresses.empty())
@@ -180,7 +187,7 @@ private:
                 start_racer(action.attempt);
                 break;
             case connect_step::expire:
-                racers_[action.attempt].fail(errc::connect_timed_out);
+                give_up(racers_[action.attempt], errc::connect_timed_out);
                 break;
             case connect_step::resolve_timed_out:
                 return end(errc::resolve_timed_out);
@@ -198,6 +205,8 @@ private:
 
     void start_racer(std::size_t number)
     {
+        if (watcher_)
+            racers_[number].watched = watcher_->on_attempt(racers_[number].describe());
         auto const error = racers_[number].open(timer_.get_executor(), options_.session);
         if (error)
             settle(number, error);
@@ -249,10 +258,19 @@ private:
         if (!error)
         {
             winner_.emplace(one.take(options_.session));
+            if (watcher_)
+                watcher_->on_connected(one.watched, *session_access::connection(*winner_));
             return end({});
         }
-        one.fail(error);
+        give_up(one, error);
         schedule_.failed(number);
+    }
+
+    void give_up(racer& one, error_code const& why) noexcept
+    {
+        one.fail(why);
+        if (watcher_)
+            watcher_->on_attempt_failed(one.watched, why);
     }
 
     void wake_at(time_point when)
@@ -280,7 +298,7 @@ private:
         error_ = why;
         for (auto& one : racers_)
             if (one.running())
-                one.fail(why);
+                give_up(one, why ? why : error_code{boost::asio::error::operation_aborted});
         timer_.cancel();
         ended_event_.cancel();
         // Keep this last: it may call the resolver's code.
@@ -321,6 +339,8 @@ private:
         }
     }
 
+    std::shared_ptr<session_watcher> watcher_;
+    std::uint64_t look_up_ = 0;
     connector_options options_;
     timer_type timer_;
     timer_type ended_event_;  // never expires: cancelled at the end

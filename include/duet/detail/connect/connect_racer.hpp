@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <new>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include <duet/backoff.hpp>
@@ -36,6 +37,8 @@ public:
     explicit connect_racer(endpoint_type const& endpoint) : report_{endpoint, {}} {}
 
     connect_attempt<Protocol> const& report() const noexcept { return report_; }
+
+    std::string describe() const { return traits::describe(report_.endpoint); }
 
     bool started() const noexcept { return started_; }
 
@@ -134,7 +137,9 @@ public:
             remote = report_.endpoint;
         auto connected = std::move(*stream_);
         close();
-        return session_access::begin<session_type>(std::move(connected), local, remote, options);
+        auto made = session_access::begin<session_type>(std::move(connected), local, remote, options);
+        session_access::connection(made)->set_client();
+        return made;
     }
 
     void fail(error_code const& error) noexcept
@@ -152,6 +157,8 @@ public:
         again_at_ = time_point::max();
         stream_.reset();
     }
+
+    std::uint32_t watched = 0;  ///< the attempt's number, if there is a session_watcher
 
 private:
     static constexpr int maximum_self_connects = 3;

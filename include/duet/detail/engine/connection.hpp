@@ -190,6 +190,12 @@ public:
     }
 
     virtual std::string describe_peer() const = 0;
+    virtual std::string describe_local() const = 0;
+
+    /// It was made by a connector.
+    bool is_client() const noexcept { return client_; }
+
+    void set_client() noexcept { client_ = true; }
 
     /// May be called from any thread. Throws std::bad_alloc.
     DUET_DECL owner_ref<remote_control> control();
@@ -341,6 +347,7 @@ private:
     bool peer_just_finished_ = false;  // its FIN was read, and the handler of that read is still to run
     bool failure_due_ = false;         // a write has failed: try it again at the next turn, after the pending read
     bool failure_deferred_ = false;    // that has been done once
+    bool client_ = false;
 };
 
 }  // namespace detail

@@ -132,6 +132,8 @@ public:
 
     std::string describe_peer() const override { return traits::describe(remote_); }
 
+    std::string describe_local() const override { return traits::describe(local_); }
+
 private:
     ~stream_connection() = default;
 

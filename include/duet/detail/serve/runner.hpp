@@ -23,16 +23,6 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// Access to what run() needs of a server, and its users do not.
-struct server_access
-{
-    template <class Server>
-    static auto& core(Server& server) noexcept
-    {
-        return server.core_;
-    }
-};
-
 class runner;
 
 /// A server of any protocol, and how far its drain by the runner has come.

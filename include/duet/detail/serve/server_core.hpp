@@ -6,6 +6,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include <chrono>
 #include <exception>
@@ -69,6 +70,14 @@ public:
 
     listen_queue queue(error_code& error) const noexcept;
 
+    /// Tell this watcher of the sessions that are accepted from now on.
+    void watch(std::shared_ptr<session_watcher> const& watcher)
+    {
+        for (auto const& shard : state_->shards())
+            boost::asio::post(
+                shard->executor(), [shard, watcher] { acceptor_access::watch(shard->acceptor(), watcher); });
+    }
+
     std::exception_ptr listener_failure() const { return state_->listener_failure(); }
 
     void on_listener_failure(std::function<void()> hook) { state_->on_listener_failure(std::move(hook)); }
@@ -125,6 +134,23 @@ private:
     ::pid_t const maker_ = fork_watch::get().process();
     std::vector<std::unique_ptr<worker>> workers_;
     std::vector<std::shared_ptr<thread_pin>> pins_;
+};
+
+/// Access to what run() needs of a server, and its users do not.
+struct server_access
+{
+    template <class Server>
+    static auto& core(Server& server) noexcept
+    {
+        return server.core_;
+    }
+
+    /// See duet::trace.
+    template <class Server>
+    static void watch(Server& server, std::shared_ptr<session_watcher> const& watcher)
+    {
+        server.core_.watch(watcher);
+    }
 };
 
 }  // namespace detail

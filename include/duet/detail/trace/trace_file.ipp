@@ -37,9 +37,9 @@ DUET_DECL trace_writer::trace_writer(
     put();
 }
 
-DUET_DECL void trace_writer::write(trace_session const& session)
+DUET_DECL void trace_writer::write(trace_session const& described)
 {
-    detail::append_line(line_, "session", session);
+    detail::append_line(line_, "session", described);
     put();
 }
 
@@ -69,8 +69,8 @@ DUET_DECL void trace_writer::put()
 DUET_DECL void write_trace(std::ostream& out, trace_log const& log)
 {
     trace_writer writer{out, log.program, log.began};
-    for (auto const& session : log.sessions)
-        writer.write(session);
+    for (auto const& each : log.sessions)
+        writer.write(each);
     for (auto const& event : log.events)
         writer.write(event);
     if (log.lost != 0)

@@ -1,0 +1,263 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+// What a trace records of sessions in memory: every call and its result, what passes the socket, every change of state,
+// and the end; what it bounds, and what it counts.
+
+#define BOOST_TEST_MODULE trace.recording
+#include <duet/trace.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include "session/memory_fixture.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace duet_test;
+using namespace std::chrono_literals;
+using duet::trace_event;
+using duet::trace_kind;
+using duet::trace_log;
+
+namespace {
+
+/// "call read_some 65536", "result read_some 5", "transfer receive 5", "state ended open", "end".
+std::string line_of(trace_event const& event)
+{
+    std::string result{to_string(event.kind)};
+    if (!event.name.empty())
+        result += ' ' + event.name;
+    if (event.bytes > 0)
+        result += ' ' + std::to_string(event.bytes);
+    if (event.kind == trace_kind::state)
+        result.append(" ").append(to_string(event.receive)).append(" ").append(to_string(event.send));
+    if (event.kind == trace_kind::result && event.error)
+        result += " ! " + event.error.text;
+    return result;
+}
+
+std::vector<std::string> lines_of(trace_log const& log)
+{
+    std::vector<std::string> result;
+    for (auto const& event : log.events)
+        result.push_back(line_of(event));
+    return result;
+}
+
+void check_lines(trace_log const& log, std::vector<std::string> const& expected)
+{
+    auto const found = lines_of(log);
+    std::string all;
+    for (auto const& line : found)
+        all += line + '\n';
+    BOOST_TEST_INFO(all);
+    BOOST_TEST(found == expected, boost::test_tools::per_element());
+}
+
+/// A question and its answer, and a clean end.
+asio::awaitable<void> converse(memory_talk& talk, memory_session& s)
+{
+    auto const executor = co_await asio::this_coro::executor;
+    talk.peer.send_all("ask");
+    auto const heard = co_await read(s);
+    BOOST_TEST(heard == "ask");
+    co_await write(s, "reply");
+    talk.peer.shutdown_write();
+    co_await read(s);
+    started<received> peer{executor, talk.peer.receive_all()};
+    co_await close(s);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_conversation_is_told_in_its_order)
+{
+    duet::trace trace{{.program = "the test"}};
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            trace.attach(s, "conversation");
+            co_await converse(talk, s);
+        });
+    auto const log = trace.log();
+    check_lines(log, {"begin attach", "call read_some 65536", "transfer receive 3", "result read_some 3",
+                         "call write 5", "transfer send 5", "result write 5", "call read_some 65536",
+                         "transfer peer_fin", "result read_some", "call close", "transfer fin", "state ended finished",
+                         "transfer close", "state ended finished", "end", "result close"});
+    BOOST_TEST(log.program == "the test");
+    BOOST_TEST(log.lost == 0U);
+    BOOST_TEST(trace.recorded() == log.events.size());
+    BOOST_REQUIRE(log.sessions.size() == 1U);
+    BOOST_TEST(log.sessions[0].name == "conversation");
+    for (std::size_t i = 0; i < log.events.size(); ++i)
+    {
+        BOOST_TEST(log.events[i].number == i + 1);
+        BOOST_TEST(log.events[i].session == 1U);
+        BOOST_TEST((i == 0 || log.events[i].time >= log.events[i - 1].time));
+    }
+    BOOST_TEST(log.events[9].receive == duet::receive_state::ended);
+    BOOST_TEST(log.events[3].call == 2U);  // the result of the read tells which call it answers
+    BOOST_TEST(log.events.back().call == 11U);
+    auto const& end = log.events[15];
+    BOOST_TEST(end.reason == duet::close_reason::clean);
+    BOOST_TEST(end.text == "clean, by the peer, between messages, direction receive; received 3, sent 5 bytes");
+}
+
+BOOST_AUTO_TEST_CASE(an_error_is_told_as_the_program_is_told)
+{
+    duet::trace trace;
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            trace.attach(s);
+            talk.peer.reset();
+            co_await error_of(read(s));
+            s.abort();
+        });
+    auto const log = trace.log();
+    check_lines(
+        log, {"begin attach", "call read_some 65536", "transfer receive", "result read_some ! Connection reset by peer",
+                 "call abort", "result abort", "transfer reset", "state failed failed", "end"});
+    BOOST_TEST(log.events[2].error.category == "system");
+    BOOST_TEST(log.events[2].error.value == ECONNRESET);
+    BOOST_TEST(log.events.back().reason == duet::close_reason::peer_reset);
+}
+
+BOOST_AUTO_TEST_CASE(a_session_that_ended_before_is_not_recorded)
+{
+    duet::trace trace;
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            s.abort();
+            trace.attach(s);
+            trace.attach(memory_session{});
+            co_return;
+        });
+    BOOST_TEST(trace.log().sessions.empty());
+    BOOST_TEST(trace.recorded() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_trace_may_be_destroyed_first)
+{
+    auto trace = std::make_unique<duet::trace>();
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            trace->attach(s);
+            auto const executor = co_await asio::this_coro::executor;
+            started<std::string> reading{executor, read(s)};
+            co_await settle();
+            trace.reset();
+            talk.peer.send_all("after");
+            auto const heard = co_await reading.result();
+            BOOST_TEST(heard == "after");
+            s.abort();
+        });
+}
+
+BOOST_AUTO_TEST_CASE(a_second_trace_takes_over)
+{
+    duet::trace first;
+    duet::trace second;
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            first.attach(s);
+            auto const executor = co_await asio::this_coro::executor;
+            started<std::string> reading{executor, read(s)};
+            co_await settle();
+            second.attach(s);
+            talk.peer.send_all("after");
+            co_await reading.result();
+            s.abort();
+        });
+    // The result of a call belongs to the trace that has the call.
+    check_lines(first.log(), {"begin attach", "call read_some 65536", "result read_some 5"});
+    check_lines(second.log(), {"begin attach", "transfer receive 5", "call abort", "result abort", "transfer reset",
+                                  "state failed failed", "end"});
+}
+
+BOOST_AUTO_TEST_CASE(what_has_no_room_is_counted)
+{
+    duet::trace trace{{.most_events = 4}};
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            trace.attach(s);
+            co_await converse(talk, s);
+        });
+    auto const log = trace.log();
+    check_lines(log, {"begin attach", "call read_some 65536", "transfer receive 3", "result read_some 3"});
+    BOOST_TEST(log.lost == 13U);
+    BOOST_TEST(trace.lost() == 13U);
+}
+
+BOOST_AUTO_TEST_CASE(a_flight_recorder_tells_the_last_events_of_an_unclean_end)
+{
+    std::vector<trace_log> told;
+    duet::trace trace{{.program = "the test", .last_events = 6, .on_unclean_end = [&](trace_log const& log) {
+                           told.push_back(log);
+                       }}};
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            trace.attach(s, "one");
+            talk.peer.send_all("ask");
+            co_await read(s);
+            auto const executor = co_await asio::this_coro::executor;
+            started<std::string> reading{executor, read(s)};
+            co_await settle();
+            s.abort();
+            co_await error_of(reading.result());
+            co_await settle();
+        });
+    BOOST_REQUIRE(told.size() == 1U);
+    // The result of the read that the abort has ended is among them.
+    check_lines(told[0], {"call abort", "result abort", "transfer reset", "state failed failed", "end",
+                             "result read_some ! aborted by its owner"});
+    BOOST_TEST(told[0].lost == 5U);
+    BOOST_TEST(told[0].program == "the test");
+    BOOST_REQUIRE(told[0].sessions.size() == 1U);
+    BOOST_TEST(told[0].sessions[0].name == "one");
+    BOOST_TEST(told[0].events[4].text.starts_with("aborted, by the program"));
+    BOOST_TEST(trace.log().sessions.empty());  // nothing is left of it
+}
+
+BOOST_AUTO_TEST_CASE(a_flight_recorder_tells_nothing_of_a_clean_end)
+{
+    int told = 0;
+    duet::trace trace{{.last_events = 8, .on_unclean_end = [&](trace_log const&) { ++told; }}};
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            trace.attach(s);
+            co_await converse(talk, s);
+            co_await settle();
+        });
+    BOOST_TEST(told == 0);
+    BOOST_TEST(trace.recorded() + trace.lost() == 16U);  // counted up to the end
+    BOOST_TEST(trace.log().sessions.empty());
+}
+
+BOOST_AUTO_TEST_CASE(the_program_has_something_to_say)
+{
+    duet::trace trace;
+    trace.note("the second try");
+    auto const log = trace.log();
+    BOOST_REQUIRE(log.events.size() == 1U);
+    BOOST_TEST((log.events[0].kind == trace_kind::note));
+    BOOST_TEST(log.events[0].text == "the second try");
+    BOOST_TEST(log.events[0].session == 0U);
+}
