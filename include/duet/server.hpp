@@ -18,6 +18,7 @@
 #include <duet/acceptor.hpp>
 #include <duet/detail/serve/handler_requirements.hpp>
 #include <duet/detail/serve/server_core.hpp>
+#include <duet/detail/serve/server_place.hpp>
 #include <duet/detail/serve/server_setup.hpp>
 #include <duet/server_options.hpp>
 #include <duet/session_handler.hpp>
@@ -92,6 +93,37 @@ struct server_access;
 /// there. With server_options::threads above 1, a handler must be back from another thread within one second after the
 /// server's destruction begins, because then the contexts of the server's threads are destroyed.
 ///
+/// **On an executor.** Instead of an io_context, a server may be given any executor, or any execution context that has
+/// one, as a thread_pool:
+///
+/// ```cpp
+/// asio::thread_pool pool{4};
+/// duet::server server{pool, {.port = 7777, .threads = 4}, echo};
+/// ```
+///
+/// It makes no thread: the program runs the executor, on as many threads as it likes. The server has
+/// server_options::threads strands over the executor, each with a listener of its own. A session belongs to one of
+/// them, as session::get_executor() says, so what is posted to that executor, and the handlers of that strand's
+/// sessions, run one at a time, while handlers of different strands run at once. This is also the way for an io_context
+/// that several threads run: pass its get_executor(). Sessions wait in Asio's reactor, so an io_context that one thread
+/// runs is faster if it is passed itself. If you pass a strand, everything runs on that one; more than one of the
+/// server's over it gains nothing.
+///
+/// All functions of such a server may be called on any thread, but one at a time. Hooks on the server are called on its
+/// first strand, those on a session on the session's strand. Destroy the server before the execution context.
+///
+/// Its destructor may run on any thread. It stops each strand for a moment, and resets all sessions of it there. What
+/// these waited for may be told on the destroying thread meanwhile, never at the same time as anything else of that
+/// strand. Then it waits for one second at most until all handlers have ended; not for those of a strand that it is
+/// called on (your strand, if you have passed one), and not if the thread_pool has been stopped and joined or the
+/// io_context has stopped. A handler that has
+/// not ended then goes on, with its session reset, and ends on its strand, as does a session whose strand a handler
+/// keeps for more than this second; the server's handler object lives as long. To keep a pool's thread waiting may be
+/// what keeps a handler from its end: destroy the server elsewhere.
+///
+/// An exception that leaves what a handler has begun apart from itself, and std::bad_alloc of Asio's, leave the
+/// function that runs the executor. A thread_pool ends the program then.
+///
 /// **Exceptions** of what a handler has begun apart from itself (posted functions, completion handlers) leave the run()
 /// of the context that was passed in, whichever thread they come from, except std::bad_alloc on an additional thread.
 /// The server goes on when the context is run again.
@@ -102,12 +134,13 @@ struct server_access;
 /// **After fork(),** the child has copies of all descriptors. Whatever it does to its copy of the server (drain(),
 /// abort(), destruction) closes the copies, and changes nothing for the parent: see acceptor::close(). A child that
 /// goes on with the context, or calls exit(), must call its notify_fork() before, as Asio requires. In a child, the
-/// destructor of a server with several threads closes its listeners and leaves the rest as it is, because the threads
-/// exist only in the parent. A program that is executed inherits nothing: each descriptor is close-on-exec.
+/// destructor of a server with several threads, or on an executor, closes its listeners and leaves the rest as it is,
+/// because the threads exist only in the parent. A program that is executed inherits nothing: each descriptor is
+/// close-on-exec.
 ///
-/// Only one thread may run the context; for more cores see server_options::threads.
+/// Only one thread may run an io_context that is passed as such; for more cores see server_options::threads.
 /// Distinct objects: safe. Shared objects: unsafe; use it on the context's thread, except counters(), queue() and
-/// ready().
+/// ready(). On an executor: on any thread, one at a time.
 template <class Protocol>
 class basic_server
 {
@@ -123,7 +156,15 @@ public:
     template <class Handler>
         requires(std::is_same_v<Protocol, boost::asio::ip::tcp>)
     basic_server(boost::asio::io_context& context, server_options options, Handler handler)
-        : core_{context, detail::listen_for(context, options), options, share(std::move(handler))}
+        : basic_server{detail::server_place{context}, options, std::move(handler)}
+    {
+    }
+
+    /// As above, on strands over an executor, or over that of an execution context, as a thread_pool.
+    template <detail::strands_place Where, class Handler>
+        requires(std::is_same_v<Protocol, boost::asio::ip::tcp>)
+    basic_server(Where&& where, server_options options, Handler handler)
+        : basic_server{detail::server_place{where}, options, std::move(handler)}
     {
     }
 
@@ -132,7 +173,15 @@ public:
     /// it has reuse_port.
     template <class Handler>
     basic_server(boost::asio::io_context& context, acceptor_type listening, server_options options, Handler handler)
-        : core_{context, std::move(listening), options, share(std::move(handler))}
+        : core_{detail::server_place{context}, std::move(listening), options, share(std::move(handler))}
+    {
+    }
+
+    /// As above, on strands. `listening` may have any executor, and must have no accept() pending: it moves to a
+    /// strand.
+    template <detail::strands_place Where, class Handler>
+    basic_server(Where&& where, acceptor_type listening, server_options options, Handler handler)
+        : basic_server{detail::server_place{where}, std::move(listening), options, std::move(handler)}
     {
     }
 
@@ -145,8 +194,15 @@ public:
     template <class Handler>
     basic_server(boost::asio::io_context& context, std::vector<inherited_descriptor> const& inherited,
         server_options options, Handler handler)
-        : core_{context, detail::take_over<Protocol>(context, inherited, options), options, share(std::move(handler)),
-              inherited}
+        : basic_server{detail::server_place{context}, inherited, options, std::move(handler)}
+    {
+    }
+
+    /// As above, on strands, of which there are then as many as listeners, or `options.threads` if that is more.
+    template <detail::strands_place Where, class Handler>
+    basic_server(
+        Where&& where, std::vector<inherited_descriptor> const& inherited, server_options options, Handler handler)
+        : basic_server{detail::server_place{where}, inherited, options, std::move(handler)}
     {
     }
 
@@ -194,13 +250,34 @@ public:
     /// The error of a listener that made the server stop accepting. Null while it accepts, or if it was asked to stop.
     std::exception_ptr listener_failure() const { return core_.listener_failure(); }
 
-    /// Call `hook` on the context when a listener fails, or at once if one has failed already. An empty function
-    /// removes the hook.
+    /// Call `hook` on the context, or on the first strand, when a listener fails, or at once if one has failed already.
+    /// An empty function removes the hook.
     void on_listener_failure(std::function<void()> hook) { core_.on_listener_failure(std::move(hook)); }
 
     server_options const& options() const noexcept { return core_.options(); }
 
 private:
+    template <class Handler>
+    basic_server(detail::server_place place, server_options const& options, Handler handler)
+        : core_{place, detail::listen_for(place.executor(), options), options, share(std::move(handler))}
+    {
+    }
+
+    template <class Handler>
+    basic_server(detail::server_place place, acceptor_type listening, server_options const& options, Handler handler)
+        : core_{place, detail::acceptor_access::move_to(place.executor(), std::move(listening)), options,
+              share(std::move(handler))}
+    {
+    }
+
+    template <class Handler>
+    basic_server(detail::server_place place, std::vector<inherited_descriptor> const& inherited,
+        server_options const& options, Handler handler)
+        : core_{place, detail::take_over<Protocol>(place.executor(), inherited, options), options,
+              share(std::move(handler)), inherited}
+    {
+    }
+
     /// Share one handler object: std::function requires copies, but coroutines refer to the captures of that one
     /// object.
     template <class Handler>

@@ -72,7 +72,8 @@ struct server_options
 
     /// The number of threads; 0 counts as 1. 1: everything runs on the context passed in. More: that context, and an
     /// additional thread and context for each further one, each with its own listener (SO_REUSEPORT), so that sessions
-    /// of different threads share no state. The handler is then called on several threads at once.
+    /// of different threads share no state. The handler is then called on several threads at once. Of a server on an
+    /// executor, whose threads belong to the program: the number of strands, in the same way.
     std::size_t threads = 1;
 
     /// Share the port with other servers, in this process or in others of the same user, that set this, too: the kernel
@@ -93,7 +94,7 @@ struct server_options
     /// The thread that runs the context passed in stays on its core until the server is destroyed on it; a thread that
     /// a handler starts begins on the handler's core. If the system refuses something, it is left out, because it only
     /// improves speed: Linux before 6.2, or an acceptor of yours without reuse_port, spreads the connections over the
-    /// threads as before.
+    /// threads as before. A server on an executor has no threads to pin, and refuses this with invalid_argument.
     bool pin_threads = false;
 
     /// The time that duet::run() gives the sessions to finish.

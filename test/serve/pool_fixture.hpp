@@ -42,7 +42,7 @@ class served final : public pool_user
 public:
     served(asio::io_context& context, state_type::handler_type handler)
         : context_{context}, state_{std::make_shared<state_type>(
-                                 context.get_executor(), duet::server_options{}, std::move(handler))}
+                                 duet::detail::server_place{context}, duet::server_options{}, std::move(handler))}
     {
         pool_ = std::make_shared<pool_type>(context.get_executor(), *this);
         pool_->owned_by(pool_);

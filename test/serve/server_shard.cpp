@@ -58,8 +58,8 @@ struct shard_fixture
     /// A state whose shards each listen on a port of their own.
     void make(duet::server_options options = {}, std::size_t shards = 1)
     {
-        state = std::make_shared<state_type>(
-            context.get_executor(), options, state_type::handler_type{.conversation = listen, .message = {}});
+        state = std::make_shared<state_type>(duet::detail::server_place{context}, options,
+            state_type::handler_type{.conversation = listen, .message = {}});
         tcp::endpoint const loopback{asio::ip::address_v4::loopback(), 0};
         while (state->shards().size() < shards)
         {

@@ -88,6 +88,9 @@ public:
 
     void inherit(int descriptor) { listener_.inherit(descriptor, options_); }
 
+    /// A queue on another executor that takes over what this one has. No accept() may be pending.
+    self move_to(Executor const& executor);
+
     /// The other listeners on this endpoint close together with this one.
     void close_with_others() noexcept { patience_ = longest_patience; }
 
@@ -111,6 +114,8 @@ public:
     endpoint_type const& local() const noexcept { return listener_.local(); }
 
     acceptor_counters const& counters() const noexcept { return counters_; }
+
+    acceptor_options const& options() const noexcept { return options_; }
 
     listen_queue kernel_queue(error_code& error) noexcept { return kernel_queue_of(listener_.native_handle(), error); }
 

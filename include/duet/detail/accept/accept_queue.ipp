@@ -126,6 +126,18 @@ handed_listeners accept_queue<Protocol, Executor>::hand_over(std::string name)
 }
 
 template <class Protocol, class Executor>
+auto accept_queue<Protocol, Executor>::move_to(Executor const& executor) -> self
+{
+    auto const result = std::make_shared<accept_queue>(executor, options_);
+    result->patience_ = patience_;
+    result->counters_ = counters_;
+    result->failure_ = failure_;
+    result->listener_.take(listener_);
+    result->taken_.swap(taken_);
+    return result;
+}
+
+template <class Protocol, class Executor>
 void accept_queue<Protocol, Executor>::close() noexcept
 {
     if (!is_open())

@@ -19,6 +19,15 @@ struct acceptor_access
         return acceptor.queue_->take_queued(acceptor.get_executor());
     }
 
+    /// See accept_queue::move_to().
+    template <class Acceptor>
+    static Acceptor move_to(typename Acceptor::executor_type const& executor, Acceptor&& acceptor)
+    {
+        if (acceptor.get_executor() != executor)
+            acceptor.queue_ = acceptor.queue_->move_to(executor);
+        return std::move(acceptor);
+    }
+
     template <class Acceptor>
     static void close_with_others(Acceptor& acceptor) noexcept
     {
@@ -37,6 +46,13 @@ struct acceptor_access
     static void watch(Acceptor& acceptor, std::shared_ptr<session_watcher> watcher) noexcept
     {
         acceptor.queue_->watch(std::move(watcher));
+    }
+
+    /// What it was made with.
+    template <class Acceptor>
+    static acceptor_options const& options(Acceptor const& acceptor) noexcept
+    {
+        return acceptor.queue_->options();
     }
 
     /// The descriptor, for uses that concern no other process.

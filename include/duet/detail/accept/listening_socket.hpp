@@ -46,6 +46,29 @@ public:
 
     explicit listening_socket(Executor const& executor) : socket_{executor} {}
 
+    /// Take over another one's socket, and all that it knows of it. If this throws session_error, the socket is closed.
+    void take(listening_socket& other)
+    {
+        error_code error;
+        int const descriptor = other.is_open() ? other.socket_.release(error) : -1;
+        local_ = other.local_;
+        file_ = std::exchange(other.file_, {});
+        maker_ = other.maker_;
+        accepts_in_ = other.accepts_in_;
+        forks_at_birth_ = other.forks_at_birth_;
+        backlog_ = other.backlog_;
+        others_hold_ = other.others_hold_.load();
+        exposed_ = other.exposed_;
+        if (descriptor >= 0)
+            socket_.assign(local_.protocol(), descriptor, error);
+        if (!error)
+            return;
+        if (part() == listener_part::own)
+            remove_socket_file(file_);
+        ::close(descriptor);
+        throw session_error{error, "listen", traits::describe(local_), 0};
+    }
+
     /// Throws session_error, which names the call that failed.
     void listen(endpoint_type const& endpoint, acceptor_options const& options)
     {

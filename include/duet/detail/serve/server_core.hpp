@@ -27,7 +27,7 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// The implementation of a server: its shards, and the threads of all shards but the first.
+/// The implementation of a server: its shards, and, beside an io_context, the threads of all shards but the first.
 template <class Protocol>
 class server_core
 {
@@ -36,7 +36,8 @@ public:
     using shard_type = server_shard<Protocol>;
     using acceptor_type = basic_acceptor<Protocol>;
 
-    server_core(boost::asio::io_context& context, acceptor_type first, server_options const& options,
+    /// `first`: on the executor of the place.
+    server_core(server_place place, acceptor_type first, server_options const& options,
         typename state_type::handler_type handler, std::vector<inherited_descriptor> const& inherited = {});
 
     server_core(server_core const&) = delete;
@@ -46,7 +47,7 @@ public:
 
     boost::asio::awaitable<drain_report> drain(std::chrono::steady_clock::duration timeout)
     {
-        return drain_all(state_, timeout);
+        return on_strands() ? drain_from_outside(state_, timeout) : drain_all(state_, timeout);
     }
 
     void abort() { abort_all(state_); }
@@ -56,6 +57,8 @@ public:
     bool drained() const noexcept { return state_->drained(); }
 
     void on_drained(std::function<void()> hook) { state_->on_drained(std::move(hook)); }
+
+    bool on_strands() const noexcept { return !state_->place().context(); }
 
     drain_report report() const noexcept { return report_of(*state_); }
 
@@ -109,10 +112,21 @@ private:
         void end(state_ref const& state, shard_type& shard);
     };
 
-    /// The listener of an additional thread: its own socket on the same endpoint, or a duplicate of the first socket if
+    /// Create a further shard: on a thread and context of its own, or on a strand of its own.
+    void add_thread(server_options const& options, std::vector<inherited_descriptor> const& inherited);
+    void add_strand(server_options const& options, std::vector<inherited_descriptor> const& inherited);
+
+    /// The listener of a further shard: its own socket on the same endpoint, or a duplicate of the first socket if
     /// that one has no SO_REUSEPORT.
-    static acceptor_type listen_again(boost::asio::io_context& context, int first,
-        typename Protocol::endpoint const& endpoint, server_options const& options);
+    static acceptor_type listen_again(
+        boost::asio::any_io_executor const& executor, acceptor_type& first, server_options const& options);
+
+    /// Add a shard with such a listener, or with an inherited one if there is one more.
+    void add_shard(boost::asio::any_io_executor const& executor, shard_strand strand, server_options const& options,
+        std::vector<inherited_descriptor> const& inherited);
+
+    /// Reset the sessions of all strands, and give their handlers one second to end.
+    void end_strands();
 
     /// In a child of the process that made the server: give up the listeners, and leave everything else as it is. The
     /// additional threads do not exist here, and fork() may have interrupted what they were changing.
@@ -120,6 +134,8 @@ private:
 
     /// See server_options::pin_threads.
     void pin_threads();
+
+    static void begin_drain(state_ref const& state);
 
     static void abort_all(state_ref const& state);
 
@@ -129,6 +145,10 @@ private:
     }
 
     static boost::asio::awaitable<drain_report> drain_all(state_ref state, std::chrono::steady_clock::duration timeout);
+
+    /// As drain_all(), which runs on the first strand, for a coroutine on any executor.
+    static boost::asio::awaitable<drain_report> drain_from_outside(
+        state_ref state, std::chrono::steady_clock::duration timeout);
 
     state_ref state_;
     ::pid_t const maker_ = fork_watch::get().process();

@@ -5,17 +5,23 @@
 
 // Creating and ending a server.
 
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <new>
+#include <type_traits>
 
 #include <duet/detail/accept/listener.hpp>
+#include <duet/detail/completion/spawned_call.hpp>
 #include <duet/detail/completion/try_post.hpp>
 #include <duet/detail/serve/server_core.hpp>
 #include <duet/detail/serve/server_setup.hpp>
@@ -28,33 +34,64 @@ inline namespace DUET_ABI {
 namespace detail {
 
 template <class Protocol>
-server_core<Protocol>::server_core(boost::asio::io_context& context, acceptor_type first, server_options const& options,
+server_core<Protocol>::server_core(server_place place, acceptor_type first, server_options const& options,
     typename state_type::handler_type handler, std::vector<inherited_descriptor> const& inherited)
     // After this delegated constructor returns, the destructor runs even if the rest of this constructor throws.
-    : server_core{std::make_shared<state_type>(context.get_executor(), options, std::move(handler))}
+    : server_core{std::make_shared<state_type>(std::move(place), options, std::move(handler))}
 {
-    using session_type = typename acceptor_type::session_type;
-    auto const threads = std::max({options.threads, inherited.size(), std::size_t{1}});
-    session_access::prepare<session_type>(context);
-    auto const descriptor = acceptor_access::descriptor(first);
-    auto const endpoint = first.local_endpoint();
-    state_->shards().push_back(std::make_shared<shard_type>(std::move(first)));
-    for (std::size_t i = 1; i < threads; ++i)
+    auto* const context = state_->place().context();
+    if (options.pin_threads && !context)
+        throw session_error{boost::asio::error::invalid_argument, "pin_threads", "a server on an executor", 0};
+    state_->shards().push_back(
+        std::make_shared<shard_type>(std::move(first), true, shard_strand{state_->place().first_strand()}));
+    auto const shards = std::max({options.threads, inherited.size(), std::size_t{1}});
+    if (context)
+        session_access::prepare<typename acceptor_type::session_type>(*context);
+    for (std::size_t i = 1; i < shards; ++i)
     {
-        workers_.push_back(std::make_unique<worker>());
-        auto& own = workers_.back()->context;
-        session_access::prepare<session_type>(own);
-        auto listening = i < inherited.size() ? acceptor_type{own, inherited[i], acceptor_options_of(options)}
-                                              : listen_again(own, descriptor, endpoint, options);
-        bool const own_queue = i < inherited.size() || has_reuse_port(acceptor_access::descriptor(listening));
-        state_->shards().push_back(std::make_shared<shard_type>(std::move(listening), own_queue));
+        if (context)
+            add_thread(options, inherited);
+        else
+            add_strand(options, inherited);
     }
     if (options.pin_threads)
         pin_threads();
     for (auto const& shard : state_->shards())
         shard->start(state_);
     for (auto const& each : workers_)
-        each->thread = std::thread{[own = &each->context, &context] { run_on(*own, context); }};
+        each->thread = std::thread{[own = &each->context, context] { run_on(*own, *context); }};
+}
+
+template <class Protocol>
+void server_core<Protocol>::add_thread(
+    server_options const& options, std::vector<inherited_descriptor> const& inherited)
+{
+    workers_.push_back(std::make_unique<worker>());
+    auto& own = workers_.back()->context;
+    session_access::prepare<typename acceptor_type::session_type>(own);
+    add_shard(own.get_executor(), {}, options, inherited);
+}
+
+template <class Protocol>
+void server_core<Protocol>::add_strand(
+    server_options const& options, std::vector<inherited_descriptor> const& inherited)
+{
+    auto strand = state_->place().another_strand();
+    auto const executor = strand.executor();
+    add_shard(executor, std::move(strand), options, inherited);
+}
+
+template <class Protocol>
+void server_core<Protocol>::add_shard(boost::asio::any_io_executor const& executor, shard_strand strand,
+    server_options const& options, std::vector<inherited_descriptor> const& inherited)
+{
+    auto& shards = state_->shards();
+    auto& first = shards.front()->acceptor();
+    bool const inherits = shards.size() < inherited.size();
+    auto listening = inherits ? acceptor_type{executor, inherited[shards.size()], acceptor_options_of(options)}
+                              : listen_again(executor, first, options);
+    bool const own_queue = inherits || has_reuse_port(acceptor_access::descriptor(listening));
+    shards.push_back(std::make_shared<shard_type>(std::move(listening), own_queue, std::move(strand)));
 }
 
 template <class Protocol>
@@ -63,9 +100,14 @@ server_core<Protocol>::~server_core()
     assert(state_->may_end_here() &&
            "duet: destroy a server on the thread that runs its context, or when no thread runs it any more");
     auto& shards = state_->shards();
-    if (!workers_.empty() && maker_ != fork_watch::get().process())
+    if ((on_strands() || !workers_.empty()) && maker_ != fork_watch::get().process())
     {
         abandon();
+        return;
+    }
+    if (on_strands())
+    {
+        end_strands();
         return;
     }
     if (!shards.empty())
@@ -77,6 +119,24 @@ server_core<Protocol>::~server_core()
     if (!shards.empty())
         shards.resize(1);
     workers_.clear();
+}
+
+template <class Protocol>
+void server_core<Protocol>::end_strands()
+{
+    state_->no_longer_ready();
+    state_->begin_drain();
+    // A strand that is not busy at this moment need not wait for one that is.
+    auto const now = std::chrono::steady_clock::now();
+    auto const until = now + std::chrono::seconds{1};
+    for (auto const& shard : state_->shards())
+        shard->end_by(state_, now);
+    for (auto const& shard : state_->shards())
+        if (!shard->end_by(state_, until))
+            try_post(shard->executor(), [state = state_, each = shard.get()] { each->abort(state); });
+    if (!state_->waits_in_vain())
+        state_->wait_for_strands(until);
+    // The state and the shards live on until the last handler has ended.
 }
 
 template <class Protocol>
@@ -151,16 +211,18 @@ listen_queue server_core<Protocol>::queue(error_code& error) const noexcept
 }
 
 template <class Protocol>
-basic_acceptor<Protocol> server_core<Protocol>::listen_again(boost::asio::io_context& context, int first,
-    typename Protocol::endpoint const& endpoint, server_options const& options)
+basic_acceptor<Protocol> server_core<Protocol>::listen_again(
+    boost::asio::any_io_executor const& executor, acceptor_type& first, server_options const& options)
 {
-    auto accept_options = acceptor_options_of(options);
-    if (has_reuse_port(first))
+    int const descriptor = acceptor_access::descriptor(first);
+    auto const endpoint = first.local_endpoint();
+    auto accept_options = acceptor_access::options(first);
+    if (has_reuse_port(descriptor))
     {
         try
         {
             accept_options.reuse_port = true;
-            acceptor_type result{context, endpoint, accept_options};
+            acceptor_type result{executor, endpoint, accept_options};
             if (!options.share_port)
                 acceptor_access::close_with_others(result);
             return result;
@@ -172,13 +234,13 @@ basic_acceptor<Protocol> server_core<Protocol>::listen_again(boost::asio::io_con
                 throw;
         }
     }
-    int const copy = ::fcntl(first, F_DUPFD_CLOEXEC, 0);
+    int const copy = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
         throw session_error{{errno, boost::system::system_category()}, "dup",
             acceptor_type::session_type::traits::describe(endpoint), 0};
     try
     {
-        return acceptor_type{context, inherited_descriptor{copy, {}}, accept_options};
+        return acceptor_type{executor, inherited_descriptor{copy, {}}, accept_options};
     }
     catch (...)
     {
@@ -247,6 +309,14 @@ void server_core<Protocol>::abort_all(state_ref const& state)
 }
 
 template <class Protocol>
+void server_core<Protocol>::begin_drain(state_ref const& state)
+{
+    state->begin_drain();
+    for (auto const& shard : state->shards())
+        boost::asio::post(shard->executor(), [state, each = shard.get()] { each->begin_drain(state); });
+}
+
+template <class Protocol>
 boost::asio::awaitable<drain_report> server_core<Protocol>::drain_all(
     state_ref state, std::chrono::steady_clock::duration timeout)
 {
@@ -255,9 +325,7 @@ boost::asio::awaitable<drain_report> server_core<Protocol>::drain_all(
     state->no_longer_ready();
     if (auto const delay = state->options().drain_delay; delay > delay.zero() && !state->draining())
         co_await state_type::wait_drained(state, coarse_clock::after(clock.now(), delay));
-    state->begin_drain();
-    for (auto const& shard : state->shards())
-        boost::asio::post(shard->executor(), [state, each = shard.get()] { each->begin_drain(state); });
+    begin_drain(state);
     auto const now = clock.now();
     auto const until = timeout < time_point::max() - now ? now + timeout : time_point::max();
     co_await state_type::wait_drained(state, until);
@@ -267,6 +335,26 @@ boost::asio::awaitable<drain_report> server_core<Protocol>::drain_all(
         co_await state_type::wait_drained(state, clock.now() + std::chrono::seconds{1});
     }
     co_return report_of(*state);
+}
+
+template <class Protocol>
+boost::asio::awaitable<drain_report> server_core<Protocol>::drain_from_outside(
+    state_ref state, std::chrono::steady_clock::duration timeout)
+{
+    // Whoever cancels this at once does not keep the drain from beginning.
+    state->no_longer_ready();
+    if (state->options().drain_delay <= std::chrono::steady_clock::duration::zero())
+        begin_drain(state);
+    using token_type = boost::asio::use_awaitable_t<> const&;
+    boost::asio::use_awaitable_t<> const token;
+    auto const begin = [&](auto&& handler)
+    {
+        using handler_type = std::decay_t<decltype(handler)>;
+        spawn_call(state->executor(), drain_all(state, timeout), boost::asio::cancellation_type::all,
+            handler_type{std::forward<decltype(handler)>(handler)});
+    };
+    auto const report = co_await boost::asio::async_initiate<token_type, void(error_code, drain_report)>(begin, token);
+    co_return report;
 }
 
 }  // namespace detail

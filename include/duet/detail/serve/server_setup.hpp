@@ -3,6 +3,7 @@
 #ifndef DUET_DETAIL_SERVE_SERVER_SETUP_HPP
 #define DUET_DETAIL_SERVE_SERVER_SETUP_HPP
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 
@@ -20,17 +21,17 @@ namespace detail {
 DUET_DECL acceptor_options acceptor_options_of(server_options const& options);
 
 /// Create the first listener, on the address and port of `options`.
-DUET_DECL acceptor listen_for(boost::asio::io_context& context, server_options const& options);
+DUET_DECL acceptor listen_for(boost::asio::any_io_executor const& executor, server_options const& options);
 
 /// The first of these listeners; if there are none, a new one as `options` say.
 template <class Protocol>
-basic_acceptor<Protocol> take_over(
-    boost::asio::io_context& context, std::vector<inherited_descriptor> const& inherited, server_options const& options)
+basic_acceptor<Protocol> take_over(boost::asio::any_io_executor const& executor,
+    std::vector<inherited_descriptor> const& inherited, server_options const& options)
 {
     if (!inherited.empty())
-        return basic_acceptor<Protocol>{context, inherited.front(), acceptor_options_of(options)};
+        return basic_acceptor<Protocol>{executor, inherited.front(), acceptor_options_of(options)};
     if constexpr (std::is_same_v<Protocol, boost::asio::ip::tcp>)
-        return listen_for(context, options);
+        return listen_for(executor, options);
     else
         throw session_error{boost::asio::error::invalid_argument, "listen", "no inherited descriptor", 0};
 }

@@ -33,17 +33,17 @@ DUET_DECL acceptor_options acceptor_options_of(server_options const& options)
 /// Listen on the endpoint, and let the listeners of further threads join. The first one gets SO_REUSEPORT only now: a
 /// socket that listens without it has the endpoint for itself, so a second server would have failed, or has made this
 /// one fail.
-inline acceptor listen_first(
-    boost::asio::io_context& context, boost::asio::ip::tcp::endpoint const& endpoint, server_options const& options)
+inline acceptor listen_first(boost::asio::any_io_executor const& executor,
+    boost::asio::ip::tcp::endpoint const& endpoint, server_options const& options)
 {
-    acceptor result{context, endpoint, acceptor_options_of(options)};
+    acceptor result{executor, endpoint, acceptor_options_of(options)};
     error_code ignored;  // the threads then share one socket
     if (options.threads > 1)
         allow_reuse_port(acceptor_access::descriptor(result), ignored);
     return result;
 }
 
-DUET_DECL acceptor listen_for(boost::asio::io_context& context, server_options const& options)
+DUET_DECL acceptor listen_for(boost::asio::any_io_executor const& executor, server_options const& options)
 {
     using boost::asio::ip::tcp;
     if (!options.address.empty())
@@ -51,11 +51,11 @@ DUET_DECL acceptor listen_for(boost::asio::io_context& context, server_options c
         auto const address = address_of(options.address);
         if (!address)
             throw session_error{boost::asio::error::invalid_argument, "listen", options.address, 0};
-        return listen_first(context, tcp::endpoint{*address, options.port}, options);
+        return listen_first(executor, tcp::endpoint{*address, options.port}, options);
     }
     try
     {
-        return listen_first(context, tcp::endpoint{tcp::v6(), options.port}, options);
+        return listen_first(executor, tcp::endpoint{tcp::v6(), options.port}, options);
     }
     catch (session_error const& error)
     {
@@ -64,7 +64,7 @@ DUET_DECL acceptor listen_for(boost::asio::io_context& context, server_options c
             error.code() != boost::system::errc::address_not_available)
             throw;
     }
-    return listen_first(context, tcp::endpoint{tcp::v4(), options.port}, options);
+    return listen_first(executor, tcp::endpoint{tcp::v4(), options.port}, options);
 }
 
 DUET_DECL void run_on(boost::asio::io_context& own, boost::asio::io_context& first)

@@ -21,8 +21,8 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// One thread's part of a server: a listener, the loop that accepts from it, and its sessions. All functions except
-/// unpark() and queue() run on one executor.
+/// One thread's or one strand's part of a server: a listener, the loop that accepts from it, and its sessions. All
+/// functions except unpark(), queue(), ended() and end_by() run on one executor.
 template <class Protocol>
 class server_shard : public std::enable_shared_from_this<server_shard<Protocol>>
 {
@@ -32,12 +32,10 @@ public:
     using session_type = typename acceptor_type::session_type;
     using state_ref = std::shared_ptr<state_type>;
 
-    /// `own_queue`: its listener is no copy of another one.
-    explicit server_shard(acceptor_type acceptor, bool own_queue = true)
-        : acceptor_{std::move(acceptor)}, gate_{acceptor_.get_executor()}, queue_of_{own_queue
-                                                                                         ? acceptor_access::descriptor(
-                                                                                               acceptor_)
-                                                                                         : -1}
+    /// `own_queue`: its listener is no copy of another one. `strand`: what its executor is of, if it is of one.
+    explicit server_shard(acceptor_type acceptor, bool own_queue = true, shard_strand strand = {})
+        : acceptor_{std::move(acceptor)}, strand_{std::move(strand)}, gate_{acceptor_.get_executor()},
+          queue_of_{own_queue ? acceptor_access::descriptor(acceptor_) : -1}
     {
         auto when_ended = [this](state_ref const& state) { check_drained(state); };
         sessions_ = server_sessions<Protocol>::make(acceptor_.get_executor(), std::move(when_ended));
@@ -50,6 +48,7 @@ public:
     void start(state_ref const& state)
     {
         parked_ = false;
+        accepting_ = true;
         end_notifier notifier{[weak = this->weak_from_this(), state]
             {
                 if (auto const self = weak.lock())  // the shard of a thread is destroyed before its context
@@ -78,6 +77,25 @@ public:
         aborting_ = true;
         sessions_->abort(state);
     }
+
+    /// abort(), on any thread, while the strand stands still. False: not yet, because the strand has been busy with one
+    /// function until `until`. Once it has returned true, it does nothing.
+    bool end_by(state_ref const& state, std::chrono::steady_clock::time_point until)
+    {
+        auto const end = [&]
+        {
+            if (state->shards().front().get() == this)
+                state->ignore_hooks();
+            abort(state);
+            never_ran_ = !ran_;
+        };
+        return ends_ = ends_ || strand_.stop_for(end, until);
+    }
+
+    shard_strand const& strand() const noexcept { return strand_; }
+
+    /// After end_by(): no handler runs, and none will. Callable from any thread.
+    bool ended() const noexcept { return drained_ || never_ran_; }
 
     /// A place among max_sessions may be free again. Callable from any thread.
     void unpark(state_ref state)
@@ -123,6 +141,8 @@ private:
 
     static boost::asio::awaitable<void> accept_all(state_ref state, server_shard& shard)
     {
+        if (!std::exchange(shard.ran_, true) && shard.strand_ && shard.aborting_)
+            co_return;  // end_by() has promised it
         if (state->shards().front().get() == &shard)
             state->runs_here();
         bool const waits = state->options().at_limit == limit_policy::wait;
@@ -222,7 +242,7 @@ private:
 
     void check_drained(state_ref const& state) noexcept
     {
-        if (!draining_ || !idle() || std::exchange(drained_, true))
+        if (!draining_ || !idle() || drained_.exchange(true))
             return;
         state->shard_drained();
         if (when_idle_)
@@ -238,16 +258,20 @@ private:
     }
 
     acceptor_type acceptor_;
+    shard_strand strand_;
     timer gate_;
     std::shared_ptr<server_sessions<Protocol>> sessions_;
     acceptor_counters published_;
     std::function<void()> when_idle_;
     std::atomic<bool> parked_{false};
     std::atomic<int> queue_of_;  // the descriptor to ask for the length of the queue; -1: none
-    bool accepting_ = true;
+    bool accepting_ = false;
     bool draining_ = false;
     bool aborting_ = false;
-    bool drained_ = false;
+    bool ran_ = false;   // the loop has begun
+    bool ends_ = false;  // end_by() has ended it
+    std::atomic<bool> drained_{false};
+    std::atomic<bool> never_ran_{false};
 };
 
 }  // namespace detail

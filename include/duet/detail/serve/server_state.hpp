@@ -5,13 +5,13 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/execution/context.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/query.hpp>
+#include <boost/asio/dispatch.hpp>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,6 +21,7 @@
 
 #include <duet/acceptor.hpp>
 #include <duet/detail/completion/try_post.hpp>
+#include <duet/detail/serve/server_place.hpp>
 #include <duet/detail/socket/cpu_affinity.hpp>
 #include <duet/detail/time/timer.hpp>
 #include <duet/server_options.hpp>
@@ -49,10 +50,12 @@ public:
         message_handler message{};
     };
 
-    server_state(boost::asio::any_io_executor executor, server_options options, handler_type handler)
-        : options_{std::move(options)}, handler_{std::move(handler)}, executor_{std::move(executor)}
+    server_state(server_place place, server_options options, handler_type handler)
+        : options_{std::move(options)}, handler_{std::move(handler)}, place_{std::move(place)}
     {
     }
+
+    server_place const& place() const noexcept { return place_; }
 
     server_options const& options() const noexcept { return options_; }
 
@@ -64,7 +67,7 @@ public:
 
     message_handler const* on_message() const noexcept { return handler_.message ? &handler_.message : nullptr; }
 
-    boost::asio::any_io_executor const& executor() const noexcept { return executor_; }
+    boost::asio::any_io_executor const& executor() const noexcept { return place_.executor(); }
 
     std::vector<std::shared_ptr<shard_type>>& shards() noexcept { return shards_; }
 
@@ -95,17 +98,29 @@ public:
     /// One shard has ended the last session of its drain. Callable from any thread.
     void shard_drained() noexcept
     {
+        {
+            std::lock_guard const lock{mutex_};  // who waits has not missed it
+        }
+        shard_ended_.notify_all();
         if (++drained_shards_ < shards_.size())
             return;
         drained_ = true;
-        try_post(executor_,
+        try_post(executor(),
             [self = this->shared_from_this()]
             {
                 for (auto* const waiting : self->drain_waiters_)
                     waiting->cancel();
-                if (self->drained_hook_)
+                if (self->drained_hook_ && !self->ignores_hooks_)
                     self->drained_hook_();
             });
+    }
+
+    /// Block this thread until the shards on all strands but those that run here have ended, or until `until`.
+    void wait_for_strands(std::chrono::steady_clock::time_point until)
+    {
+        std::unique_lock lock{mutex_};
+        auto const ended = [](auto const& shard) { return shard->ended() || shard->strand().runs_here(); };
+        shard_ended_.wait_until(lock, until, [&] { return std::all_of(shards_.begin(), shards_.end(), ended); });
     }
 
     /// Wait until the drain has ended, or until `until`. Call it on executor(). It checks every second, because if
@@ -114,7 +129,7 @@ public:
         std::shared_ptr<server_state> self, std::chrono::steady_clock::time_point until)
     {
         boost::asio::use_awaitable_t<> const token;
-        timer waiting{self->executor_};
+        timer waiting{self->executor()};
         self->drain_waiters_.push_back(&waiting);
         struct leave
         {
@@ -135,8 +150,11 @@ public:
 
     bool drained() const noexcept { return drained_; }
 
-    /// Call this on executor(), where `hook` will be called when a drain or an abort has ended.
-    void on_drained(std::function<void()> hook) { drained_hook_ = std::move(hook); }
+    /// `hook` will be called on executor() when a drain or an abort has ended.
+    void on_drained(std::function<void()> hook)
+    {
+        at_home([this, hook = std::move(hook)]() mutable { drained_hook_ = std::move(hook); });
+    }
 
     /// The first shard runs on this thread.
     void runs_here() noexcept { thread_ = id_of_this_thread(); }
@@ -145,10 +163,12 @@ public:
     bool may_end_here() const noexcept
     {
         auto const id = thread_.load();
-        auto& context = boost::asio::query(executor_, boost::asio::execution::context);
-        return id == 0 || id == id_of_this_thread() || static_cast<boost::asio::io_context&>(context).stopped() ||
+        return !place_.context() || id == 0 || id == id_of_this_thread() || place_.context()->stopped() ||
                !thread_lives(id);
     }
+
+    /// See server_place.
+    bool waits_in_vain() const { return place_.waits_in_vain(thread_); }
 
     /// A drain has begun: its delay is over. On executor().
     bool draining() const noexcept { return draining_; }
@@ -193,16 +213,23 @@ public:
             if (!listener_failure_)
                 listener_failure_ = std::move(failure);
         }
-        try_post(executor_, [self = this->shared_from_this()] { self->tell_listener_failure(); });
+        try_post(executor(), [self = this->shared_from_this()] { self->tell_listener_failure(); });
     }
 
-    /// Call this on executor().
+    /// `hook` will be called on executor().
     void on_listener_failure(std::function<void()> hook)
     {
-        failure_hook_ = std::move(hook);
-        if (listener_failure())
-            tell_listener_failure();
+        auto set = [this, hook = std::move(hook)]() mutable
+        {
+            failure_hook_ = std::move(hook);
+            if (listener_failure())
+                tell_listener_failure();
+        };
+        at_home(std::move(set));
     }
+
+    /// The server is being destroyed, perhaps by a hook: call none any more. On executor().
+    void ignore_hooks() noexcept { ignores_hooks_ = true; }
 
     std::exception_ptr listener_failure() const
     {
@@ -211,15 +238,25 @@ public:
     }
 
 private:
+    /// Call this on executor(): now on a context, whose thread this is; on a strand as soon as possible.
+    template <class Function>
+    void at_home(Function function)
+    {
+        if (place_.context())
+            return function();
+        boost::asio::dispatch(
+            executor(), [self = this->shared_from_this(), function = std::move(function)]() mutable { function(); });
+    }
+
     void tell_listener_failure()
     {
-        if (failure_hook_)
+        if (failure_hook_ && !ignores_hooks_)
             failure_hook_();
     }
 
     server_options options_;
     handler_type handler_;
-    boost::asio::any_io_executor executor_;  // the first shard's executor
+    server_place place_;
     std::vector<std::shared_ptr<shard_type>> shards_;
     std::atomic<std::size_t> active_{0};
     std::atomic<std::size_t> drained_shards_{0};
@@ -227,10 +264,12 @@ private:
     std::atomic<bool> ready_{true};
     std::atomic<bool> draining_{false};
     std::atomic<std::int64_t> thread_{0};  // of the first shard
-    std::vector<timer*> drain_waiters_;    // on executor_
-    std::function<void()> failure_hook_;   // on executor_
-    std::function<void()> drained_hook_;   // on executor_
+    std::vector<timer*> drain_waiters_;    // on executor()
+    std::function<void()> failure_hook_;   // on executor()
+    std::function<void()> drained_hook_;   // on executor()
+    bool ignores_hooks_ = false;           // on executor()
     mutable std::mutex mutex_;
+    std::condition_variable shard_ended_;
     std::exception_ptr listener_failure_;
 };
 
