@@ -63,7 +63,8 @@ struct run_options
 /// except std::bad_alloc: then only the operation that was being started is lost, and the servers go on. A signal is
 /// not lost: the drain begins as soon as there is memory.
 ///
-/// The servers must use `context`, and only one thread may run it.
+/// The servers must use `context`, and only one thread may run it; or they run on an executor, whose threads belong to
+/// the program.
 template <class... Protocols>
     requires(sizeof...(Protocols) > 0)
 run_report run(boost::asio::io_context& context, run_options options, basic_server<Protocols>&... served);
@@ -75,9 +76,39 @@ run_report run(boost::asio::io_context& context, basic_server<Protocols>&... ser
     return duet::run(context, run_options{}, served...);
 }
 
+/// Block this thread until servers on executors have drained, as above, while the threads of the program serve:
+///
+/// ```cpp
+/// asio::thread_pool pool{4};
+/// duet::server server{pool, {.port = 7777, .threads = 4}, echo};
+/// return duet::run(server);
+/// ```
+///
+/// The signals are handled on this thread. The executors go on: end the server, then their threads, as the order above
+/// does. Throws session_error (invalid_argument) if a server is on an io_context, which must be run.
+template <class... Protocols>
+    requires(sizeof...(Protocols) > 0)
+run_report run(run_options options, basic_server<Protocols>&... served);
+
+template <class... Protocols>
+    requires(sizeof...(Protocols) > 0)
+run_report run(basic_server<Protocols>&... served)
+{
+    return duet::run(run_options{}, served...);
+}
+
 namespace detail {
 
 DUET_DECL run_report run_all(boost::asio::io_context& context, run_options options, runner::server_list servers);
+DUET_DECL run_report run_all(run_options options, runner::server_list servers);
+
+template <class... Protocols>
+runner::server_list list_of(basic_server<Protocols>&... served)
+{
+    runner::server_list servers;
+    (servers.push_back(std::make_unique<served_server_of<Protocols>>(served)), ...);
+    return servers;
+}
 
 }  // namespace detail
 
@@ -85,9 +116,14 @@ template <class... Protocols>
     requires(sizeof...(Protocols) > 0)
 run_report run(boost::asio::io_context& context, run_options options, basic_server<Protocols>&... served)
 {
-    detail::runner::server_list servers;
-    (servers.push_back(std::make_unique<detail::served_server_of<Protocols>>(served)), ...);
-    return detail::run_all(context, options, std::move(servers));
+    return detail::run_all(context, options, detail::list_of(served...));
+}
+
+template <class... Protocols>
+    requires(sizeof...(Protocols) > 0)
+run_report run(run_options options, basic_server<Protocols>&... served)
+{
+    return detail::run_all(options, detail::list_of(served...));
 }
 
 #if defined(DUET_SEPARATE_COMPILATION)

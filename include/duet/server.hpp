@@ -99,6 +99,7 @@ struct server_access;
 /// ```cpp
 /// asio::thread_pool pool{4};
 /// duet::server server{pool, {.port = 7777, .threads = 4}, echo};
+/// return duet::run(server);
 /// ```
 ///
 /// It makes no thread: the program runs the executor, on as many threads as it likes. The server has

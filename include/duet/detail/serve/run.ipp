@@ -3,15 +3,17 @@
 #ifndef DUET_DETAIL_SERVE_RUN_IPP
 #define DUET_DETAIL_SERVE_RUN_IPP
 
+#include <boost/asio/error.hpp>
+
 #include <duet/run.hpp>
 
 namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-DUET_DECL run_report run_all(boost::asio::io_context& context, run_options options, runner::server_list servers)
+/// Run it, and report.
+inline run_report report_of_run(std::shared_ptr<runner> const& running, run_options options)
 {
-    auto const running = std::make_shared<runner>(context, std::move(servers));
     struct guard
     {
         runner& running;
@@ -38,6 +40,20 @@ DUET_DECL run_report run_all(boost::asio::io_context& context, run_options optio
     if (options.print)
         print_on_stderr("duet: " + to_string(report) + '\n');
     return report;
+}
+
+DUET_DECL run_report run_all(boost::asio::io_context& context, run_options options, runner::server_list servers)
+{
+    return report_of_run(std::make_shared<runner>(context, std::move(servers)), options);
+}
+
+DUET_DECL run_report run_all(run_options options, runner::server_list servers)
+{
+    for (auto const& each : servers)
+        if (!each->on_strands())
+            throw session_error{
+                boost::asio::error::invalid_argument, "run", "a server on an io_context, which was not passed", 0};
+    return report_of_run(std::make_shared<runner>(std::move(servers)), options);
 }
 
 }  // namespace detail

@@ -48,7 +48,11 @@ public:
     virtual std::size_t active() const noexcept = 0;
     virtual std::exception_ptr listener_failure() const = 0;
 
-    /// Call `failed` when a listener fails, and `drained` when a drain or an abort has ended. Empty: no longer.
+    /// False: on an io_context, which that of the runner must be.
+    virtual bool on_strands() const noexcept = 0;
+
+    /// Call `failed` when a listener fails, and `drained` when a drain or an abort has ended, on the executor of the
+    /// server. Empty: no longer.
     virtual void on_end(std::function<void()> failed, std::function<void()> drained) = 0;
 
     phase now = phase::serving;
@@ -62,6 +66,9 @@ public:
     using server_list = std::vector<std::unique_ptr<served_server>>;
 
     DUET_DECL runner(boost::asio::io_context& context, server_list servers);
+
+    /// On a context of its own, for servers whose threads belong to the program.
+    DUET_DECL explicit runner(server_list servers);
 
     /// Run the context until all servers have drained, or the program has stopped it. True: they have drained.
     DUET_DECL bool run();
@@ -87,6 +94,13 @@ private:
     void wake() noexcept;
     bool all_over() const noexcept;
 
+    /// A hook for this server that calls `told` on the runner's context.
+    std::function<void()> hook_of(served_server const& server, void (runner::*told)());
+
+    void listener_failed();
+    void server_drained();
+
+    std::unique_ptr<boost::asio::io_context> own_;
     boost::asio::io_context& context_;
     server_list servers_;
     boost::asio::signal_set signals_;
@@ -123,6 +137,7 @@ public:
     drain_report report() const noexcept override { return server_access::core(server_).report(); }
     std::size_t active() const noexcept override { return server_.counters().active; }
     std::exception_ptr listener_failure() const override { return server_.listener_failure(); }
+    bool on_strands() const noexcept override { return server_access::core(server_).on_strands(); }
 
     void on_end(std::function<void()> failed, std::function<void()> drained) override
     {

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <new>
 
+#include <duet/detail/completion/try_post.hpp>
 #include <duet/detail/serve/runner.hpp>
 
 #include <poll.h>
@@ -21,6 +22,13 @@ namespace detail {
 
 DUET_DECL runner::runner(boost::asio::io_context& context, server_list servers)
     : context_{context}, servers_{std::move(servers)}, signals_{context}
+{
+    take_signals();
+}
+
+DUET_DECL runner::runner(server_list servers)
+    : own_{std::make_unique<boost::asio::io_context>()}, context_{*own_}, servers_{std::move(servers)}, signals_{
+                                                                                                            context_}
 {
     take_signals();
 }
@@ -104,16 +112,38 @@ inline bool runner::all_over() const noexcept
     return std::all_of(servers_.begin(), servers_.end(), is_over);
 }
 
+inline void runner::listener_failed()
+{
+    wants_drain_ = true;
+    wake();
+}
+
+inline void runner::server_drained()
+{
+    wake();
+}
+
+inline std::function<void()> runner::hook_of(served_server const& server, void (runner::*told)())
+{
+    if (!server.on_strands())
+        return [self = shared_from_this(), told] { (*self.*told)(); };
+    // On any thread, and perhaps after leave(). What is posted must not keep the runner, which may own the context.
+    return [self = shared_from_this(), told]
+    {
+        auto const call = [weak = self->weak_from_this(), told]
+        {
+            auto const target = weak.lock();
+            if (target && !target->left_)
+                (*target.*told)();
+        };
+        try_post(self->context_.get_executor(), call);
+    };
+}
+
 DUET_DECL bool runner::run()
 {
     for (auto const& each : servers_)
-        each->on_end(
-            [self = shared_from_this()]
-            {
-                self->wants_drain_ = true;
-                self->wake();
-            },
-            [self = shared_from_this()] { self->wake(); });
+        each->on_end(hook_of(*each, &runner::listener_failed), hook_of(*each, &runner::server_drained));
     for (;;)
     {
         if (all_over())
@@ -151,8 +181,15 @@ DUET_DECL void runner::leave() noexcept
 {
     error_code ignored;
     left_ = true;
-    for (auto const& each : servers_)
-        each->on_end({}, {});
+    try
+    {
+        for (auto const& each : servers_)
+            each->on_end({}, {});
+    }
+    catch (std::bad_alloc const&)
+    {
+        // A hook on another thread finds that this object has left.
+    }
     signals_.clear(ignored);
     signals_.cancel(ignored);
 }
