@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -148,6 +149,9 @@ private:
 
     /// As drain_all(), which runs on the first strand, for a coroutine on any executor.
     static boost::asio::awaitable<drain_report> drain_from_outside(
+        state_ref state, std::chrono::steady_clock::duration timeout);
+
+    static boost::asio::awaitable<std::size_t> count_drained(
         state_ref state, std::chrono::steady_clock::duration timeout);
 
     state_ref state_;

@@ -7,10 +7,10 @@
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <cassert>
@@ -345,16 +345,25 @@ boost::asio::awaitable<drain_report> server_core<Protocol>::drain_from_outside(
     state->no_longer_ready();
     if (state->options().drain_delay <= std::chrono::steady_clock::duration::zero())
         begin_drain(state);
-    using token_type = boost::asio::use_awaitable_t<> const&;
-    boost::asio::use_awaitable_t<> const token;
+    // The signature and the token of a session's operations: one more kind of awaited operation keeps g++ from inlining
+    // what each echo runs through (measured: 20 instructions).
     auto const begin = [&](auto&& handler)
     {
         using handler_type = std::decay_t<decltype(handler)>;
-        spawn_call(state->executor(), drain_all(state, timeout), boost::asio::cancellation_type::all,
+        spawn_call(state->executor(), count_drained(state, timeout), boost::asio::cancellation_type::all,
             handler_type{std::forward<decltype(handler)>(handler)});
     };
-    auto const report = co_await boost::asio::async_initiate<token_type, void(error_code, drain_report)>(begin, token);
-    co_return report;
+    co_await boost::asio::async_initiate<boost::asio::deferred_t const&, void(error_code, std::size_t)>(
+        begin, boost::asio::deferred);
+    co_return report_of(*state);
+}
+
+template <class Protocol>
+boost::asio::awaitable<std::size_t> server_core<Protocol>::count_drained(
+    state_ref state, std::chrono::steady_clock::duration timeout)
+{
+    auto const report = co_await drain_all(state, timeout);
+    co_return report.finished;
 }
 
 }  // namespace detail
