@@ -132,6 +132,7 @@ auto accept_queue<Protocol, Executor>::move_to(Executor const& executor) -> self
     result->patience_ = patience_;
     result->counters_ = counters_;
     result->failure_ = failure_;
+    result->watcher_ = watcher_;
     result->listener_.take(listener_);
     result->taken_.swap(taken_);
     return result;
