@@ -16,6 +16,7 @@
 
 #include <duet/acceptor_options.hpp>
 #include <duet/detail/accept/accept_queue.hpp>
+#include <duet/detail/completion/coroutine_call.hpp>
 #include <duet/hand_over.hpp>
 #include <duet/inherited.hpp>
 #include <duet/session.hpp>
@@ -58,6 +59,9 @@ public:
     template <class T>
     using awaitable = boost::asio::awaitable<T, executor_type>;
 
+    /// What accept() returns: an awaitable of session_type that is also called with a completion token.
+    using accept_call = detail::coroutine_call<awaitable<session_type>, queue_type>;
+
     /// Bind and listen. Throws session_error, which names the failed call and the endpoint: address in use, permission
     /// denied, ...
     basic_acceptor(executor_type const& executor, endpoint_type const& endpoint, acceptor_options options = {});
@@ -91,8 +95,12 @@ public:
     /// listener itself. Cancellation of any type: no connection is lost, the next call gets it.
     ///
     /// Several calls may be pending at once: each gets sessions of its own, in no fixed order, and each may be
-    /// cancelled by itself. close() ends all of them.
-    awaitable<session_type> accept() { return queue_type::accept(queue_, get_executor()); }
+    /// cancelled by itself. close() and the destructor end all of them: closed.
+    ///
+    /// It also accepts a completion token, `acceptor.accept()(handler)`. Its signature is
+    /// void(error_code, session_type). The handler is not called from within its initiating function. Tokens that throw
+    /// get the exception, all others its code; std::bad_alloc is asio::error::no_memory then.
+    accept_call accept() { return {queue_type::accept(queue_, get_executor()), *queue_}; }
 
     /// As above, but the session belongs to `executor`: for a pool of threads, where each session needs a strand of its
     /// own, or for another context:
@@ -105,7 +113,7 @@ public:
     ///
     /// The acceptor itself needs an executor that runs one thing at a time, too: a context that one thread runs, or a
     /// strand. Move the session to its executor without using it before. Its socket waits in Asio's reactor.
-    awaitable<session_type> accept(executor_type executor) { return queue_type::accept(queue_, std::move(executor)); }
+    accept_call accept(executor_type executor) { return {queue_type::accept(queue_, std::move(executor)), *queue_}; }
 
     /// Stop listening without resetting a client: refuse new handshakes (Linux, TCP), move the kernel's queue into this
     /// object, and close the listener. accept() then returns the queued sessions, and after that fails with

@@ -17,7 +17,7 @@
 
 #include <duet/connect_error.hpp>
 #include <duet/connector_options.hpp>
-#include <duet/detail/connect/connect_call.hpp>
+#include <duet/detail/completion/coroutine_call.hpp>
 #include <duet/detail/connect/connect_core.hpp>
 #include <duet/resolver.hpp>
 #include <duet/session.hpp>
@@ -48,9 +48,9 @@ struct connector_access;
 /// passed on.
 ///
 /// connect() also accepts a completion token, `connector.connect("localhost", "7777")(handler)`. Its signature is
-/// void(error_code, session_type). A coroutine that awaits it (with asio::deferred as well) gets the exception, every
-/// other token the code of the error alone; std::bad_alloc is asio::error::no_memory then, and what is no system_error
-/// is asio::error::fault. The handler is not called from within its initiating function.
+/// void(error_code, session_type). Tokens that throw (asio::deferred, use_awaitable, use_future) get the exception, all
+/// others the code of the error alone; std::bad_alloc is asio::error::no_memory then, and what is no system_error is
+/// asio::error::fault. The handler is not called from within its initiating function.
 ///
 /// **Cancellation.** Of any type, in any phase: connect completes at once as cancelled and leaves no descriptor and no
 /// pending work. A look-up that is running ends by itself, see basic_system_resolver.
@@ -79,7 +79,7 @@ public:
     using awaitable = boost::asio::awaitable<T, executor_type>;
 
     /// What connect() returns: an awaitable of session_type that is also called with a completion token.
-    using connect_call = detail::connect_call<core_type>;
+    using connect_call = detail::coroutine_call<awaitable<session_type>, core_type>;
 
     explicit basic_connector(
         executor_type const& executor, connector_options const& options = {}, Resolver resolver = {})
@@ -130,7 +130,7 @@ public:
 
     connector_options const& options() const noexcept { return core_->options; }
 
-    executor_type get_executor() const noexcept { return core_->executor; }
+    executor_type get_executor() const noexcept { return core_->get_executor(); }
 
 private:
     friend detail::connector_access;
@@ -141,7 +141,7 @@ private:
 
     connect_call begin(target_type target, retry_options const& retry)
     {
-        return {core_, core_type::connect(core_, std::move(target), retry)};
+        return {core_type::connect(core_, std::move(target), retry), *core_};
     }
 
     std::shared_ptr<core_type> core_;

@@ -3,7 +3,6 @@
 #ifndef DUET_SERVER_HPP
 #define DUET_SERVER_HPP
 
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <chrono>
@@ -153,6 +152,9 @@ public:
     using session_type = typename acceptor_type::session_type;
     using endpoint_type = typename Protocol::endpoint;
 
+    /// What drain() returns: an awaitable of drain_report that is also called with a completion token.
+    using drain_call = typename detail::server_core<Protocol>::drain_call;
+
     /// Listen on `options.address` and `options.port`, and serve. Throws session_error if listening fails.
     template <class Handler>
         requires(std::is_same_v<Protocol, boost::asio::ip::tcp>)
@@ -219,10 +221,10 @@ public:
     /// same end.
     ///
     /// Errors: cancelled. Cancellation of any type stops the waiting; the drain goes on, without its deadline.
-    boost::asio::awaitable<drain_report> drain(std::chrono::steady_clock::duration timeout)
-    {
-        return core_.drain(timeout);
-    }
+    ///
+    /// It also accepts a completion token, `server.drain(10s)(handler)`, as acceptor::accept() does. Its signature is
+    /// void(error_code, drain_report).
+    drain_call drain(std::chrono::steady_clock::duration timeout) { return core_.drain(timeout); }
 
     /// Stop at once: stop listening, reset every session, cancel every handler. Does not wait; drain() completes when
     /// all handlers have ended.

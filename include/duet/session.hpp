@@ -19,11 +19,11 @@
 #include <duet/close_report.hpp>
 #include <duet/detail/channel/stream_requirements.hpp>
 #include <duet/detail/engine/completion_result.hpp>
-#include <duet/detail/engine/coroutine_call.hpp>
 #include <duet/detail/engine/data_buffers.hpp>
 #include <duet/detail/engine/initiation.hpp>
 #include <duet/detail/engine/observed_handler.hpp>
 #include <duet/detail/engine/operation.hpp>
+#include <duet/detail/engine/read_loop_call.hpp>
 #include <duet/detail/engine/read_loops.hpp>
 #include <duet/detail/engine/session_handle.hpp>
 #include <duet/detail/engine/stream_connection.hpp>
@@ -52,7 +52,8 @@ struct session_access;
 /// (`async_read_some`, `async_write_some`, any completion token) reports FIN as asio::error::eof: a session is an
 /// AsyncReadStream and AsyncWriteStream, so code written for Asio's streams works on it. An operation of the coroutine
 /// interface also accepts a completion token, `co_await s.read_some(b)(asio::as_tuple(asio::deferred))`: its signature
-/// is void(error_code, result), and it throws nothing.
+/// is void(error_code, result). Tokens that throw (asio::deferred, use_awaitable, use_future, also inside of Asio's
+/// bind functions) get the session_error, too.
 ///
 /// **Errors.** The first terminal error (reset, dead peer, a session deadline, abort, close) stays: every later
 /// operation reports it. Bytes that arrived before it are read first. Compare errors with duet::condition.
@@ -76,7 +77,9 @@ struct session_access;
 /// context run by several threads needs a strand. Other threads reach it through a duet::remote.
 ///
 /// A moved-from session keeps its executor, as Asio's sockets do. It and a default-constructed one are empty: every
-/// operation fails with errc::closed, and their state is that of a session without a byte that has ended.
+/// operation fails with errc::closed, and their state is that of a session without a byte that has ended. A handler
+/// without an executor of its own is called on the executor that was kept. A default-constructed session has none:
+/// there the call with such a handler throws session_error, and the handler is not called.
 template <class Stream>
 class basic_session : public basic_session_state<Stream>
 {
@@ -172,7 +175,8 @@ public:
     {
         auto begin = [to = &buffer, delimiter = std::move(delimiter), limit](ref const& c, duration within)
         { return detail::read_until_delimiter<executor_type>(c, *to, delimiter, limit, within); };
-        return detail::coroutine_call{connection_.ref(), std::move(begin)};
+        return detail::read_loop_call<connection, decltype(begin)>{
+            connection_.target(), "read_until", std::move(begin)};
     }
 
     /// Read until the peer's FIN and append to `into`; completes with the number of bytes appended.
@@ -183,7 +187,7 @@ public:
     {
         auto begin = [to = &into, limit](ref const& c, duration within)
         { return detail::append_all<executor_type>(c, *to, limit, within); };
-        return detail::coroutine_call{connection_.ref(), std::move(begin)};
+        return detail::read_loop_call<connection, decltype(begin)>{connection_.target(), "read_all", std::move(begin)};
     }
 
     /// As above, but returns a new string. If it fails, the bytes read are lost.
@@ -191,7 +195,7 @@ public:
     {
         auto begin = [limit](ref const& c, duration within)
         { return detail::collect_all<executor_type>(c, limit, within); };
-        return detail::coroutine_call{connection_.ref(), std::move(begin)};
+        return detail::read_loop_call<connection, decltype(begin)>{connection_.target(), "read_all", std::move(begin)};
     }
 
     /// Wait, without a buffer, until a read would not block. Completes with true when bytes, the peer's FIN or a
@@ -335,7 +339,8 @@ public:
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
     {
         auto const first = detail::first_nonempty<boost::asio::mutable_buffer>(buffers);
-        return initiate(reading{first.size() == 0 ? kind::nothing : kind::some, first}, std::forward<Token>(token));
+        reading const start{first.size() == 0 ? kind::nothing : kind::some, first};
+        return initiate("async_read_some", start, std::forward<Token>(token));
     }
 
     /// AsyncWriteStream: void(error_code, std::size_t). Queues with the writes of the coroutine interface. It may write
@@ -343,7 +348,8 @@ public:
     template <class ConstBufferSequence, class Token = boost::asio::default_completion_token_t<executor_type>>
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
     {
-        return initiate(detail::writing<ConstBufferSequence>{buffers, false}, std::forward<Token>(token));
+        detail::writing<ConstBufferSequence> start{buffers, false};
+        return initiate("async_write_some", std::move(start), std::forward<Token>(token));
     }
 
     /// For asio::ssl::stream. See native_handle(). Moves a socket from duet's reactor (see server.hpp) to Asio's;
@@ -361,11 +367,11 @@ private:
     template <class Result, class Start>
     auto make(char const* name, Start start)
     {
-        return detail::operation<Result, Start>{connection_.ref(), name, std::move(start)};
+        return detail::operation<Result, Start>{connection_.target(), name, std::move(start)};
     }
 
     template <class Start, class Token>
-    auto initiate(Start start, Token&& token);
+    auto initiate(char const* name, Start start, Token&& token);
 
     using state_type::connection_;
 };

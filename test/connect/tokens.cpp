@@ -177,6 +177,8 @@ BOOST_AUTO_TEST_CASE(a_coroutine_gets_the_connectors_exception)
                 BOOST_TEST(error.attempts().size() == 1U);
             }
             BOOST_TEST(text.starts_with("connect 127.0.0.1:"));
+            auto awaitable = connector.connect(nobody.endpoint())(asio::use_awaitable);
+            BOOST_CHECK_THROW(co_await std::move(awaitable), duet::connect_error);
         });
 }
 
@@ -190,8 +192,9 @@ BOOST_AUTO_TEST_CASE(a_future)
     auto refused = connector.connect(nobody.endpoint())(asio::use_future);
     context.run_for(run_guard);
     BOOST_TEST(connected.get().remote_endpoint() == server.endpoint());
-    BOOST_CHECK_EXCEPTION(refused.get(), duet::system_error,
-        [](auto const& error) { return error.code() == asio::error::connection_refused; });
+    BOOST_CHECK_EXCEPTION(refused.get(), duet::connect_error,
+        [](duet::connect_error const& error)
+        { return error.code() == asio::error::connection_refused && error.attempts().size() == 1; });
 }
 
 BOOST_AUTO_TEST_CASE(the_handler_runs_on_its_own_executor)

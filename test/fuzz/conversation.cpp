@@ -145,7 +145,7 @@ private:
     /// An empty session completes operations, too.
     void destroy() { session_ = {}; }
 
-    /// An empty session has no executor: it calls the handler on the handler's.
+    /// The handlers have an executor of their own.
     template <class Handler>
     auto on_context(Handler handler)
     {

@@ -55,11 +55,21 @@ public:
     /// True while attempt() runs: a handler destroyed now belongs to an operation that failed to begin.
     bool attempting() const noexcept { return attempting_; }
 
+    /// True: no operation can begin here, because this stands in for an owner that does not exist.
+    bool stands_in() const noexcept { return stands_in_; }
+
     /// A handler was destroyed without being called, because the execution context is being destroyed.
     virtual void abandon() noexcept = 0;
 
 protected:
+    struct stand_in
+    {
+    };
+
     operation_owner() = default;
+
+    explicit operation_owner(stand_in) noexcept : stands_in_{true} {}
+
     ~operation_owner() = default;
 
     bool referenced() const noexcept { return references_ != 0; }
@@ -69,6 +79,7 @@ private:
 
     int references_ = 0;
     bool attempting_ = false;
+    bool const stands_in_ = false;
 };
 
 /// A counted reference to an operation_owner.

@@ -16,7 +16,7 @@
 #include <new>
 #include <utility>
 
-#include <duet/detail/completion/awaiting_coroutine.hpp>
+#include <duet/detail/completion/throwing_token.hpp>
 #include <duet/detail/completion/thrown_failure.hpp>
 #include <duet/detail/config.hpp>
 #include <duet/error.hpp>
@@ -28,7 +28,7 @@ namespace detail {
 // Some operations are coroutines, and are awaited as what they are. For other completion tokens the coroutine is
 // spawned.
 
-/// What a completion token other than the coroutine itself is told of an exception.
+/// What a completion token that does not throw is told of an exception.
 [[gnu::cold]] inline error_code code_of_exception(std::exception_ptr const& failure) noexcept
 {
     try
@@ -87,7 +87,7 @@ public:
         error_code error;
         if (failure)
         {
-            if constexpr (is_awaiting_coroutine<Handler, void(error_code, Result)>::value)
+            if constexpr (throws_failure<Handler, void(error_code, Result)>)
                 error = thrown_failure::carry(std::move(failure));
             else
                 error = code_of_exception(failure);

@@ -29,8 +29,7 @@ namespace detail {
 /// Alternatives are worse. An operation that completes with an exception_ptr and a value does not compile in Boost 1.81
 /// when it is awaited directly, and newer versions would show the exception_ptr to every other completion token, too,
 /// because an operation has one signature. A child coroutine for each operation costs a coroutine frame and about 400
-/// instructions. Only handlers that are the awaiting coroutine itself get such a code, and it does not outlive their
-/// call.
+/// instructions. Only handlers that throw (throws_failure) get such a code, and it does not outlive their call.
 class thrown_failure final : public boost::system::error_category
 {
 public:
@@ -40,6 +39,19 @@ public:
         pending() = std::move(failure);
         static thrown_failure const category;
         return {1, category};
+    }
+
+    /// The exception that such a code carries; of any other code, a system_error.
+    static std::exception_ptr exception_of(error_code const& error) noexcept
+    {
+        try
+        {
+            throw system_error{error};
+        }
+        catch (...)
+        {
+            return std::current_exception();
+        }
     }
 
     char const* name() const noexcept override { return "duet"; }

@@ -77,6 +77,8 @@ public:
     {
     }
 
+    Executor get_executor() const noexcept { return executor; }
+
     static awaitable<session_type> connect(self core, target_type target, retry_options retry);
 
     Executor executor;

@@ -43,7 +43,6 @@ public:
     using kind = read_kind;
     using time_point = connection::time_point;
 
-    static constexpr char const* asio_name = "async_read_some";
 
     reading(kind how, boost::asio::mutable_buffer buffer) noexcept : kind_{how}, buffer_{buffer} {}
 
@@ -77,8 +76,6 @@ class writing
     static constexpr bool is_single = std::is_convertible_v<Buffers const&, boost::asio::const_buffer>;
 
 public:
-    static constexpr char const* asio_name = "async_write_some";
-
     writing(Buffers const& buffers, bool whole) : buffers_{buffers}, whole_{whole} {}
 
     /// A copy is a new write that has not begun.

@@ -37,6 +37,14 @@ public:
         }
     }
 
+    /// The executor of any type; an empty one if none was kept.
+    boost::asio::any_io_executor any() const noexcept
+    {
+        if (plain_)
+            return plain_->get_executor();
+        return other_ ? *other_ : boost::asio::any_io_executor{};
+    }
+
     /// The executor; an empty one if none was kept, which another type than any_io_executor must not be asked for.
     Executor get() const noexcept
     {

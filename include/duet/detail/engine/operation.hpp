@@ -3,10 +3,8 @@
 #ifndef DUET_DETAIL_ENGINE_OPERATION_HPP
 #define DUET_DETAIL_ENGINE_OPERATION_HPP
 
-#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/associator.hpp>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/post.hpp>
 
 #include <exception>
 #include <type_traits>
@@ -14,8 +12,10 @@
 
 #include <duet/detail/completion/any_completion.hpp>
 #include <duet/detail/completion/awaiting_coroutine.hpp>
+#include <duet/detail/completion/throwing_token.hpp>
 #include <duet/detail/completion/thrown_failure.hpp>
 #include <duet/detail/engine/connection.hpp>
+#include <duet/detail/engine/empty_session.hpp>
 #include <duet/detail/engine/initiation.hpp>
 #include <duet/error.hpp>
 
@@ -84,26 +84,13 @@ public:
         }
     }
 
-    /// For an empty session, which has no connection: the operation fails with errc::closed, later and on the handler's
-    /// executor.
-    template <class Given>
-    [[gnu::cold, gnu::noinline]] static void refuse(Given&& given, char const* name)
+    /// For a session that has no connection.
+    static void refuse(operation_owner const& target, char const* name, Handler&& handler)
     {
-        Handler handler{std::forward<Given>(given)};
-        auto const executor = boost::asio::get_associated_executor(handler);
-        failure_type failure;
-        if constexpr (is_coroutine)
-            failure = std::make_exception_ptr(session_error{errc::closed, name, "an empty session", 0});
+        if constexpr (std::is_void_v<result_type>)
+            refuse_empty<throws>(target, name, std::move(handler));
         else
-            failure = errc::closed;
-        boost::asio::post(executor,
-            [handler = std::move(handler), failure = std::move(failure)]() mutable
-            {
-                if constexpr (std::is_void_v<result_type>)
-                    std::move(handler)(tell(std::move(failure)));
-                else
-                    std::move(handler)(tell(std::move(failure)), result_type{});
-            });
+            refuse_empty<throws, result_type>(target, name, std::move(handler));
     }
 
     /// As operator(), in two steps. This function runs on the session's executor; the function that it returns runs on
@@ -122,10 +109,9 @@ public:
     Handler const& inner() const noexcept { return handler_; }
 
 private:
-    static constexpr bool is_coroutine =
-        is_awaiting_coroutine<Handler, typename completion_of<result_type>::signature>::value;
+    static constexpr bool throws = throws_failure<Handler, typename completion_of<result_type>::signature>;
 
-    using failure_type = std::conditional_t<is_coroutine, std::exception_ptr, error_code>;
+    using failure_type = std::conditional_t<throws, std::exception_ptr, error_code>;
 
     static failure_type failure_of(connection& target, char const* name, error_code error, std::size_t size)
     {
@@ -134,7 +120,7 @@ private:
         if (!error || Result::is_value(error))
             return {};
         error = told(error);
-        if constexpr (is_coroutine)
+        if constexpr (throws)
             return exception_of(target, name, error, size);
         else
             return error;
@@ -153,7 +139,7 @@ private:
 
     static error_code tell(failure_type failure)
     {
-        if constexpr (is_coroutine)
+        if constexpr (throws)
             return failure ? thrown_failure::carry(std::move(failure)) : error_code{};
         else
             return failure;
@@ -175,8 +161,8 @@ class [[nodiscard]] operation
     using signature = typename completion_of<result_type>::signature;
 
 public:
-    operation(connection::ref target, char const* name, Start start)
-        : connection_{std::move(target)}, name_{name}, start_{std::move(start)}
+    operation(operation_target target, char const* name, Start start)
+        : target_{std::move(target)}, name_{name}, start_{std::move(start)}
     {
     }
 
@@ -199,36 +185,45 @@ public:
     template <boost::asio::completion_token_for<signature> Token>
     auto operator()(Token&& token) &&
     {
+        auto const initiate = [this]<class Used>(Used&& used)
+        { return std::move(*this).begin_with(std::forward<Used>(used)); };
+        return with_token(std::forward<Token>(token), initiate);
+    }
+
+private:
+    template <class Token>
+    auto begin_with(Token&& token) &&
+    {
         return boost::asio::async_initiate<Token, signature>(
             // Keep a capture here: g++ 12 treats an empty initiation inside bind_executor as uninitialized memory.
-            [name = name_](auto&& handler, connection::ref target, Start start)
+            [name = name_](auto&& handler, operation_target owner, Start start)
             {
                 using handler_type = std::decay_t<decltype(handler)>;
                 using wrapped = result_handler<handler_type, Result>;
-                if (!target) [[unlikely]]
-                    return wrapped::refuse(std::forward<decltype(handler)>(handler), name);
+                if (owner->stands_in()) [[unlikely]]
+                    return wrapped::refuse(*owner, name, handler_type{std::forward<decltype(handler)>(handler)});
+                auto& target = static_cast<connection&>(*owner);
                 constexpr bool is_coroutine = is_awaiting_coroutine<handler_type, signature>::value;
                 auto const* called = name;
-                if (target->observed()) [[unlikely]]
-                    called = tell_operation(*target, start, name);
-                auto const known = start.at_once(*target);
+                if (target.observed()) [[unlikely]]
+                    called = tell_operation(target, start, name);
+                auto const known = start.at_once(target);
                 if constexpr (is_coroutine)
                 {
                     if (known && inline_depth < maximum_inline_depth)
                     {
                         inline_level const level;
                         return wrapped::deliver(
-                            std::forward<decltype(handler)>(handler), *target, called, known->error, known->size);
+                            std::forward<decltype(handler)>(handler), target, called, known->error, known->size);
                     }
                 }
                 begin<wrapped, is_coroutine>(
-                    *target, start, known, std::forward<decltype(handler)>(handler), target.get(), called);
+                    target, start, known, std::forward<decltype(handler)>(handler), &target, called);
             },
-            token, std::move(connection_), std::move(start_));
+            token, std::move(target_), std::move(start_));
     }
 
-private:
-    connection::ref connection_;
+    operation_target target_;
     char const* name_;
     Start start_;
 };

@@ -169,32 +169,29 @@ basic_session<Stream>::basic_session(Stream stream, session_options const& optio
 
 template <class Stream>
 template <class Start, class Token>
-auto basic_session<Stream>::initiate(Start start, Token&& token)
+auto basic_session<Stream>::initiate(char const* name, Start start, Token&& token)
 {
     using signature = void(error_code, std::size_t);
     return boost::asio::async_initiate<Token, signature>(
-        [begun = std::move(start)](auto&& handler, detail::connection::ref c) mutable
+        [begun = std::move(start), name](auto&& handler, detail::operation_target owner) mutable
         {
             using handler_type = std::decay_t<decltype(handler)>;
             constexpr bool is_coroutine = detail::is_awaiting_coroutine<handler_type, signature>::value;
-            if (!c)
+            if (owner->stands_in()) [[unlikely]]
+                return detail::refuse_empty<false, std::size_t>(
+                    *owner, name, handler_type{std::forward<decltype(handler)>(handler)});
+            auto& c = static_cast<detail::connection&>(*owner);
+            if (c.observed()) [[unlikely]]
             {
-                auto const executor = boost::asio::get_associated_executor(handler);
-                boost::asio::post(executor, [inner = std::forward<decltype(handler)>(handler)]() mutable
-                    { std::move(inner)(error_code{errc::closed}, std::size_t{0}); });
-                return;
-            }
-            if (c->observed()) [[unlikely]]
-            {
-                auto const* const called = detail::tell_operation(*c, begun, begun.asio_name);
-                auto const result = begun.at_once(*c);
+                auto const* const called = detail::tell_operation(c, begun, name);
+                auto const result = begun.at_once(c);
                 return detail::begin<detail::observed_handler<handler_type>, is_coroutine>(
-                    *c, begun, result, std::forward<decltype(handler)>(handler), c.get(), called);
+                    c, begun, result, std::forward<decltype(handler)>(handler), &c, called);
             }
-            auto const known = begun.at_once(*c);
-            detail::begin<handler_type, is_coroutine>(*c, begun, known, std::forward<decltype(handler)>(handler));
+            auto const known = begun.at_once(c);
+            detail::begin<handler_type, is_coroutine>(c, begun, known, std::forward<decltype(handler)>(handler));
         },
-        token, detail::connection::ref{connection_.ref()});
+        token, connection_.target());
 }
 
 #if defined(DUET_SEPARATE_COMPILATION)

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <duet/detail/engine/completion_result.hpp>
+#include <duet/detail/engine/empty_session.hpp>
 #include <duet/detail/engine/kept_executor.hpp>
 #include <duet/detail/engine/remote_control.hpp>
 #include <duet/detail/engine/stream_connection.hpp>
@@ -67,6 +68,12 @@ public:
 
     reference const& ref() const noexcept { return connection_; }
 
+    /// What an operation refers to. Throws std::bad_alloc if the session is empty and there is no memory.
+    operation_target target() const
+    {
+        return connection_ ? operation_target{connection_} : operation_target{new empty_session{executor_.any()}};
+    }
+
     /// Call a function of the connection, if there is one.
     template <class Function, class... Arguments>
     void call(Function function, Arguments const&... arguments) const noexcept
@@ -79,7 +86,7 @@ public:
     connection_type& get(char const* operation) const
     {
         if (!connection_)
-            throw session_error{errc::closed, operation, "an empty session", 0};
+            throw error_of_empty_session(operation);
         return *connection_;
     }
 

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <duet/detail/completion/coroutine_call.hpp>
 #include <duet/detail/serve/server_shard.hpp>
 #include <duet/detail/serve/server_state.hpp>
 #include <duet/detail/socket/cpu_affinity.hpp>
@@ -46,9 +47,11 @@ public:
 
     ~server_core();
 
-    boost::asio::awaitable<drain_report> drain(std::chrono::steady_clock::duration timeout)
+    using drain_call = coroutine_call<boost::asio::awaitable<drain_report>, state_type>;
+
+    drain_call drain(std::chrono::steady_clock::duration timeout)
     {
-        return on_strands() ? drain_from_outside(state_, timeout) : drain_all(state_, timeout);
+        return {on_strands() ? drain_from_outside(state_, timeout) : drain_all(state_, timeout), *state_};
     }
 
     void abort() { abort_all(state_); }

@@ -321,7 +321,7 @@ boost::asio::awaitable<drain_report> server_core<Protocol>::drain_all(
     state_ref state, std::chrono::steady_clock::duration timeout)
 {
     using time_point = context_clock::time_point;
-    context_clock const clock{state->executor()};
+    context_clock const clock{state->get_executor()};
     state->no_longer_ready();
     if (auto const delay = state->options().drain_delay; delay > delay.zero() && !state->draining())
         co_await state_type::wait_drained(state, coarse_clock::after(clock.now(), delay));
@@ -350,7 +350,7 @@ boost::asio::awaitable<drain_report> server_core<Protocol>::drain_from_outside(
     auto const begin = [&](auto&& handler)
     {
         using handler_type = std::decay_t<decltype(handler)>;
-        spawn_call(state->executor(), count_drained(state, timeout), boost::asio::cancellation_type::all,
+        spawn_call(state->get_executor(), count_drained(state, timeout), boost::asio::cancellation_type::all,
             handler_type{std::forward<decltype(handler)>(handler)});
     };
     co_await boost::asio::async_initiate<boost::asio::deferred_t const&, void(error_code, std::size_t)>(

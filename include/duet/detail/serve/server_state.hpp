@@ -67,7 +67,7 @@ public:
 
     message_handler const* on_message() const noexcept { return handler_.message ? &handler_.message : nullptr; }
 
-    boost::asio::any_io_executor const& executor() const noexcept { return place_.executor(); }
+    boost::asio::any_io_executor const& get_executor() const noexcept { return place_.executor(); }
 
     std::vector<std::shared_ptr<shard_type>>& shards() noexcept { return shards_; }
 
@@ -105,7 +105,7 @@ public:
         if (++drained_shards_ < shards_.size())
             return;
         drained_ = true;
-        try_post(executor(),
+        try_post(get_executor(),
             [self = this->shared_from_this()]
             {
                 for (auto* const waiting : self->drain_waiters_)
@@ -123,13 +123,13 @@ public:
         shard_ended_.wait_until(lock, until, [&] { return std::all_of(shards_.begin(), shards_.end(), ended); });
     }
 
-    /// Wait until the drain has ended, or until `until`. Call it on executor(). It checks every second, because if
+    /// Wait until the drain has ended, or until `until`. Call it on get_executor(). It checks every second, because if
     /// memory runs out nothing ends the wait.
     static boost::asio::awaitable<void> wait_drained(
         std::shared_ptr<server_state> self, std::chrono::steady_clock::time_point until)
     {
         boost::asio::use_awaitable_t<> const token;
-        timer waiting{self->executor()};
+        timer waiting{self->get_executor()};
         self->drain_waiters_.push_back(&waiting);
         struct leave
         {
@@ -150,7 +150,7 @@ public:
 
     bool drained() const noexcept { return drained_; }
 
-    /// `hook` will be called on executor() when a drain or an abort has ended.
+    /// `hook` will be called on get_executor() when a drain or an abort has ended.
     void on_drained(std::function<void()> hook)
     {
         at_home([this, hook = std::move(hook)]() mutable { drained_hook_ = std::move(hook); });
@@ -170,7 +170,7 @@ public:
     /// See server_place.
     bool waits_in_vain() const { return place_.waits_in_vain(thread_); }
 
-    /// A drain has begun: its delay is over. On executor().
+    /// A drain has begun: its delay is over. On get_executor().
     bool draining() const noexcept { return draining_; }
 
     void begin_drain() noexcept { draining_ = true; }
@@ -213,10 +213,10 @@ public:
             if (!listener_failure_)
                 listener_failure_ = std::move(failure);
         }
-        try_post(executor(), [self = this->shared_from_this()] { self->tell_listener_failure(); });
+        try_post(get_executor(), [self = this->shared_from_this()] { self->tell_listener_failure(); });
     }
 
-    /// `hook` will be called on executor().
+    /// `hook` will be called on get_executor().
     void on_listener_failure(std::function<void()> hook)
     {
         auto set = [this, hook = std::move(hook)]() mutable
@@ -228,7 +228,7 @@ public:
         at_home(std::move(set));
     }
 
-    /// The server is being destroyed, perhaps by a hook: call none any more. On executor().
+    /// The server is being destroyed, perhaps by a hook: call none any more. On get_executor().
     void ignore_hooks() noexcept { ignores_hooks_ = true; }
 
     std::exception_ptr listener_failure() const
@@ -238,14 +238,14 @@ public:
     }
 
 private:
-    /// Call this on executor(): now on a context, whose thread this is; on a strand as soon as possible.
+    /// Call this on get_executor(): now on a context, whose thread this is; on a strand as soon as possible.
     template <class Function>
     void at_home(Function function)
     {
         if (place_.context())
             return function();
         boost::asio::dispatch(
-            executor(), [self = this->shared_from_this(), function = std::move(function)]() mutable { function(); });
+            get_executor(), [self = this->shared_from_this(), function = std::move(function)]() mutable { function(); });
     }
 
     void tell_listener_failure()
@@ -264,10 +264,10 @@ private:
     std::atomic<bool> ready_{true};
     std::atomic<bool> draining_{false};
     std::atomic<std::int64_t> thread_{0};  // of the first shard
-    std::vector<timer*> drain_waiters_;    // on executor()
-    std::function<void()> failure_hook_;   // on executor()
-    std::function<void()> drained_hook_;   // on executor()
-    bool ignores_hooks_ = false;           // on executor()
+    std::vector<timer*> drain_waiters_;    // on get_executor()
+    std::function<void()> failure_hook_;   // on get_executor()
+    std::function<void()> drained_hook_;   // on get_executor()
+    bool ignores_hooks_ = false;           // on get_executor()
     mutable std::mutex mutex_;
     std::condition_variable shard_ended_;
     std::exception_ptr listener_failure_;
