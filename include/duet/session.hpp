@@ -23,6 +23,7 @@
 #include <duet/detail/engine/initiation.hpp>
 #include <duet/detail/engine/observed_handler.hpp>
 #include <duet/detail/engine/operation.hpp>
+#include <duet/detail/engine/operation_races.hpp>
 #include <duet/detail/engine/read_loop_call.hpp>
 #include <duet/detail/engine/read_loops.hpp>
 #include <duet/detail/engine/session_handle.hpp>
@@ -131,22 +132,26 @@ public:
     /// still be reading: the other direction goes on.
     ///
     /// Errors: timed_out (the read deadline; you may try again), reset, dead_peer, closed, cancelled. An empty buffer
-    /// is refused with invalid_argument, because 0 means FIN.
-    /// Cancellation of any type: nothing was read.
-    auto read_some(boost::asio::mutable_buffer buffer)
+    /// is refused with invalid_argument, because 0 means FIN. Of a sequence of buffers the first one is used that is
+    /// not empty. Cancellation of any type: nothing was read. So a race loses no byte:
+    /// `co_await (s.read_some(b) || timer)` reads only when it has won. It throws at once when the session fails.
+    template <class Buffers = boost::asio::mutable_buffer>
+    auto read_some(Buffers const& buffers)
     {
-        return make<detail::bytes_or_end>("read_some", reading{kind::some, buffer});
+        return make<detail::bytes_or_end>("read_some", detail::reading_into(kind::some, buffers));
     }
 
-    /// Read exactly the whole buffer: completes with its size.
+    /// Read exactly the whole buffer: completes with its size. `buffers` is one buffer, or a sequence (an array, vector
+    /// or span of them), which is filled in order and copied: only the memory that they refer to must stay valid.
     ///
     /// Errors: as read_some; truncated if the peer's FIN came after some bytes, ended if it came before the first. The
     /// error's bytes_transferred() is the number of bytes in the buffer.
     /// Cancellation: partial and terminal leave the bytes so far in the buffer and report their number; total works
-    /// only before the first byte.
-    auto read(boost::asio::mutable_buffer buffer)
+    /// only before the first byte. If it loses a race (||) part-way, nobody is told the number: use within() there.
+    template <class Buffers = boost::asio::mutable_buffer>
+    auto read(Buffers const& buffers)
     {
-        return make<detail::whole_message>("read", reading{kind::exact, buffer});
+        return make<detail::whole_message>("read", detail::reading_into(kind::exact, buffers));
     }
 
     /// As read(), where the peer may finish instead: between two messages. Completes with true if the whole buffer was
@@ -157,9 +162,10 @@ public:
     /// if (!more)
     ///     break;
     /// ```
-    auto read_or_end(boost::asio::mutable_buffer buffer)
+    template <class Buffers = boost::asio::mutable_buffer>
+    auto read_or_end(Buffers const& buffers)
     {
-        return make<detail::message_or_end>("read_or_end", reading{kind::exact, buffer});
+        return make<detail::message_or_end>("read_or_end", detail::reading_into(kind::exact, buffers));
     }
 
     /// Read until `buffer` contains `delimiter`, which it may already do. Completes with the size up to and including

@@ -81,6 +81,9 @@ public:
     DUET_DECL void start_read(
         read_kind kind, boost::asio::mutable_buffer buffer, deadlines::duration limit, read_deadlines const* by);
 
+    /// Start a read that fills one buffer after the other. There is at least one.
+    DUET_DECL void start_read_into(std::unique_ptr<read_buffers> buffers, deadlines::duration limit);
+
     /// Write what the channel accepts now. Nullopt: the rest has to wait.
     DUET_DECL std::optional<io_result> write_at_once(write_request& request) noexcept;
 

@@ -8,6 +8,7 @@
 #include <boost/asio/error.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include <duet/detail/engine/connection.hpp>
@@ -40,7 +41,7 @@ DUET_DECL std::optional<io_result> connection::read_at_once(read_kind kind, boos
         return io_result{refused, 0};
     if (kind == read_kind::some)
         return try_read(buffer);
-    if (kind == read_kind::exact)
+    if (reads_whole(kind))
         return {};
     if (kind == read_kind::message)
         end_message();
@@ -165,6 +166,13 @@ DUET_DECL void connection::start_read(
     issue_read();
     if (must_finish())
         finish_soon();
+}
+
+DUET_DECL void connection::start_read_into(std::unique_ptr<read_buffers> buffers, deadlines::duration limit)
+{
+    auto const first = buffers->take();
+    receiver_.continue_with(std::move(buffers));
+    start_read(read_kind::several, first, limit, nullptr);
 }
 
 inline void connection::issue_read()

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <new>
 #include <optional>
 #include <type_traits>
@@ -43,7 +44,6 @@ public:
     using kind = read_kind;
     using time_point = connection::time_point;
 
-
     reading(kind how, boost::asio::mutable_buffer buffer) noexcept : kind_{how}, buffer_{buffer} {}
 
     /// A read with its own deadlines, instead of the session's read deadline. `by` must outlive the read.
@@ -55,6 +55,13 @@ public:
     void within(deadlines::duration limit) noexcept { limit_ = limit; }
 
     std::size_t wanted() const noexcept { return buffer_.size(); }
+
+    reading wait_for_input() const noexcept
+    {
+        reading result{read_kind::wait, {}, by_};
+        result.limit_ = limit_;
+        return result;
+    }
 
     std::optional<io_result> at_once(connection& target) const { return target.read_at_once(kind_, buffer_); }
 
@@ -68,6 +75,81 @@ private:
     deadlines::duration limit_{};
     read_deadlines const* by_ = nullptr;
 };
+
+/// A read into a sequence of buffers. One that reads what is available fills the first, as async_read_some() does.
+template <class Buffers>
+class reading_several
+{
+public:
+    reading_several(read_kind how, Buffers const& buffers) : buffers_{buffers}, kind_{how} {}
+
+    /// A copy is a new read that has not begun.
+    reading_several(reading_several const& other) : buffers_{other.buffers_}, limit_{other.limit_}, kind_{other.kind_}
+    {
+    }
+
+    reading_several(reading_several&&) noexcept(std::is_nothrow_move_constructible_v<Buffers>) = default;
+
+    void within(deadlines::duration limit) noexcept { limit_ = limit; }
+
+    std::size_t wanted() const { return boost::asio::buffer_size(buffers_); }
+
+    reading wait_for_input() const noexcept
+    {
+        reading result{read_kind::wait, {}};
+        result.within(limit_);
+        return result;
+    }
+
+    std::optional<io_result> at_once(connection& target)
+    {
+        auto const first = first_nonempty<boost::asio::mutable_buffer>(buffers_);
+        auto result = target.read_at_once(kind_, first);
+        if (result || !reads_whole(kind_))
+            return result;
+        try
+        {
+            list_ = std::make_unique<read_buffers>(buffers_);
+            return result;
+        }
+        catch (std::bad_alloc const&)
+        {
+            return io_result{boost::asio::error::no_memory, 0};
+        }
+    }
+
+    any_completion& place(connection& target) const noexcept { return target.reader(); }
+
+    void wait(connection& target)
+    {
+        if (list_)
+            target.start_read_into(std::move(list_), limit_);
+        else
+            target.start_read(kind_, first_nonempty<boost::asio::mutable_buffer>(buffers_), limit_, nullptr);
+    }
+
+private:
+    Buffers buffers_;
+    std::unique_ptr<read_buffers> list_;
+    deadlines::duration limit_{};
+    read_kind kind_;
+};
+
+/// A read into what the program has: one buffer, or a sequence of them.
+template <class Buffers>
+auto reading_into(read_kind how, Buffers const& buffers)
+{
+    if constexpr (std::is_convertible_v<Buffers const&, boost::asio::mutable_buffer>)
+        return reading{how, boost::asio::mutable_buffer{buffers}};
+    else if constexpr (boost::asio::is_mutable_buffer_sequence<Buffers>::value)
+        return reading_several<Buffers>{how, buffers};
+    else
+    {
+        static_assert(boost::asio::is_mutable_buffer_sequence<Buffers>::value,
+            "duet: a read takes a buffer that it may fill, asio::buffer(variable), or a sequence of such buffers");
+        return reading{how, boost::asio::mutable_buffer{}};
+    }
+}
 
 /// A write. It is tried at once; the bytes that the kernel does not accept are queued.
 template <class Buffers>

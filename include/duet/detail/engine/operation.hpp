@@ -14,6 +14,7 @@
 #include <duet/detail/completion/awaiting_coroutine.hpp>
 #include <duet/detail/completion/throwing_token.hpp>
 #include <duet/detail/completion/thrown_failure.hpp>
+#include <duet/detail/engine/completion_result.hpp>
 #include <duet/detail/engine/connection.hpp>
 #include <duet/detail/engine/empty_session.hpp>
 #include <duet/detail/engine/initiation.hpp>
@@ -173,6 +174,19 @@ public:
     {
         start_.within(limit);
         return std::move(*this);
+    }
+
+    /// For a read in a race: wait until it need not wait, or tell why it failed.
+    auto wait_for_input() const { return operation<bytes_and_error, reading>{target_, name_, start_.wait_for_input()}; }
+
+    /// True for an operation of an empty session.
+    bool will_be_refused() const noexcept { return target_->stands_in(); }
+
+    /// Throw what the operation throws for this error, if it is one.
+    void throw_if_failed(error_code const& error) const
+    {
+        if (error)
+            std::rethrow_exception(exception_of(static_cast<connection&>(*target_), name_, error, 0));
     }
 
     /// Calling a named operation copies it, so that it may be started again.

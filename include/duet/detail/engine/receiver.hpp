@@ -7,6 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include <duet/detail/completion/any_completion.hpp>
 #include <duet/error.hpp>
@@ -19,16 +22,50 @@ enum class read_kind : std::uint8_t
 {
     nothing,  ///< an empty buffer
     some,     ///< at least one byte
-    exact,    ///< the whole buffer
     wait,     ///< reads nothing: waits until a read would not block
     message,  ///< as wait, and what arrives is the beginning of a message
+    exact,    ///< the whole buffer
+    several,  ///< one whole buffer after the other
 };
+
+/// True if such a read goes on until it has all of its bytes.
+constexpr bool reads_whole(read_kind kind) noexcept
+{
+    return kind >= read_kind::exact;
+}
 
 /// True if such a read leaves the bytes where they are.
 constexpr bool waits_only(read_kind kind) noexcept
 {
     return kind == read_kind::wait || kind == read_kind::message;
 }
+
+/// The buffers of a read into several, none of which is empty.
+class read_buffers
+{
+public:
+    template <class Sequence>
+    explicit read_buffers(Sequence const& buffers)
+    {
+        auto const end = boost::asio::buffer_sequence_end(buffers);
+        for (auto each = boost::asio::buffer_sequence_begin(buffers); each != end; ++each)
+        {
+            boost::asio::mutable_buffer const one{*each};
+            if (one.size() > 0)
+                list_.push_back(one);
+        }
+    }
+
+    /// The next one; an empty buffer if all were taken.
+    boost::asio::mutable_buffer take() noexcept
+    {
+        return taken_ < list_.size() ? list_[taken_++] : boost::asio::mutable_buffer{};
+    }
+
+private:
+    std::vector<boost::asio::mutable_buffer> list_;
+    std::size_t taken_ = 0;
+};
 
 /// The pending read: what it is to read, how many bytes it has, why it has to end, and its handler. There is at most
 /// one at a time.
@@ -51,16 +88,30 @@ public:
         cause_.clear();
     }
 
-    /// The part of the buffer that is still to be filled.
-    boost::asio::mutable_buffer rest() const noexcept { return buffer_ + size_; }
+    /// What a read into several buffers fills after its first one. Call this before begin().
+    void continue_with(std::unique_ptr<read_buffers> rest) noexcept { further_ = std::move(rest); }
 
-    void add(std::size_t size) noexcept { size_ += size; }
+    /// The part of the buffer that is still to be filled.
+    boost::asio::mutable_buffer rest() const noexcept { return buffer_; }
+
+    void add(std::size_t size) noexcept
+    {
+        size_ += size;
+        buffer_ += size;
+    }
 
     /// Bytes received so far.
     std::size_t size() const noexcept { return size_; }
 
     /// True if enough bytes have arrived to complete the read.
-    bool is_complete() const noexcept { return kind_ != read_kind::exact || size_ == buffer_.size(); }
+    bool is_complete() noexcept
+    {
+        if (!reads_whole(kind_))
+            return true;
+        if (buffer_.size() == 0 && kind_ == read_kind::several && further_)
+            begin_next();
+        return buffer_.size() == 0;
+    }
 
     /// Why the read has to end; no error if it may go on.
     error_code const& cause() const noexcept { return cause_; }
@@ -103,8 +154,16 @@ public:
     bool finish_requested() const noexcept { return finish_requested_; }
 
 private:
+    void begin_next() noexcept
+    {
+        buffer_ = further_->take();
+        if (buffer_.size() == 0)
+            further_.reset();
+    }
+
     any_completion done_;
-    boost::asio::mutable_buffer buffer_;
+    boost::asio::mutable_buffer buffer_;  // what is left of it
+    std::unique_ptr<read_buffers> further_;
     std::size_t size_ = 0;
     error_code cause_;
     std::uint64_t received_ = 0;
