@@ -17,6 +17,7 @@
 #include <duet/detail/resolve/address_text.hpp>
 #include <duet/detail/resolve/lookup_queue.hpp>
 #include <duet/detail/resolve/resolve_lookup.hpp>
+#include <duet/error.hpp>
 
 namespace duet {
 inline namespace DUET_ABI {
@@ -73,11 +74,11 @@ public:
     /// this host's loopback address; an IPv6 address may have brackets, "[::1]". A service is a port in decimal digits,
     /// at most 65535, or a name with a letter in it. The wait counts as work for the io_context.
     ///
-    /// Errors (system_error): those of the look-up, such as asio::error::host_not_found and host_not_found_try_again;
-    /// errors of the system; cancelled. Without a look-up: service_not_found for a service that is neither a port nor a
-    /// name ("65536", " 80", "+80", "-1", ""), host_not_found for other brackets ("[::1", "[example.org]"),
-    /// invalid_argument for a null byte, which getaddrinfo would take for the end. Cancellation of any type: completes
-    /// at once, and the thread ends by itself.
+    /// Errors (session_error, which names the host and the service): those of the look-up, such as
+    /// asio::error::host_not_found and host_not_found_try_again; errors of the system; cancelled. Without a look-up:
+    /// service_not_found for a service that is neither a port nor a name ("65536", " 80", "+80", "-1", ""),
+    /// host_not_found for other brackets ("[::1", "[example.org]"), invalid_argument for a null byte, which getaddrinfo
+    /// would take for the end. Cancellation of any type: completes at once, and the thread ends by itself.
     boost::asio::awaitable<std::vector<endpoint_type>, Executor> resolve(std::string host, std::string service)
     {
         return resolve(source_, std::move(host), std::move(service));
@@ -90,11 +91,19 @@ private:
     static boost::asio::awaitable<std::vector<endpoint_type>, Executor> resolve(
         detail::lookup_source source, std::string host, std::string service)
     {
-        auto const numeric = detail::check_name(host, service);
-        if (numeric)
-            co_return std::vector<endpoint_type>(1, *numeric);
-        auto found = co_await detail::lookup<Executor>::run(std::move(source), std::move(host), std::move(service));
-        co_return found;
+        auto const name = detail::text_of_name(host, service);
+        try
+        {
+            auto const numeric = detail::check_name(host, service);
+            if (numeric)
+                co_return std::vector<endpoint_type>(1, *numeric);
+            auto found = co_await detail::lookup<Executor>::run(std::move(source), std::move(host), std::move(service));
+            co_return found;
+        }
+        catch (system_error const& error)
+        {
+            throw session_error{error.code(), "resolve", name, 0};
+        }
     }
 
     detail::lookup_source source_;

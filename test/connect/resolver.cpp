@@ -74,6 +74,15 @@ BOOST_AUTO_TEST_CASE(what_a_look_up_throws_comes_through)
             std::string thrown;
             try
             {
+                auto const unexpected = co_await resolver.resolve("system", "80");
+            }
+            catch (duet::session_error const& error)
+            {
+                thrown = error.what();
+            }
+            BOOST_TEST(thrown.starts_with("resolve system:80: Host not found"));
+            try
+            {
                 auto const unexpected = co_await resolver.resolve("another kind", "80");
             }
             catch (std::domain_error const& error)

@@ -17,6 +17,7 @@
 #include <duet/detail/connect/connect_race.hpp>
 #include <duet/detail/engine/session_watcher.hpp>
 #include <duet/detail/recording/recording_watcher.hpp>
+#include <duet/detail/resolve/address_text.hpp>
 #include <duet/detail/time/timer.hpp>
 #include <duet/endpoint.hpp>
 #include <duet/resolver.hpp>
@@ -39,16 +40,7 @@ struct connect_target
         return host.find('\0') == std::string::npos && service.find('\0') == std::string::npos;
     }
 
-    std::string describe() const
-    {
-        if (!named)
-            return to_string(endpoint);
-        bool const is_bare_v6 = host.find(':') != std::string::npos && host.front() != '[';
-        auto text = is_bare_v6 ? '[' + host + "]:" + service : host + ':' + service;
-        for (auto at = text.find('\0'); at != std::string::npos; at = text.find('\0', at))
-            text.replace(at, 1, "\\0");
-        return text;
-    }
+    std::string describe() const { return named ? text_of_name(host, service) : to_string(endpoint); }
 
     typename Protocol::endpoint endpoint{};
     std::string host;

@@ -31,6 +31,9 @@ DUET_DECL std::optional<std::uint16_t> port_of(std::string_view text) noexcept;
 /// True if `text` may be the name of a service: it has a letter, and no space or control character.
 DUET_DECL bool may_name_service(std::string_view text) noexcept;
 
+/// How a host and a service are spelled in texts: "example.org:80", "[::1]:80", with "\0" for a null byte.
+DUET_DECL std::string text_of_name(std::string const& host, std::string const& service);
+
 /// Checks a host and a service before they are looked up, and removes the brackets of an IPv6 address from `host`.
 /// Returns the endpoint if both are numeric, so that there is nothing to look up. Throws system_error: invalid_argument
 /// for a null byte, host_not_found for brackets around or inside anything else, service_not_found for what is neither a

@@ -42,6 +42,15 @@ DUET_DECL std::optional<std::uint16_t> port_of(std::string_view text) noexcept
     return parsed.ec == std::errc{} && parsed.ptr == end ? std::optional{port} : std::nullopt;
 }
 
+DUET_DECL std::string text_of_name(std::string const& host, std::string const& service)
+{
+    bool const is_bare_v6 = host.find(':') != std::string::npos && host.front() != '[';
+    auto text = is_bare_v6 ? '[' + host + "]:" + service : host + ':' + service;
+    for (auto at = text.find('\0'); at != std::string::npos; at = text.find('\0', at))
+        text.replace(at, 1, "\\0");
+    return text;
+}
+
 DUET_DECL bool may_name_service(std::string_view text) noexcept
 {
     // Not <cctype>, which depends on the locale.
