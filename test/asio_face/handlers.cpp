@@ -1,13 +1,12 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-// Where and when the handlers of a session run: executors, strands, allocators, and handlers that throw.
+// Where and when the handlers of a session run: executors, strands, and handlers that throw.
 
 #define BOOST_TEST_MODULE asio_face.handlers
 #include <duet/session.hpp>
 
 #include "asio_face/asio_face_fixture.hpp"
 
-#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -205,70 +204,6 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(on_a_strand, Session, both)
     pool.join();
     BOOST_TEST(outside == 0);
     BOOST_TEST(count == 2 * rounds + 1);
-}
-
-namespace {
-
-// Counts what is allocated by it and not yet given back.
-template <typename T>
-struct counting_allocator
-{
-    using value_type = T;
-
-    counting_allocator(int* const allocated_, int* const live_) noexcept : allocated{allocated_}, live{live_} {}
-
-    template <typename U>
-    counting_allocator(counting_allocator<U> const& other) noexcept : allocated{other.allocated}, live{other.live}
-    {
-    }
-
-    T* allocate(std::size_t const count)
-    {
-        ++*allocated;
-        ++*live;
-        return std::allocator<T>{}.allocate(count);
-    }
-
-    void deallocate(T* const pointer, std::size_t const count) noexcept
-    {
-        --*live;
-        std::allocator<T>{}.deallocate(pointer, count);
-    }
-
-    template <typename U>
-    bool operator==(counting_allocator<U> const& other) const noexcept
-    {
-        return allocated == other.allocated;
-    }
-
-    int* allocated;
-    int* live;
-};
-
-}  // namespace
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(with_the_allocator_they_are_bound_to, Session, both)
-{
-    int allocated = 0;
-    int live = 0;
-    counting_allocator<char> const allocator{&allocated, &live};
-    {
-        pair_of<Session> p;
-        std::array<char, 8> buffer{};
-        std::array<char, 256> const large{};  // does not fit into what is stored inside
-        int called = 0;
-        auto const handler = [&called, large](error_code const&, std::size_t) { called += 1 + large[0]; };
-        p.peer().send_all("hello");
-        p.session.async_read_some(asio::buffer(buffer), asio::bind_allocator(allocator, handler));
-        BOOST_TEST(allocated > 0);
-        p.run();
-        BOOST_TEST(called == 1);
-        BOOST_TEST(live == 0);  // given back before the handler was called, or with it
-        // Given back also when it is never called.
-        p.session.async_read_some(asio::buffer(buffer), asio::bind_allocator(allocator, handler));
-        BOOST_TEST(live > 0);
-    }
-    BOOST_TEST(live == 0);
 }
 
 // A coroutine that writes without ever waiting runs neither away with the stack nor with the thread.

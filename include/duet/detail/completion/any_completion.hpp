@@ -7,8 +7,11 @@
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/system/error_code.hpp>
 
@@ -18,6 +21,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <duet/detail/completion/operation_owner.hpp>
 #include <duet/detail/config.hpp>
 
 namespace duet {
@@ -40,10 +44,12 @@ struct inline_level
     inline_level& operator=(inline_level const&) = delete;
 };
 
+class posted_completion;
+
 /// Holds one handler of any type with the signature void(error_code, std::size_t). It is called at most once.
 ///
 /// It calls the handler on the handler's own executor. Small handlers (such as an awaiting coroutine) are stored inside
-/// this object; others use the allocator associated with them.
+/// this object; others use the allocator associated with them, as does what is queued on an executor.
 class any_completion
 {
 public:
@@ -115,6 +121,11 @@ public:
             slot_.assign(std::move(cancel));
     }
 
+    /// Post the call of a completion to `plain`, which is the context of `executor`, or to `executor` if `plain` is
+    /// null. To a plain context it is posted with the memory of its handler, which an any_io_executor cannot use.
+    static void post(
+        boost::asio::any_io_executor const& executor, boost::asio::io_context* plain, posted_completion&& call);
+
     void operator()(boost::system::error_code error, std::size_t size)
     {
         auto const* const table = std::exchange(functions_, nullptr);
@@ -131,6 +142,7 @@ private:
         void (*call)(void*, boost::system::error_code, std::size_t);
         void (*move)(void*, void*) noexcept;
         void (*destroy)(void*) noexcept;
+        void (*post)(void const*, boost::asio::io_context&, posted_completion&&);  // null: the default allocator
     };
 
     /// A handler whose executor is not the session's. It keeps work outstanding on its own executor, and is dispatched
@@ -151,12 +163,19 @@ private:
         {
             // Read what the result needs from the session here, on the session's executor. The handler gets the result
             // on its own executor.
+            auto const allocator = get_allocator();
             if constexpr (requires { handler.settle(error, size); })
-                boost::asio::dispatch(work, handler.settle(error, size));
+                boost::asio::dispatch(work, boost::asio::bind_allocator(allocator, handler.settle(error, size)));
             else
-                boost::asio::dispatch(
-                    work, [handler = std::move(handler), error, size]() mutable { std::move(handler)(error, size); });
+            {
+                auto call = [handler = std::move(handler), error, size]() mutable { std::move(handler)(error, size); };
+                boost::asio::dispatch(work, boost::asio::bind_allocator(allocator, std::move(call)));
+            }
         }
+
+        using allocator_type = boost::asio::associated_allocator_t<Handler>;
+
+        allocator_type get_allocator() const noexcept { return boost::asio::get_associated_allocator(handler); }
 
         work_type work;
         Handler handler;
@@ -172,6 +191,29 @@ private:
     template <class Handler>
     using allocator_of =
         typename std::allocator_traits<boost::asio::associated_allocator_t<Handler>>::template rebind_alloc<Handler>;
+
+    template <class Handler>
+    static void post_with(Handler const& handler, boost::asio::io_context& context, posted_completion&& call);
+
+    template <class Handler>
+    static constexpr bool has_memory =
+        !std::is_same_v<boost::asio::associated_allocator_t<Handler>, boost::asio::associated_allocator_t<int>>;
+
+    /// The last entry of a function_table. `Stored`: where in the storage the handler is.
+    template <class Handler, class Stored>
+    static constexpr auto poster() noexcept -> decltype(function_table::post)
+    {
+        if constexpr (!has_memory<Handler>)
+            return nullptr;
+        else
+            return [](void const* storage, boost::asio::io_context& context, posted_completion&& call)
+            {
+                if constexpr (std::is_same_v<Stored, Handler>)
+                    post_with(*static_cast<Handler const*>(storage), context, std::move(call));
+                else
+                    post_with(**static_cast<Handler* const*>(storage), context, std::move(call));
+            };
+    }
 
     template <class Handler, class Inner, class... Arguments>
     void store(Inner&& inner, Arguments const&... arguments)
@@ -192,7 +234,7 @@ private:
                     ::new (to) Handler(std::move(*stored));
                     stored->~Handler();
                 },
-                [](void* storage) noexcept { static_cast<Handler*>(storage)->~Handler(); }};
+                [](void* storage) noexcept { static_cast<Handler*>(storage)->~Handler(); }, poster<Handler, Handler>()};
             ::new (static_cast<void*>(storage_)) Handler(std::forward<Inner>(inner), arguments...);
             functions_ = &table;
         }
@@ -206,7 +248,7 @@ private:
                     std::move(handler)(error, size);
                 },
                 [](void* from, void* to) noexcept { ::new (to) Handler*(*static_cast<Handler**>(from)); },
-                [](void* storage) noexcept { free(*static_cast<Handler**>(storage)); }};
+                [](void* storage) noexcept { free(*static_cast<Handler**>(storage)); }, poster<Handler, Handler*>()};
             allocator_of<Handler> allocator{boost::asio::get_associated_allocator(inner)};
             auto* const stored = std::allocator_traits<allocator_of<Handler>>::allocate(allocator, 1);
             try
@@ -251,6 +293,62 @@ private:
     boost::asio::cancellation_slot slot_;
     bool inline_allowed_ = false;
 };
+
+/// The call of a completion in an executor's queue. If there is no memory to post it, the completion moves back to
+/// where it came from.
+class posted_completion
+{
+public:
+    using owner_ref_type = owner_ref<operation_owner>;
+
+    /// `after` is called when the handler has run.
+    posted_completion(owner_ref_type owner, any_completion& from, boost::system::error_code error, std::size_t size,
+        void (*after)(operation_owner&)) noexcept
+        : owner_{std::move(owner)}, done_{std::move(from)}, origin_{&from}, error_{error}, size_{size}, after_{after}
+    {
+    }
+
+    posted_completion(posted_completion&&) noexcept = default;
+
+    ~posted_completion()
+    {
+        if (owner_ && owner_->attempting())
+            *origin_ = std::move(done_);
+    }
+
+    void operator()()
+    {
+        done_(error_, size_);
+        after_(*owner_);
+    }
+
+private:
+    friend any_completion;
+
+    owner_ref_type owner_;
+    any_completion done_;
+    any_completion* origin_;
+    boost::system::error_code error_;
+    std::size_t size_;
+    void (*after_)(operation_owner&);
+};
+
+inline void any_completion::post(
+    boost::asio::any_io_executor const& executor, boost::asio::io_context* plain, posted_completion&& call)
+{
+    auto const& done = call.done_;
+    if (plain && done.functions_ && done.functions_->post)
+        done.functions_->post(done.storage_, *plain, std::move(call));
+    else
+        boost::asio::post(executor, std::move(call));
+}
+
+template <class Handler>
+void any_completion::post_with(Handler const& handler, boost::asio::io_context& context, posted_completion&& call)
+{
+    auto const allocator = boost::asio::get_associated_allocator(handler);
+    boost::asio::post(context, boost::asio::bind_allocator(allocator, std::move(call)));
+}
 
 }  // namespace detail
 }  // namespace DUET_ABI

@@ -3,17 +3,23 @@
 #ifndef DUET_DETAIL_COMPLETION_SPAWNED_CALL_HPP
 #define DUET_DETAIL_COMPLETION_SPAWNED_CALL_HPP
 
+#include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associator.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/prefer.hpp>
 
 #include <exception>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #include <duet/detail/completion/throwing_token.hpp>
@@ -49,17 +55,22 @@ namespace detail {
     }
 }
 
-/// The completion handler of a spawned coroutine: passes on an error_code and the result. It has the handler's slot for
-/// itself, and passes cancellation on by a signal of its own: what co_spawn() leaves in a slot does not end with the
-/// coroutine or its context.
-template <class Handler, class Result>
+/// The completion handler of a spawned coroutine: passes on an error_code and the result, on the handler's own executor
+/// and in its memory. It has the handler's slot for itself, and passes cancellation on by a signal of its own: what
+/// co_spawn() leaves in a slot does not end with the coroutine or its context.
+template <class Handler, class Result, class Executor>
 class spawned_handler
 {
     using slot_type = boost::asio::associated_cancellation_slot_t<Handler>;
+    using work_type = std::decay_t<decltype(boost::asio::prefer(
+        std::declval<boost::asio::associated_executor_t<Handler, Executor> const&>(),
+        boost::asio::execution::outstanding_work.tracked))>;
 
 public:
-    spawned_handler(Handler handler, boost::asio::cancellation_type_t heeded)
-        : handler_{std::move(handler)}, slot_{boost::asio::get_associated_cancellation_slot(handler_)}
+    spawned_handler(Handler handler, Executor const& executor, boost::asio::cancellation_type_t heeded)
+        : handler_{std::move(handler)}, slot_{boost::asio::get_associated_cancellation_slot(handler_)},
+          work_{boost::asio::prefer(boost::asio::get_associated_executor(handler_, executor),
+              boost::asio::execution::outstanding_work.tracked)}
     {
         if (!slot_.is_connected())
             return;
@@ -84,22 +95,26 @@ public:
     {
         if (slot_.is_connected())
             slot_.clear();
-        error_code error;
-        if (failure)
+        auto const allocator = boost::asio::get_associated_allocator(handler_);
+        auto call = [handler = std::move(handler_), failure = std::move(failure), result = std::move(result)]() mutable
         {
-            if constexpr (throws_failure<Handler, void(error_code, Result)>)
-                error = thrown_failure::carry(std::move(failure));
-            else
-                error = code_of_exception(failure);
-        }
-        std::move(handler_)(error, std::move(result));
+            error_code error;
+            if (failure)
+            {
+                if constexpr (throws_failure<Handler, void(error_code, Result)>)
+                    error = thrown_failure::carry(std::move(failure));
+                else
+                    error = code_of_exception(failure);
+            }
+            std::move(handler)(error, std::move(result));
+        };
+        boost::asio::dispatch(work_, boost::asio::bind_allocator(allocator, std::move(call)));
     }
-
-    Handler const& inner() const noexcept { return handler_; }
 
 private:
     Handler handler_;
     slot_type slot_;
+    work_type work_;
     std::shared_ptr<boost::asio::cancellation_signal> signal_;
 };
 
@@ -108,7 +123,7 @@ private:
 template <class Executor, class Awaitable, class Handler>
 void spawn_call(Executor const& executor, Awaitable call, boost::asio::cancellation_type_t heeded, Handler handler)
 {
-    spawned_handler<Handler, typename Awaitable::value_type> done{std::move(handler), heeded};
+    spawned_handler<Handler, typename Awaitable::value_type, Executor> done{std::move(handler), executor, heeded};
     auto const slot = done.slot();
     boost::asio::co_spawn(executor, std::move(call), boost::asio::bind_cancellation_slot(slot, std::move(done)));
 }
@@ -116,20 +131,5 @@ void spawn_call(Executor const& executor, Awaitable call, boost::asio::cancellat
 }  // namespace detail
 }  // namespace DUET_ABI
 }  // namespace duet
-
-/// The wrapped handler's executor and allocator are the handler's own.
-template <template <class, class> class Associator, class Handler, class Result, class Default>
-struct boost::asio::associator<Associator, duet::detail::spawned_handler<Handler, Result>, Default>
-    : Associator<Handler, Default>
-{
-    using wrapped = duet::detail::spawned_handler<Handler, Result>;
-
-    static auto get(wrapped const& done) noexcept { return Associator<Handler, Default>::get(done.inner()); }
-
-    static auto get(wrapped const& done, Default const& fallback) noexcept
-    {
-        return Associator<Handler, Default>::get(done.inner(), fallback);
-    }
-};
 
 #endif

@@ -239,7 +239,6 @@ private:
         return limit > limit.zero() ? coarse_clock::after(clock_.now(), limit) : time_point::max();
     }
 
-    struct posted_completion;
     struct leave_read;
 
     // Callbacks of the channel

@@ -144,41 +144,13 @@ DUET_DECL void connection::complete(any_completion&& done, error_code error, std
     rest();
 }
 
-/// A handler in the executor's queue. If there is no memory to post it, it moves back to where it came from.
-struct connection::posted_completion
-{
-    posted_completion(ref target, any_completion& from, error_code e, std::size_t s) noexcept
-        : self{std::move(target)}, done{std::move(from)}, origin{&from}, error{e}, size{s}
-    {
-    }
-
-    posted_completion(posted_completion&&) noexcept = default;
-
-    ~posted_completion()
-    {
-        if (self && self->attempting())
-            *origin = std::move(done);
-    }
-
-    void operator()()
-    {
-        done(error, size);
-        self->rest();
-    }
-
-    ref self;
-    any_completion done;
-    any_completion* origin;
-    error_code error;
-    std::size_t size;
-};
-
 /// Post a handler, behind what is already queued. If there is no memory to post it, call it directly, so that no
 /// handler is lost.
 inline void connection::post(any_completion&& done, error_code error, std::size_t size)
 {
     ref const keep{this};
-    if (attempt([&] { boost::asio::post(executor_, posted_completion{keep, done, error, size}); }))
+    auto const after = [](operation_owner& owner) { static_cast<connection&>(owner).rest(); };
+    if (attempt([&] { any_completion::post(executor_, plain_context_, {keep, done, error, size, after}); }))
         return;
     auto refused = std::move(done);
     inline_level const level;
