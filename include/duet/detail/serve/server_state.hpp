@@ -244,8 +244,8 @@ private:
     {
         if (place_.context())
             return function();
-        boost::asio::dispatch(
-            get_executor(), [self = this->shared_from_this(), function = std::move(function)]() mutable { function(); });
+        boost::asio::dispatch(get_executor(),
+            [self = this->shared_from_this(), function = std::move(function)]() mutable { function(); });
     }
 
     void tell_listener_failure()
