@@ -114,17 +114,27 @@ private:
 
     using failure_type = std::conditional_t<throws, std::exception_ptr, error_code>;
 
-    static failure_type failure_of(connection& target, char const* name, error_code error, std::size_t size)
+    [[gnu::always_inline]] static failure_type failure_of(
+        connection& target, char const* name, error_code const& error, std::size_t size)
     {
-        if (target.observed()) [[unlikely]]
-            name = target.tell_result(name, told(error), size);
-        if (!error || Result::is_value(error))
+        if (!error && !target.observed()) [[likely]]
             return {};
-        error = told(error);
+        return failure_or_told(target, name, error, size);
+    }
+
+    /// Tell the observer, if there is one, and return the failure, if it is one.
+    [[gnu::cold, gnu::noinline]] static failure_type failure_or_told(
+        connection& target, char const* name, error_code const& error, std::size_t size)
+    {
+        auto const failure = told(error);
+        if (target.observed())
+            name = target.tell_result(name, failure, size);
+        if (!failure)
+            return {};
         if constexpr (throws)
-            return exception_of(target, name, error, size);
+            return exception_of(target, name, failure, size);
         else
-            return error;
+            return failure;
     }
 
     /// What the program is told of an error.

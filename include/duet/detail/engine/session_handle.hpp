@@ -69,9 +69,9 @@ public:
     reference const& ref() const noexcept { return connection_; }
 
     /// What an operation refers to. Throws std::bad_alloc if the session is empty and there is no memory.
-    operation_target target() const
+    [[gnu::always_inline]] operation_target target() const
     {
-        return connection_ ? operation_target{connection_} : operation_target{new empty_session{executor_.any()}};
+        return connection_ ? operation_target{connection_.get()} : stand_in();
     }
 
     /// Call a function of the connection, if there is one.
@@ -119,6 +119,11 @@ public:
     }
 
 private:
+    [[gnu::cold, gnu::noinline]] operation_target stand_in() const
+    {
+        return operation_target{new empty_session{executor_.any()}};
+    }
+
     void drop() noexcept
     {
         if (connection_)
