@@ -6,6 +6,7 @@
 #include <boost/asio/impl/src.hpp>
 
 #include <duet/duet.hpp>
+#include <duet/pcapng.hpp>
 
 #include <duet/detail/accept/hand_over.ipp>
 #include <duet/detail/accept/handshakes.ipp>
@@ -41,6 +42,8 @@
 #include <duet/detail/trace/post_mortem.ipp>
 #include <duet/detail/trace/trace_file.ipp>
 #include <duet/detail/trace/trace_log.ipp>
+#include <duet/detail/wire/captured_segment.ipp>
+#include <duet/detail/wire/pcapng.ipp>
 
 #if defined(__linux__)
 #include <duet/detail/channel/epoll_channel.ipp>

@@ -26,6 +26,8 @@ FLOORS = [
     "connect/ connector kept_connection",
     # they live on sessions
     "serve/ relay/ server run relay",
+    # what is seen of them, and told
+    "wire/ captured_segment pcapng",
     # the roof
     "trace format beast trace_reader testing/ duet",
 ]

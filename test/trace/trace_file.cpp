@@ -2,7 +2,7 @@
 
 // A trace as a file: what is written is read again, from a file that is cut off, newer, or broken, too.
 
-#define BOOST_TEST_MODULE values.trace_file
+#define BOOST_TEST_MODULE trace.trace_file
 #include <duet/trace_file.hpp>
 #include <duet/trace_reader.hpp>
 
@@ -304,7 +304,7 @@ BOOST_AUTO_TEST_CASE(a_value_that_does_not_fit_is_refused_with_its_place)
     check_refused(event(R"("session":-1)"), 2, 31, std::string{"session "} + number + "0 to 4294967295");
     check_refused(event(R"("number":18446744073709551616)"), 2, 31,
         std::string{"number "} + number + "0 to 18446744073709551615");
-    check_refused(event(R"("text":"\"bytes\":","bytes":1.5)"), 2, 51,
+    check_refused(event(R"("name":"bytes","text":"\"bytes\":","bytes":1.5)"), 2, 66,
         std::string{"bytes "} + number + "0 to 18446744073709551615");
     check_refused(event(R"("bytes":"1")"), 2, 31, std::string{"bytes "} + number + "0 to 18446744073709551615");
     check_refused(
