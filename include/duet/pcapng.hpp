@@ -49,9 +49,9 @@ struct pcapng_options
     std::size_t snap_length = 512;
 };
 
-/// Writes what the session and its peer sent each other, `segments`, as packets that are made from them: no privilege
-/// is needed. The file and each packet say in their comments that they are made, and each packet which call caused it
-/// and which return told the program of it.
+/// Writes what the session `of` and its peer sent each other, `segments`, as packets that are made from them: no
+/// privilege is needed. The file and each packet say in their comments that they are made, and each packet which call
+/// caused it and which return told the program of it.
 ///
 /// The headers are right in all that a trace tells, their lengths and checksums included; payload is zeros. A segment
 /// that stands for more than fits one packet becomes several, for at most 4 GiB. A window that is not known is written
@@ -59,7 +59,7 @@ struct pcapng_options
 /// packets are in the order of the times when they were sent.
 ///
 /// `log` is what the session and the numbers of events in `segments` belong to.
-DUET_DECL void write_pcapng(std::ostream& out, trace_log const& log, trace_session const& session,
+DUET_DECL void write_pcapng(std::ostream& out, trace_log const& log, trace_session const& of,
     std::span<trace_segment const> segments, pcapng_options const& options = {});
 
 /// Writes captured segments, byte for byte. If merge() has added them to `log`, the comment of each names the call

@@ -37,9 +37,9 @@ public:
 
     /// A session has to be written before its events. Written again, for example with a name that was not known before,
     /// it replaces what was written.
-    DUET_DECL void write(trace_session const& described);
+    DUET_DECL void write(trace_session const& one);
 
-    DUET_DECL void write(trace_event const& event);
+    DUET_DECL void write(trace_event const& one);
 
     /// So many events, in total, were not kept: trace_log::lost. The last one counts.
     DUET_DECL void write_lost(std::uint64_t events);

@@ -79,7 +79,7 @@ trace_log small_log()
     log.program = "test";
     log.began = std::chrono::system_clock::time_point{1s};
     log.sessions = {{1, true, "127.0.0.1:40000", "127.0.0.1:80", ""}};
-    for (std::uint64_t number : {1, 2})
+    for (auto const number : {1U, 2U})
     {
         trace_event event;
         event.number = number;

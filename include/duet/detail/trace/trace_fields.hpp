@@ -20,13 +20,13 @@ template <class Object, class T>
 concept either = std::same_as<std::remove_const_t<Object>, T>;
 
 template <either<trace_session> Session, class Visitor>
-void visit_fields(Session& session, Visitor&& visit)
+void visit_fields(Session& one, Visitor&& visit)
 {
-    visit("number", session.number, 0U);
-    visit("client", session.client, false);
-    visit("local", session.local, "");
-    visit("remote", session.remote, "");
-    visit("name", session.name, "");
+    visit("number", one.number, 0U);
+    visit("client", one.client, false);
+    visit("local", one.local, "");
+    visit("remote", one.remote, "");
+    visit("name", one.name, "");
 }
 
 template <either<trace_error> Error, class Visitor>

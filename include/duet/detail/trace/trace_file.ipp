@@ -37,15 +37,15 @@ DUET_DECL trace_writer::trace_writer(
     put();
 }
 
-DUET_DECL void trace_writer::write(trace_session const& described)
+DUET_DECL void trace_writer::write(trace_session const& one)
 {
-    detail::append_line(line_, "session", described);
+    detail::append_line(line_, "session", one);
     put();
 }
 
-DUET_DECL void trace_writer::write(trace_event const& event)
+DUET_DECL void trace_writer::write(trace_event const& one)
 {
-    detail::append_line(line_, "event", event);
+    detail::append_line(line_, "event", one);
     put();
 }
 
@@ -71,8 +71,8 @@ DUET_DECL void write_trace(std::ostream& out, trace_log const& log)
     trace_writer writer{out, log.program, log.began};
     for (auto const& each : log.sessions)
         writer.write(each);
-    for (auto const& event : log.events)
-        writer.write(event);
+    for (auto const& each : log.events)
+        writer.write(each);
     if (log.lost != 0)
         writer.write_lost(log.lost);
 }

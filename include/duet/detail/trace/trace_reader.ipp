@@ -328,9 +328,9 @@ private:
 
     void take_session(json_members& members)
     {
-        trace_session session;
-        visit_fields(session, members);
-        log_.sessions.push_back(std::move(session));
+        trace_session one;
+        visit_fields(one, members);
+        log_.sessions.push_back(std::move(one));
     }
 
     void take_event(json_members& members)

@@ -86,17 +86,17 @@ inline std::optional<tcp::endpoint> endpoint_of(std::string_view text)
 /// The two ends of a connection that has addresses of one family, or else made-up ones.
 struct packet_ends
 {
-    explicit packet_ends(trace_session const& session)
+    explicit packet_ends(trace_session const& of)
     {
-        auto const local = endpoint_of(session.local);
-        auto const remote = endpoint_of(session.remote);
+        auto const local = endpoint_of(of.local);
+        auto const remote = endpoint_of(of.remote);
         made_up = !local || !remote || local->protocol() != remote->protocol();
         auto const example = [](unsigned number)  // of RFC 5737
         {
             return tcp::endpoint{boost::asio::ip::address_v4{0xc0000200U + number}, static_cast<std::uint16_t>(number)};
         };
-        client = made_up ? example(1) : session.client ? *local : *remote;
-        server = made_up ? example(2) : session.client ? *remote : *local;
+        client = made_up ? example(1) : of.client ? *local : *remote;
+        server = made_up ? example(2) : of.client ? *remote : *local;
     }
 
     tcp::endpoint client;
@@ -118,9 +118,8 @@ inline std::uint8_t window_shift(std::span<trace_segment const> segments)
 class session_packets
 {
 public:
-    session_packets(
-        std::ostream& out, trace_log const& log, trace_session const& session, pcapng_options const& options)
-        : log_{log}, ends_{session}, options_{options}, writer_{out, about(log, session), "made from a trace by duet"}
+    session_packets(std::ostream& out, trace_log const& log, trace_session const& of, pcapng_options const& options)
+        : log_{log}, ends_{of}, options_{options}, writer_{out, about(log, of), "made from a trace by duet"}
     {
     }
 
@@ -137,18 +136,18 @@ public:
     }
 
 private:
-    std::string about(trace_log const& log, trace_session const& session) const
+    std::string about(trace_log const& log, trace_session const& of) const
     {
         auto text =
             "Made by duet from a trace: the packets of this file were not captured. Payload is zeros.\nSession " +
-            std::to_string(session.number);
-        if (!session.name.empty())
-            text += ", " + session.name;
+            std::to_string(of.number);
+        if (!of.name.empty())
+            text += ", " + of.name;
         if (!log.program.empty())
             text += ", of " + log.program;
         if (ends_.made_up)
-            text += "\nIts ends have no addresses, so these are made up: local \"" + session.local + "\", remote \"" +
-                    session.remote + "\".";
+            text += "\nIts ends have no addresses, so these are made up: local \"" + of.local + "\", remote \"" +
+                    of.remote + "\".";
         return text;
     }
 
@@ -215,10 +214,10 @@ private:
 
 }  // namespace detail
 
-DUET_DECL void write_pcapng(std::ostream& out, trace_log const& log, trace_session const& session,
+DUET_DECL void write_pcapng(std::ostream& out, trace_log const& log, trace_session const& of,
     std::span<trace_segment const> segments, pcapng_options const& options)
 {
-    detail::session_packets{out, log, session, options}.write(segments);
+    detail::session_packets{out, log, of, options}.write(segments);
 }
 
 DUET_DECL void write_pcapng(std::ostream& out, trace_log const& log, std::span<captured_segment const> segments)
