@@ -32,6 +32,25 @@ struct marker_packet
 };
 static_assert(sizeof(marker_packet) == 36);
 
+// Of each packet's two passages the outgoing one, and of UDP over IPv4 the incoming one as well. Jump offsets count
+// from the next instruction.
+constexpr std::array<sock_filter, 8> direction_filter{{
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PKTTYPE)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 4, 0),
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PROTOCOL)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 3),
+    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9),  // the protocol field of IPv4
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 1),
+    BPF_STMT(BPF_RET | BPF_K, 0xffffffffU),
+    BPF_STMT(BPF_RET | BPF_K, 0),
+}};
+
+int family_of(duet::detail::ring_packet const& packet)
+{
+    auto const version = packet.bytes.empty() ? 0U : std::to_integer<unsigned>(packet.bytes[0]) >> 4U;
+    return version == 4 ? AF_INET : version == 6 ? AF_INET6 : AF_UNSPEC;
+}
+
 // Runs the action once on every processor that this thread may use.
 template <typename Action>
 void on_every_processor(Action const& action)
@@ -48,7 +67,7 @@ void on_every_processor(Action const& action)
 
 }  // namespace
 
-wire::wire() : stop_event_{checked(::eventfd(0, EFD_CLOEXEC), "eventfd")}
+wire::wire() : stop_event_{checked(::eventfd(0, EFD_CLOEXEC), "eventfd")}, ring_{direction_filter, {.interface = "lo"}}
 {
     open_marker();
     thread_ = quiet_thread([this] { capture(); });
@@ -87,7 +106,7 @@ void wire::capture()
 {
     try
     {
-        std::array<pollfd, 2> waiting{{{ring_.fd(), POLLIN, 0}, {stop_event_.get(), POLLIN, 0}}};
+        std::array<pollfd, 2> waiting{{{ring_.descriptor(), POLLIN, 0}, {stop_event_.get(), POLLIN, 0}}};
         for (;;)
         {
             while (auto const packet = ring_.next())
@@ -106,11 +125,11 @@ void wire::capture()
     }
 }
 
-void wire::take(ring_packet const& packet)
+void wire::take(duet::detail::ring_packet const& packet)
 {
     if (packet.incoming)
         return take_marker(packet);
-    auto captured = parse_segment(packet.family, packet.bytes);
+    auto captured = parse_segment(family_of(packet), packet.bytes);
     if (!captured)
         return;
     captured->time = packet.time;
@@ -119,7 +138,7 @@ void wire::take(ring_packet const& packet)
 }
 
 // A marker counts when it comes in: by then its processor has worked off everything that was queued before it.
-void wire::take_marker(ring_packet const& packet)
+void wire::take_marker(duet::detail::ring_packet const& packet)
 {
     marker_packet received;
     if (packet.bytes.size() != sizeof received)

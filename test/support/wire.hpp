@@ -3,8 +3,9 @@
 #define DUET_TEST_WIRE_HPP
 
 #include "support/descriptor.hpp"
-#include "support/packet_ring.hpp"
 #include "support/segment.hpp"
+
+#include <duet/detail/wire/packet_ring.hpp>
 
 #include <condition_variable>
 #include <cstddef>
@@ -21,6 +22,8 @@ namespace duet_test {
 //     wire capture;
 //     ...
 //     BOOST_TEST(capture.between(client_port, server_port).text_without_acks() == "c>s S, s>c S., c>s F., s>c F.");
+//
+// It shares the ring of packets with duet's tap, and nothing else: what the packets say, it reads itself.
 //
 // A loopback packet passes a packet socket twice; the passage where it is put on the wire is kept. That one happens
 // inside the sender's system call, so what a call sent is in the capture when the call returns, and in order.
@@ -58,8 +61,8 @@ public:
 private:
     void open_marker();
     void capture();
-    void take(ring_packet const& packet);
-    void take_marker(ring_packet const& packet);
+    void take(duet::detail::ring_packet const& packet);
+    void take_marker(duet::detail::ring_packet const& packet);
     void pass_marker();
 
     descriptor stop_event_;
@@ -76,7 +79,7 @@ private:
     std::vector<segment> segments_;
     std::exception_ptr failure_;
 
-    packet_ring ring_;
+    duet::detail::packet_ring ring_;
     std::thread thread_;
 };
 

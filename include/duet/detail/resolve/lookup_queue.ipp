@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstring>
 #include <map>
 #include <new>
@@ -18,6 +17,7 @@
 #include <tuple>
 
 #include <duet/detail/resolve/lookup_queue.hpp>
+#include <duet/detail/socket/all_signals_blocked.hpp>
 #include <duet/detail/socket/fork_watch.hpp>
 
 #include <netdb.h>
@@ -219,27 +219,6 @@ DUET_DECL lookup_counts lookup_queue::counts() const
     std::lock_guard const lock{mutex_};
     return {under_way_.size() - waiting_.size(), waiting_.size()};
 }
-
-/// RAII: blocks all signals while a thread is created, so that this thread, which the program does not know of, handles
-/// none of the program's signals.
-class all_signals_blocked
-{
-public:
-    all_signals_blocked() noexcept
-    {
-        ::sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-
-    all_signals_blocked(all_signals_blocked const&) = delete;
-    all_signals_blocked& operator=(all_signals_blocked const&) = delete;
-
-    ~all_signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-private:
-    ::sigset_t before_;
-};
 
 /// Start a thread for the queue, if there are few. Without a new one, those that run do the work. Throws if none does.
 inline void lookup_queue::start_thread()
