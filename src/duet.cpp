@@ -6,7 +6,9 @@
 #include <boost/asio/impl/src.hpp>
 
 #include <duet/duet.hpp>
+#include <duet/merge.hpp>
 #include <duet/pcapng.hpp>
+#include <duet/tap.hpp>
 
 #include <duet/detail/accept/hand_over.ipp>
 #include <duet/detail/accept/handshakes.ipp>
@@ -43,7 +45,9 @@
 #include <duet/detail/trace/trace_file.ipp>
 #include <duet/detail/trace/trace_log.ipp>
 #include <duet/detail/wire/captured_segment.ipp>
+#include <duet/detail/wire/merge.ipp>
 #include <duet/detail/wire/pcapng.ipp>
+#include <duet/detail/wire/tap.ipp>
 
 #if defined(__linux__)
 #include <duet/detail/channel/epoll_channel.ipp>

@@ -42,6 +42,13 @@ struct captured_segment
     std::uint64_t event = 0;  ///< the number of its event in the trace, once merge() has added it
 };
 
+/// What a tap has captured.
+struct tap_capture
+{
+    std::vector<captured_segment> segments{};  ///< in the order in which they were captured
+    std::uint64_t lost = 0;                    ///< that there was no room for, after the last of those that are here
+};
+
 /// Reads an IPv4 or IPv6 packet from its IP header on. `length` is that of the packet on the wire, of which `packet`
 /// may be the beginning. The result has no times and no event.
 ///

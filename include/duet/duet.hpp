@@ -4,7 +4,8 @@
 #define DUET_DUET_HPP
 
 // Includes all headers except those that need another library: duet/format.hpp (fmt), duet/beast.hpp (Boost.Beast) and
-// duet/trace_reader.hpp (Boost.JSON), and those for tools: duet/captured_segment.hpp and duet/pcapng.hpp.
+// duet/trace_reader.hpp (Boost.JSON), and those for tools: duet/captured_segment.hpp, duet/merge.hpp,
+// duet/pcapng.hpp and duet/tap.hpp.
 
 #include <duet/acceptor.hpp>
 #include <duet/acceptor_options.hpp>

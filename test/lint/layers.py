@@ -27,7 +27,7 @@ FLOORS = [
     # they live on sessions
     "serve/ relay/ server run relay",
     # what is seen of them, and told
-    "wire/ captured_segment pcapng",
+    "wire/ captured_segment pcapng tap_options tap merge",
     # the roof
     "trace format beast trace_reader testing/ duet",
 ]

@@ -10,11 +10,10 @@
 #include <string>
 #include <vector>
 
-#include <duet/detail/resolve/address_text.hpp>
+#include <duet/detail/wire/endpoint_text.hpp>
 #include <duet/detail/wire/packet_comment.hpp>
 #include <duet/detail/wire/packet_plan.hpp>
 #include <duet/detail/wire/pcapng_block.hpp>
-#include <duet/endpoint.hpp>
 #include <duet/pcapng.hpp>
 #include <duet/version.hpp>
 
@@ -69,19 +68,6 @@ DUET_DECL void pcapng_writer::write(std::span<std::byte const> packet, std::uint
 namespace detail {
 
 using boost::asio::ip::tcp;
-
-/// "127.0.0.1:80" or "[::1]:80". nullopt: it is something else.
-inline std::optional<tcp::endpoint> endpoint_of(std::string_view text)
-{
-    auto const colon = text.rfind(':');
-    if (colon == std::string_view::npos)
-        return std::nullopt;
-    auto const address = address_of(text.substr(0, colon));
-    auto const port = port_of(text.substr(colon + 1));
-    if (!address || !port)
-        return std::nullopt;
-    return tcp::endpoint{*address, *port};
-}
 
 /// The two ends of a connection that has addresses of one family, or else made-up ones.
 struct packet_ends
