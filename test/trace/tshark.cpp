@@ -3,6 +3,8 @@
 // What duet writes as pcapng, as tshark reads it: without complaint.
 
 #define BOOST_TEST_MODULE trace.tshark
+#include <duet/captured_segment.hpp>
+#include <duet/detail/wire/packet_plan.hpp>
 #include <duet/pcapng.hpp>
 
 #include <boost/test/unit_test.hpp>
@@ -10,7 +12,8 @@
 #include "support/process.hpp"
 #include "trace/conversation_log.hpp"
 
-#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -169,10 +172,9 @@ BOOST_AUTO_TEST_CASE(tshark_sees_what_the_trace_says)
                                                      "1764400000.000006006|1|7777|0x0018|1|200002|5|262140\n"
                                                      "1764400000.000007007|1|7777|0x0011|6|200002|0|262140\n"
                                                      "1764400000.000008008|1|40000|0x0010|200002|7|0|262140\n");
-    BOOST_TEST(
-        file.fields({"frame.comment"})
-            .starts_with(
-                R"(Made by duet: this packet was not captured. Its window is not known.\nCaused by event 1: connect(), session 1)"));
+    auto const comments = file.fields({"frame.comment"});
+    BOOST_TEST(comments.starts_with("Made by duet: this packet was not captured. Its window is not known."));
+    BOOST_TEST(comments.find("Caused by event 1: connect(), session 1") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_real_capture_is_read_without_complaint)
