@@ -19,8 +19,9 @@ RULES = [
     Rule("examples", "*.cpp", "examples/CMakeLists.txt", r"duet_add_example\((?:\w+ (?:[\w.]+ )*)?{name}\b"),
     Rule("include/duet/detail", "*/*.ipp", "src/duet.cpp", r"/{name}\.ipp>", containing="DUET_DECL"),
     # format, beast and trace_reader need libraries that not everybody has; the others are for tools, not for every program.
-    Rule("include/duet", "*.hpp", "include/duet/duet.hpp", r"<duet/{name}\.hpp>", exempt=("duet", "format", "beast", "trace_reader", "captured_segment", "merge",
-            "pcapng", "tap", "tap_options")),
+    Rule("include/duet", "*.hpp", "include/duet/duet.hpp", r"<duet/{name}\.hpp>",
+        exempt=("duet", "format", "beast", "trace_reader", "trace_segments", "diagram", "diagram_options", "captured_segment",
+            "merge", "pcapng", "tap", "tap_options")),
 ]
 
 
