@@ -56,6 +56,7 @@ enum class errc
     message_timed_out,       ///< the whole of a message did not come in time; the connection was reset
     queue_full,              ///< a write found session_options::queue_limit bytes in the queue
     ended,                   ///< the peer's FIN came where read() expected the first byte of a message
+    too_many_lookups,        ///< as many names wait to be looked up as resolver.hpp allows
 };
 
 /// The kinds of errors that a program can tell apart. Compare any error_code with them, whether it came from duet, Asio
@@ -69,7 +70,7 @@ enum class condition
     truncated,      ///< the peer's FIN in the middle of a message
     dead_peer,      ///< the peer's host does not answer any more
     closed,         ///< the program itself closed, aborted or finished this session or direction
-    exhausted,      ///< the system has no more descriptors, memory or ports to give
+    exhausted,      ///< no more descriptors, memory, ports or places for a look-up to give
 };
 
 DUET_DECL boost::system::error_category const& duet_category() noexcept;

@@ -47,7 +47,8 @@ concept resolver_for = requires(T& r, std::string text)
 /// when the io_context is destroyed.
 ///
 /// So while name servers do not answer (glibc gives up after 10 to 30 seconds), other names may wait as long: set
-/// connector_options::resolve_timeout. In a child that fork() has made, look-ups of the parent never complete.
+/// connector_options::resolve_timeout. The queue is bounded, see set_max_queued_lookups(): when it is full, a look-up
+/// of yet another name fails at once. In a child that fork() has made, look-ups of the parent never complete.
 ///
 /// Distinct objects: safe. Shared objects: unsafe.
 template <class Executor = boost::asio::any_io_executor>
@@ -74,11 +75,12 @@ public:
     /// this host's loopback address; an IPv6 address may have brackets, "[::1]". A service is a port in decimal digits,
     /// at most 65535, or a name with a letter in it. The wait counts as work for the io_context.
     ///
-    /// Errors (session_error, which names the host and the service): those of the look-up, such as
-    /// asio::error::host_not_found and host_not_found_try_again; errors of the system; cancelled. Without a look-up:
-    /// service_not_found for a service that is neither a port nor a name ("65536", " 80", "+80", "-1", ""),
-    /// host_not_found for other brackets ("[::1", "[example.org]"), invalid_argument for a null byte, which getaddrinfo
-    /// would take for the end. Cancellation of any type: completes at once, and the thread ends by itself.
+    /// Errors (session_error, which names the host and the service): those of the look-up, such as asio::error::host_not_found and host_not_found_try_again;
+    /// errc::too_many_lookups, if the queue is full; errors of the system, such as EAGAIN if it has no thread to give
+    /// and none is running; cancelled. Without a look-up: service_not_found for a service that is neither a port nor a
+    /// name ("65536", " 80", "+80", "-1", ""), host_not_found for other brackets ("[::1", "[example.org]"),
+    /// invalid_argument for a null byte, which getaddrinfo would take for the end. Cancellation of any type: completes
+    /// at once, and the thread ends by itself.
     boost::asio::awaitable<std::vector<endpoint_type>, Executor> resolve(std::string host, std::string service)
     {
         return resolve(source_, std::move(host), std::move(service));
@@ -86,6 +88,11 @@ public:
 
     /// The look-ups of this process that have not ended, of all resolvers. Thread-safe.
     static lookup_counts lookups() { return detail::lookup_queue::get().counts(); }
+
+    /// How many different look-ups of this process, of all resolvers, may wait while `maximum_threads` others run:
+    /// 1,024 at first. 0: none waits. Those that wait already stay if it is less. Thread-safe.
+    static void set_max_queued_lookups(std::size_t most) { detail::lookup_queue::get().set_max_queued(most); }
+    static std::size_t max_queued_lookups() { return detail::lookup_queue::get().max_queued(); }
 
 private:
     static boost::asio::awaitable<std::vector<endpoint_type>, Executor> resolve(

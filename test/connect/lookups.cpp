@@ -27,6 +27,10 @@
 #include <stdexcept>
 #include <string>
 
+#if defined(__GLIBC__)
+#include <pthread.h>
+#endif
+
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define DUET_TEST_THREAD_SANITIZER  // a child may start no thread
@@ -69,6 +73,38 @@ int threads()
     return count;
 }
 
+#if defined(__GLIBC__)
+
+/// RAII: the system has no thread to give, because none may have a stack as large as this.
+class no_new_threads
+{
+public:
+    no_new_threads()
+    {
+        ::pthread_attr_init(&before_);
+        ::pthread_getattr_default_np(&before_);
+        ::pthread_attr_t huge;
+        ::pthread_attr_init(&huge);
+        ::pthread_attr_setstacksize(&huge, std::size_t{1} << 47U);
+        BOOST_REQUIRE(::pthread_setattr_default_np(&huge) == 0);
+        ::pthread_attr_destroy(&huge);
+    }
+
+    no_new_threads(no_new_threads const&) = delete;
+    no_new_threads& operator=(no_new_threads const&) = delete;
+
+    ~no_new_threads()
+    {
+        ::pthread_setattr_default_np(&before_);
+        ::pthread_attr_destroy(&before_);
+    }
+
+private:
+    ::pthread_attr_t before_;
+};
+
+#endif
+
 /// Every test begins without look-ups: those of another test have ended.
 struct fixture
 {
@@ -76,6 +112,8 @@ struct fixture
     {
         eventually([] { return queued() + running() == 0; }, "the look-ups before have ended");
     }
+
+    ~fixture() { system_resolver::set_max_queued_lookups(1024); }
 
     /// So many look-ups, and all that may run do.
     asio::awaitable<void> occupy(int count)
@@ -272,6 +310,109 @@ BOOST_FIXTURE_TEST_CASE(the_context_is_destroyed_while_look_ups_wait, fixture)
     BOOST_TEST(entry.inside() == most);
 }
 
+BOOST_FIXTURE_TEST_CASE(the_queue_is_bounded, fixture)
+{
+    BOOST_TEST(system_resolver::max_queued_lookups() == 1024U);
+    system_resolver::set_max_queued_lookups(3);
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            co_await occupy(most + 3);
+            BOOST_TEST(queued() == 3U);
+            co_await expect_error(resolver.resolve("another", "80"), errc::too_many_lookups);
+            duet::connector connector{executor, {}, resolver};
+            auto const failure = co_await failure_of(connector.connect("another", "80"));
+            BOOST_TEST((failure.code() == errc::too_many_lookups));
+            BOOST_TEST(queued() == 3U);
+
+            // One that waits, or runs, already is shared.
+            under_way.emplace_back(executor, resolver.resolve(name(most), "80"));
+            under_way.emplace_back(executor, resolver.resolve(name(0), "80"));
+            co_await settle();
+            BOOST_TEST(queued() == 3U);
+
+            // A place that is free again is taken.
+            under_way[most + 2].cancel();
+            co_await expect_error(under_way[most + 2].result(), condition::cancelled);
+            under_way.emplace_back(executor, resolver.resolve("another", "80"));
+            co_await settle();
+            BOOST_TEST(queued() == 3U);
+
+            // Those that wait stay.
+            system_resolver::set_max_queued_lookups(0);
+            co_await expect_error(resolver.resolve("one more", "80"), errc::too_many_lookups);
+            BOOST_TEST(queued() == 3U);
+            under_way.erase(under_way.begin() + most + 2);
+            entry.open(most + 3);
+            for (auto& each : under_way)
+            {
+                auto const found = co_await each.result();
+                BOOST_TEST(found == looked_up, boost::test_tools::per_element());
+            }
+            BOOST_TEST(entry.begun() == most + 3);
+        });
+}
+
+BOOST_FIXTURE_TEST_CASE(with_a_bound_of_zero_as_many_as_may_run_do, fixture)
+{
+    system_resolver::set_max_queued_lookups(0);
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            co_await occupy(most);
+            co_await expect_error(resolver.resolve("another", "80"), errc::too_many_lookups);
+            entry.open(most);
+            for (auto& each : under_way)
+                co_await each.result();
+            BOOST_TEST(entry.begun() == most);
+        });
+}
+
+#if defined(__GLIBC__)
+
+BOOST_FIXTURE_TEST_CASE(without_any_thread_a_look_up_fails_at_once, fixture)
+{
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            {
+                no_new_threads const now;
+                co_await expect_error(resolver.resolve("a", "80"), asio::error::try_again);
+                BOOST_TEST(queued() + running() == 0U);
+            }
+            entry.open();
+            auto const found = co_await resolver.resolve("a", "80");
+            BOOST_TEST(found == looked_up, boost::test_tools::per_element());
+        });
+}
+
+BOOST_FIXTURE_TEST_CASE(without_another_thread_the_one_that_runs_does_the_rest, fixture)
+{
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            co_await occupy(1);
+            auto const executor = co_await asio::this_coro::executor;
+            {
+                no_new_threads const now;
+                for (int each = 1; each < 4; ++each)
+                    under_way.emplace_back(executor, resolver.resolve(name(each), "80"));
+                co_await settle();
+            }
+            BOOST_TEST(running() == 1U);
+            BOOST_TEST(queued() == 3U);
+            entry.open(4);
+            for (auto& each : under_way)
+            {
+                auto const found = co_await each.result();
+                BOOST_TEST(found == looked_up, boost::test_tools::per_element());
+            }
+        });
+}
+
+#endif
+
 #if !defined(DUET_TEST_THREAD_SANITIZER)
 
 BOOST_FIXTURE_TEST_CASE(a_forked_child_has_threads_of_its_own, fixture)
@@ -286,6 +427,7 @@ BOOST_FIXTURE_TEST_CASE(a_forked_child_has_threads_of_its_own, fixture)
         asio::co_spawn(context, keep(resolver.resolve(name(each), "80"), found), [](std::exception_ptr) {});
     context.poll();
     eventually([&] { return entry.inside() == most; }, "all that may run do");
+    system_resolver::set_max_queued_lookups(7);
     BOOST_TEST(in_child(
                    [&]
                    {
@@ -296,6 +438,8 @@ BOOST_FIXTURE_TEST_CASE(a_forked_child_has_threads_of_its_own, fixture)
                        signal.emit(asio::cancellation_type::terminal);
                        context.notify_fork(asio::execution_context::fork_child);
                        context.poll();
+                       if (system_resolver::max_queued_lookups() != 7)
+                           throw std::runtime_error{"the bound is not the parent's"};
                        if (failed != true)
                            throw std::runtime_error{"the parent's look-up was not cancelled"};
                    }) == 0);

@@ -58,7 +58,8 @@ BOOST_AUTO_TEST_CASE(each_deadline_is_timed_out_and_nothing_else)
 {
     for (auto const code :
         {errc::read_timed_out, errc::write_timed_out, errc::idle_timed_out, errc::half_closed_timed_out,
-            errc::close_timed_out, errc::first_message_timed_out, errc::connect_timed_out, errc::resolve_timed_out})
+            errc::close_timed_out, errc::first_message_timed_out, errc::next_message_timed_out, errc::message_timed_out,
+            errc::call_timed_out, errc::connect_timed_out, errc::resolve_timed_out})
         expect(code, condition::timed_out);
 }
 
@@ -89,19 +90,23 @@ BOOST_AUTO_TEST_CASE(etimedout_is_a_dead_peer_and_not_timed_out)
 
 BOOST_AUTO_TEST_CASE(duets_own_codes_have_their_conditions)
 {
+    expect(errc::ended, condition::ended);
     expect(errc::truncated, condition::truncated);
     for (auto const code : {errc::send_finished, errc::send_poisoned, errc::closed, errc::aborted, errc::draining})
         expect(code, condition::closed);
-    expect(errc::no_local_port, condition::exhausted);
-    for (auto const code :
-        {errc::limit_exceeded, errc::read_in_progress, errc::wait_in_progress, errc::self_connect, errc::no_address})
+    for (auto const code : {errc::no_local_port, errc::too_many_lookups})
+        expect(code, condition::exhausted);
+    for (auto const code : {errc::limit_exceeded, errc::queue_full, errc::read_in_progress, errc::wait_in_progress,
+             errc::self_connect, errc::no_address})
         expect_none(code);
 }
 
 BOOST_AUTO_TEST_CASE(every_code_and_condition_has_words_of_its_own)
 {
     std::vector<std::string> seen;
-    for (int value = 1; value <= static_cast<int>(errc::draining); ++value)
+    int const last = static_cast<int>(errc::too_many_lookups);
+    BOOST_TEST(make_error_code(static_cast<errc>(last + 1)).message() == "unknown duet error");
+    for (int value = 1; value <= last; ++value)
     {
         auto const words = make_error_code(static_cast<errc>(value)).message();
         BOOST_TEST(words != "unknown duet error");

@@ -53,6 +53,8 @@ public:
             return "the session's queue of writes is full";
         case errc::ended:
             return "the peer has finished";
+        case errc::too_many_lookups:
+            return "too many names wait to be looked up";
         case errc::connect_timed_out:
             return "connect deadline passed";
         case errc::resolve_timed_out:
@@ -120,6 +122,7 @@ inline condition condition_of(errc code) noexcept
     case errc::draining:
         return condition::closed;
     case errc::no_local_port:
+    case errc::too_many_lookups:
         return condition::exhausted;
     case errc::limit_exceeded:
     case errc::queue_full:

@@ -5,6 +5,7 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -82,7 +83,7 @@ private:
 };
 
 /// The look-ups of this process. Equal ones (the same source, host and service) that are under way at the same time
-/// are one; at most `maximum_threads` run, and the others wait in a queue.
+/// are one; at most `maximum_threads` run, and the others wait in a queue, whose length is bounded.
 ///
 /// The threads are detached, because getaddrinfo cannot be interrupted and takes up to half a minute if the name
 /// servers do not answer. Each ends when the queue is empty. Nothing waits for them: they use only this object, which
@@ -94,6 +95,7 @@ class lookup_queue
 {
 public:
     static constexpr std::size_t maximum_threads = 4;
+    static constexpr std::size_t default_max_queued = 1024;
 
     /// The queue of this process.
     DUET_DECL static lookup_queue& get();
@@ -101,8 +103,8 @@ public:
     lookup_queue(lookup_queue const&) = delete;
     lookup_queue& operator=(lookup_queue const&) = delete;
 
-    /// Begin a look-up for the waiter, or let it wait for an equal one. Throws, and changes nothing, if there is no
-    /// memory, or no thread and none is running.
+    /// Begin a look-up for the waiter, or let it wait for an equal one. Throws, and changes nothing, if the queue is
+    /// full, or there is no memory, or no thread and none is running.
     DUET_DECL void add(
         lookup_source source, std::string host, std::string service, std::shared_ptr<lookup_waiter> const& waiter);
 
@@ -110,6 +112,10 @@ public:
     DUET_DECL void remove(lookup_waiter& waiter) noexcept;
 
     DUET_DECL lookup_counts counts() const;
+
+    /// A child inherits it.
+    std::size_t max_queued() const noexcept { return max_queued_.load(std::memory_order_relaxed); }
+    void set_max_queued(std::size_t most) noexcept { max_queued_.store(most, std::memory_order_relaxed); }
 
     /// False in a child that fork() has made since.
     DUET_DECL bool is_of_this_process() const noexcept;
@@ -126,12 +132,14 @@ private:
     explicit lookup_queue(lookup_queue* parents) noexcept;
     ~lookup_queue() = default;
 
+    bool is_full() const noexcept;
     void start_thread();
     void work() noexcept;
     void forget_unwanted(lookup_ptr const& one) noexcept;
 
     ::pid_t const process_;
     [[maybe_unused]] lookup_queue* const parents_;  // keeps the parent's queue reachable in a child, for leak detectors
+    std::atomic<std::size_t> max_queued_{default_max_queued};
     std::mutex mutable mutex_;
     std::set<lookup_ptr, by_name> under_way_;
     std::list<lookup_ptr> waiting_;  // those of them that no thread has begun, the oldest first

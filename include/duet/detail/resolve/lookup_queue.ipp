@@ -146,6 +146,8 @@ DUET_DECL bool lookup_queue::by_name::operator()(lookup_ptr const& a, lookup_ptr
 inline lookup_queue::lookup_queue(lookup_queue* parents) noexcept
     : process_{fork_watch::get().process()}, parents_{parents}
 {
+    if (parents)
+        set_max_queued(parents->max_queued());
 }
 
 DUET_DECL lookup_queue& lookup_queue::get()
@@ -173,6 +175,8 @@ DUET_DECL void lookup_queue::add(
     auto const own = std::make_shared<lookup>(std::move(source), std::move(host), std::move(service));
     std::list<lookup_ptr> last(1, own);  // memory for its place in the queue
     std::lock_guard const lock{mutex_};
+    if (is_full() && !under_way_.contains(own))
+        throw system_error{errc::too_many_lookups, "resolve"};
     auto const inserted = under_way_.insert(own);
     auto const one = *inserted.first;
     if (inserted.second)
@@ -212,6 +216,12 @@ inline void lookup_queue::forget_unwanted(lookup_ptr const& one) noexcept
         return;
     waiting_.erase(*one->place);
     under_way_.erase(one);
+}
+
+/// It counts those that have no thread yet as if all threads ran.
+inline bool lookup_queue::is_full() const noexcept
+{
+    return under_way_.size() >= maximum_threads && under_way_.size() - maximum_threads >= max_queued();
 }
 
 DUET_DECL lookup_counts lookup_queue::counts() const
