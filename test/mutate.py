@@ -8,6 +8,7 @@ build/mutate. A break is seen when the test that it names fails; a copy that doe
 
 import argparse
 import fnmatch
+import functools
 import json
 import os
 import pathlib
@@ -26,7 +27,8 @@ import mutations  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 COPY = ROOT / "build" / "mutate"
-BUILD = COPY / "build" / "dev"
+OUTPUT = COPY / "build" / "output"  # of the test that ran last
+FAILURE = re.compile(r"\berror: in \"")  # as Boost.Test tells it
 SECONDS = 60  # for a test that takes a few: under a break it may wait for what does not come
 MEMORY = 8 << 30  # a break may allocate without end
 
@@ -54,49 +56,61 @@ def copy_tree():
             copy.unlink()
 
 
-def configure():
-    """As the configuration dev, but quicker to build; a break may leave something unused."""
-    subprocess.run(["cmake", "--preset", "dev", "--compile-no-warning-as-error", "-D", "CMAKE_CXX_FLAGS_DEBUG=",
-        "-D", "DUET_BUILD_EXAMPLES=OFF", "-D", "DUET_TEST_PREFIX="], cwd=COPY, check=True, stdout=subprocess.DEVNULL)
-
-
 class Suite:
-    def __init__(self, jobs):
+    """The tests in the copy, as a configuration builds them, but quicker."""
+
+    def __init__(self, configuration, jobs, *options):
+        self.directory = COPY / "build" / configuration
+        self.memory = MEMORY if configuration != "fuzz" else resource.RLIM_INFINITY  # the fuzzer has a limit of its own
         self.jobs = jobs
         self.entries = {}
+        options = [word for option in options for word in ("-D", option)]
+        # A break may leave something unused.
+        subprocess.run(["cmake", "--preset", configuration, "--compile-no-warning-as-error", *options], cwd=COPY, check=True,
+            stdout=subprocess.DEVNULL)
 
     def entry(self, test):
         """What ctest knows of it, once its program has been built."""
         if test not in self.entries:
-            told = json.loads(output_of("ctest", "--test-dir", str(BUILD), "--show-only=json-v1"))
+            told = json.loads(output_of("ctest", "--test-dir", str(self.directory), "--show-only=json-v1"))
             self.entries = {entry["name"]: entry for entry in told["tests"] if "command" in entry}
         return self.entries[test]
 
     def build(self, test):
         """None, or the compiler's words."""
         target = "test_" + re.sub(r"^(\w+\.\w+)\.reactor$", r"\1", test)
-        built = subprocess.run(["ninja", "-C", str(BUILD), f"-j{self.jobs}", target], stdout=subprocess.PIPE,
+        target = re.sub(r"^test_fuzz\.", "fuzz_", target)
+        built = subprocess.run(["ninja", "-C", str(self.directory), f"-j{self.jobs}", target], stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, check=False)
         return None if built.returncode == 0 else built.stdout
 
     def run(self, test):
-        """passed, failed, hangs or skipped"""
+        """passed, failed, hangs or skipped. It is not waited for any longer when it has told a failure: after one, many a
+        test waits for what does not come, case by case."""
         entry = self.entry(test)
         properties = {each["name"]: each["value"] for each in entry["properties"]}
         environment = dict(each.split("=", 1) for each in properties.get("ENVIRONMENT", []) if "=" in each)
 
         def limited():
             os.setsid()
-            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            resource.setrlimit(resource.RLIMIT_AS, (self.memory, self.memory))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-        running = subprocess.Popen(entry["command"], cwd=properties.get("WORKING_DIRECTORY", BUILD),
-            env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL, preexec_fn=limited)
+        with OUTPUT.open("w") as output:
+            running = subprocess.Popen(entry["command"], cwd=properties.get("WORKING_DIRECTORY", self.directory),
+                env={**os.environ, **environment, "BOOST_TEST_COLOR_OUTPUT": "no"}, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=subprocess.STDOUT, preexec_fn=limited)
+        end = time.monotonic() + SECONDS
+        code = None
         try:
-            code = running.wait(SECONDS)
-        except subprocess.TimeoutExpired:
-            return "hangs"
+            while code is None:
+                try:
+                    code = running.wait(0.2)
+                except subprocess.TimeoutExpired:
+                    if FAILURE.search(OUTPUT.read_text(errors="replace")):
+                        return "failed"
+                    if time.monotonic() > end:
+                        return "hangs"
         finally:
             try:
                 os.killpg(running.pid, signal.SIGKILL)  # and what it has started
@@ -108,15 +122,35 @@ class Suite:
         return "passed" if code == 0 else "failed"
 
 
-def check_unbroken(suite, breaks):
-    """A test that fails without the break tells nothing with it."""
-    for test in sorted({each.test for each in breaks}):
-        wrong = suite.build(test) or suite.run(test)
-        if wrong == "skipped":
-            print(f"{test} cannot be run here; its breaks are left out")
-        elif wrong != "passed":
-            raise ListError(f"without a break, {test}: {wrong}")
-        yield test, wrong == "passed"
+class Suites:
+    """A fuzzer's target has a configuration of its own."""
+
+    def __init__(self, jobs):
+        self.jobs = jobs
+        self.runnable = {}
+
+    @functools.cached_property
+    def dev(self):
+        return Suite("dev", self.jobs, "CMAKE_CXX_FLAGS_DEBUG=", "DUET_BUILD_EXAMPLES=OFF", "DUET_TEST_PREFIX=")
+
+    @functools.cached_property
+    def fuzz(self):
+        return Suite("fuzz", self.jobs, "CMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DNDEBUG", "DUET_TEST_PREFIX=fuzz.")
+
+    def of(self, test):
+        return self.fuzz if test.startswith("fuzz.") else self.dev
+
+    def can_run(self, test):
+        """A test that fails without a break tells nothing with it."""
+        if test not in self.runnable:
+            suite = self.of(test)
+            wrong = suite.build(test) or suite.run(test)
+            if wrong == "skipped":
+                print(f"{test} cannot be run here; its breaks are left out")
+            elif wrong != "passed":
+                raise ListError(f"without a break, {test}: {wrong}\n{OUTPUT.read_text(errors='replace')[-2000:]}")
+            self.runnable[test] = wrong == "passed"
+        return self.runnable[test]
 
 
 def attempt(suite, each):
@@ -170,24 +204,20 @@ def main():
         return 0
 
     copy_tree()
-    configure()
-    suite = Suite(arguments.jobs)
+    suites = Suites(arguments.jobs)
     errors = []
     unseen = []
-    runnable = {}
     for index, each in enumerate(breaks, 1):
         begin = time.monotonic()
         try:
-            if each.test not in runnable:
-                runnable.update(check_unbroken(suite, [each]))
-            came = attempt(suite, each) if runnable[each.test] else "left out"
+            came = attempt(suites.of(each.test), each) if suites.can_run(each.test) else "left out"
         except ListError as error:
             errors.append(each.name)
             came = f"ERROR: {error}"
         if came.startswith("unseen"):
             unseen.append(each.name)
         print(f"{index:3}/{len(breaks)} {each.name:44} {came} ({time.monotonic() - begin:.0f} s)", flush=True)
-    left_out = sum(not runnable.get(each.test, True) for each in breaks)
+    left_out = sum(not suites.runnable.get(each.test, True) for each in breaks)
     print(f"mutate: {len(breaks) - len(errors) - len(unseen) - left_out} seen, {len(unseen)} unseen, "
           f"{len(errors)} errors, {left_out} left out")
     for name in unseen:

@@ -7,7 +7,7 @@ test exists, and each guarantee of README.md has a break. A list looks like this
     rule   A FIN never overtakes an accepted write
 
     break  fin_before_writes                 how to select it
-    test   session.write                     an entry of ctest, that has to fail
+    test   session.write                     an entry of ctest, that has to fail; fuzz.NAME is a target of the fuzzer
     file   include/duet/lifecycle.hpp
     - the text to replace, of one or more lines
     + what replaces it; nothing if there is no such line
@@ -91,7 +91,7 @@ def tests(cmake):
         result.add(name)
         if re.search(r"\bREACTOR\b", options):
             result.add(name + ".reactor")
-    return result
+    return result | {"fuzz." + name for name in re.findall(r"^duet_add_fuzzer\((\w+)", cmake, re.M)}
 
 
 def guarantees(readme):
@@ -134,5 +134,6 @@ def check(tree):
         file = tree.root / name
         return tree.text(file) if file.is_file() else None
 
-    for line, wrong in check_list(tree.text(path), read, tests(read("test/CMakeLists.txt")), guarantees(read("README.md"))):
+    known_tests = tests(read("test/CMakeLists.txt") + read("test/fuzz/CMakeLists.txt"))
+    for line, wrong in check_list(tree.text(path), read, known_tests, guarantees(read("README.md"))):
         yield path, line, wrong
