@@ -123,22 +123,28 @@ class Suite:
 
 
 class Suites:
-    """A fuzzer's target has a configuration of its own."""
+    """Those of the tests' programs, and of the fuzzer's targets.
+
+    A program is built from one file, header-only: a break of an .ipp would have the whole of duet::compiled built anew,
+    which takes twice as long as the test.
+    """
 
     def __init__(self, jobs):
         self.jobs = jobs
         self.runnable = {}
 
     @functools.cached_property
-    def dev(self):
-        return Suite("dev", self.jobs, "CMAKE_CXX_FLAGS_DEBUG=", "DUET_BUILD_EXAMPLES=OFF", "DUET_TEST_PREFIX=")
+    def programs(self):
+        return Suite("clang-dev", self.jobs, "CMAKE_CXX_FLAGS_DEBUG=", "DUET_TEST_COMPILED=OFF", "DUET_TEST_PRECOMPILE=OFF",
+            "DUET_TEST_PREFIX=")
 
     @functools.cached_property
     def fuzz(self):
-        return Suite("fuzz", self.jobs, "CMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DNDEBUG", "DUET_TEST_PREFIX=fuzz.")
+        return Suite("fuzz", self.jobs, "CMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DNDEBUG", "DUET_TEST_COMPILED=OFF",
+            "DUET_TEST_PREFIX=fuzz.")
 
     def of(self, test):
-        return self.fuzz if test.startswith("fuzz.") else self.dev
+        return self.fuzz if test.startswith("fuzz.") else self.programs
 
     def can_run(self, test):
         """A test that fails without a break tells nothing with it."""
