@@ -258,6 +258,16 @@ BOOST_AUTO_TEST_CASE(a_child_that_ends_a_session_leaves_the_connection_to_the_pa
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_child_that_aborts_a_session_leaves_the_parent_its_fin)
+{
+    asio::io_context context;
+    auto pair = connected_pair();
+    std::optional<duet::session> session{adopt(pair.server, context.get_executor())};
+    BOOST_TEST(in_child([&] { session->abort(); }) == 0);
+    session.reset();
+    BOOST_TEST(pair.client.recv_all().eof());
+}
+
 BOOST_AUTO_TEST_CASE(a_session_of_the_childs_own_ends_as_ever)
 {
     auto pair = connected_pair();

@@ -13,6 +13,7 @@
 #include <duet/acceptor.hpp>
 #include <duet/server.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <filesystem>
@@ -216,6 +217,22 @@ BOOST_AUTO_TEST_CASE(a_program_finds_the_copies_and_nothing_else)
     std::vector<std::string> const wanted{"2 web:admin", "mine", "3 " + open.at(handed.descriptors()[0].descriptor),
         "4 " + open.at(handed.descriptors()[1].descriptor)};
     BOOST_TEST(all == wanted, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_program_finds_no_pipe_of_the_one_that_has_started_it)
+{
+    auto const before = open_descriptors();  // this program may have inherited some itself
+    std::istringstream lines{printed_by({}, "exec ls -l /proc/self/fd")};
+    int count = 0;
+    for (std::string line; std::getline(lines, line); ++count)
+    {
+        auto const what = line.substr(std::min(line.find("pipe:"), line.size()));
+        bool const known =
+            std::any_of(before.begin(), before.end(), [&](auto const& each) { return each.second == what; });
+        BOOST_TEST_INFO(line);
+        BOOST_TEST((what.empty() || known));
+    }
+    BOOST_TEST(count > 3);
 }
 
 BOOST_AUTO_TEST_CASE(a_program_without_copies_gets_no_variables)
