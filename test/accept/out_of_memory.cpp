@@ -13,10 +13,12 @@
 
 #include <boost/asio/ip/address_v4.hpp>
 
+#include <cstddef>
 #include <exception>
 #include <new>
 #include <optional>
 #include <utility>
+#include <vector>
 
 using namespace duet_test;
 using tcp = asio::ip::tcp;
@@ -126,7 +128,57 @@ void accept_without_memory(bool waits, bool elsewhere)
     BOOST_TEST(before > 3);
 }
 
+asio::awaitable<void> accept_all(duet::acceptor& listening, std::size_t& count)
+{
+    for (;; ++count)
+        duet::session const session = co_await listening.accept();
+}
+
+/// Accept a whole batch while one allocation fails: at most one client is lost. False: there were fewer allocations.
+bool accept_batch_without_memory(long before)
+{
+    constexpr std::size_t clients = 40;
+    no_leaked_descriptors const watched;
+    asio::io_context context;
+    prepare(context);
+    duet::acceptor listening{context, loopback};
+    std::vector<raw_socket> queued;
+    while (queued.size() < clients)
+        queued.push_back(raw_socket::connect(raw_address::v4(listening.local_endpoint().port())));
+    std::size_t count = 0;
+    outcome all;
+    asio::co_spawn(
+        context, accept_all(listening, count), [&](std::exception_ptr thrown) { all.failure = std::move(thrown); });
+    allocations_before_failure = before;
+    allocations_to_fail = 1;
+    auto const deadline = std::chrono::steady_clock::now() + run_guard;
+    while (count + 1 < clients && !all.failure && !all.escaped && std::chrono::steady_clock::now() < deadline)
+    {
+        try
+        {
+            context.restart();
+            context.run_one_until(deadline);
+        }
+        catch (std::bad_alloc const&)
+        {
+            all.escaped = true;
+        }
+    }
+    bool const all_failed = std::exchange(allocations_to_fail, 0) == 0;
+    BOOST_TEST((count + 1 >= clients || all_failed));
+    BOOST_TEST((!all.failure || is_of_memory(all.failure)));
+    return all_failed;
+}
+
 }  // namespace
+
+BOOST_AUTO_TEST_CASE(of_many_clients_that_are_there)
+{
+    long before = 0;
+    for (bool failed = true; failed; ++before)
+        BOOST_TEST_CONTEXT("allocation " << before) failed = accept_batch_without_memory(before);
+    BOOST_TEST(before > 40);
+}
 
 BOOST_AUTO_TEST_CASE(of_a_client_that_is_there)
 {
