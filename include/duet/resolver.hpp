@@ -75,12 +75,12 @@ public:
     /// this host's loopback address; an IPv6 address may have brackets, "[::1]". A service is a port in decimal digits,
     /// at most 65535, or a name with a letter in it. The wait counts as work for the io_context.
     ///
-    /// Errors (session_error, which names the host and the service): those of the look-up, such as asio::error::host_not_found and host_not_found_try_again;
-    /// errc::too_many_lookups, if the queue is full; errors of the system, such as EAGAIN if it has no thread to give
-    /// and none is running; cancelled. Without a look-up: service_not_found for a service that is neither a port nor a
-    /// name ("65536", " 80", "+80", "-1", ""), host_not_found for other brackets ("[::1", "[example.org]"),
-    /// invalid_argument for a null byte, which getaddrinfo would take for the end. Cancellation of any type: completes
-    /// at once, and the thread ends by itself.
+    /// Errors (session_error, which names the host and the service): those of the look-up, such as
+    /// asio::error::host_not_found and host_not_found_try_again; errc::too_many_lookups, if the queue is full; errors
+    /// of the system, such as EAGAIN if it has no thread to give and none is running; cancelled. Without a look-up:
+    /// service_not_found for a service that is neither a port nor a name ("65536", " 80", "+80", "-1", ""),
+    /// host_not_found for other brackets ("[::1", "[example.org]"), invalid_argument for a null byte, which getaddrinfo
+    /// would take for the end. Cancellation of any type: completes at once, and the thread ends by itself.
     boost::asio::awaitable<std::vector<endpoint_type>, Executor> resolve(std::string host, std::string service)
     {
         return resolve(source_, std::move(host), std::move(service));

@@ -117,6 +117,23 @@ BOOST_AUTO_TEST_CASE(a_child_that_closes_or_destroys_its_copy_changes_nothing_fo
     require_served(context, *listening, address_of(*listening));
 }
 
+BOOST_AUTO_TEST_CASE(a_child_that_destroys_its_copy_leaves_what_the_parent_has_taken)
+{
+    asio::io_context context;
+    std::optional<duet::acceptor> listening{std::in_place, context, loopback};
+    auto first = raw_socket::connect(address_of(*listening));
+    auto second = raw_socket::connect(address_of(*listening));
+    first.shutdown_write();
+    run(context, serve_one(*listening));
+    BOOST_TEST(listening->counters().accepted == 2U);
+    BOOST_TEST(in_child([&] { listening.reset(); }) == 0);
+    {
+        auto const session = run(context, listening->accept());
+        BOOST_TEST(session.valid());
+    }
+    BOOST_TEST(second.recv_all().eof());
+}
+
 BOOST_AUTO_TEST_CASE(a_child_leaves_the_file_of_a_unix_domain_path)
 {
     asio::io_context context;

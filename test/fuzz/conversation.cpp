@@ -94,6 +94,7 @@ public:
         require(session_.bytes_received() <= said_.size(), "more bytes than were sent");
         if (!session_.valid())
             return;
+        require(reads_ > 0 || session_.bytes_received() == heard_, "each byte is told to a read");
         auto const error = session_.error();
         require(!error_ || error == error_, "the first error stays");
         error_ = error;
@@ -178,10 +179,12 @@ private:
         auto& one = operations_.emplace_back();
         auto& place = rooms_.emplace_back();
         place.buffer.resize(size);
+        ++reads_;
         auto done = on_context(
             [this, &one, &place](auto const&, std::size_t got)
             {
                 ++one.completed;
+                --reads_;
                 require(got <= place.buffer.size(), "a read fits its buffer");
                 require(said_.compare(heard_, got, place.buffer, 0, got) == 0, "the bytes that the peer has sent");
                 heard_ += got;
@@ -259,6 +262,7 @@ private:
     std::deque<sent> writes_;
     std::string said_;       // what the peer has sent
     std::size_t heard_ = 0;  // how much of that has been read
+    int reads_ = 0;          // that have not completed
     std::string arrived_;    // what the peer has heard
     bool ended_ = false;     // it has heard a clean end
     duet::error_code error_;

@@ -22,6 +22,8 @@
 #include <duet/detail/accept/listening_socket.hpp>
 #include <duet/detail/engine/session_watcher.hpp>
 #include <duet/detail/recording/recording_watcher.hpp>
+#include <duet/detail/socket/fork_watch.hpp>
+#include <duet/detail/socket/socket_calls.hpp>
 #include <duet/detail/time/timer.hpp>
 #include <duet/hand_over.hpp>
 #include <duet/session.hpp>
@@ -32,13 +34,14 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// A connection that was taken from the kernel's queue and is not a session yet.
+/// A connection that was taken from the kernel's queue and is not a session yet. Its destructor resets it, as the
+/// kernel does with what is left in its queue: a plain close would look like an empty answer.
 template <class Endpoint>
 class accepted_connection
 {
 public:
     accepted_connection(int descriptor, Endpoint const& local_end, Endpoint const& remote_end) noexcept
-        : local{local_end}, remote{remote_end}, descriptor_{descriptor}
+        : local{local_end}, remote{remote_end}, descriptor_{descriptor}, maker_{fork_watch::get().process()}
     {
     }
 
@@ -47,6 +50,8 @@ public:
 
     ~accepted_connection()
     {
+        if (descriptor_ >= 0 && maker_ == fork_watch::get().process())
+            reset_at_close(descriptor_);
         if (descriptor_ >= 0)
             ::close(descriptor_);
     }
@@ -61,6 +66,7 @@ public:
 
 private:
     int descriptor_;
+    ::pid_t maker_;
 };
 
 /// The implementation of an acceptor: the listener, and the connections that were taken from the kernel's queue and not

@@ -289,7 +289,7 @@ bool accept_queue<Protocol, Executor>::keep(int descriptor, endpoint_type const&
     }
     catch (std::bad_alloc const&)
     {
-        ::close(descriptor);
+        accepted_connection<endpoint_type> const given_up{descriptor, near, remote};
         pause(boost::asio::error::no_memory);
         return false;
     }

@@ -112,9 +112,8 @@ DUET_DECL void epoll_channel::shutdown_send(error_code& error) noexcept
 
 DUET_DECL void epoll_channel::reset() noexcept
 {
-    ::linger const at_once{1, 0};
     if (made_here())
-        ::setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        reset_at_close(descriptor_);
     close();
 }
 

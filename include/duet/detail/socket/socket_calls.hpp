@@ -40,6 +40,9 @@ DUET_DECL bool has_failed(int descriptor) noexcept;
 DUET_DECL bool has_hung_up(int descriptor) noexcept;
 DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept;
 
+/// The next close() sends RST. It affects every holder of the connection: see fork_watch.
+DUET_DECL void reset_at_close(int descriptor) noexcept;
+
 /// Receive from a non-blocking socket. Returns 0 and sets eof at the peer's FIN.
 inline std::size_t receive_some(
     int descriptor, boost::asio::mutable_buffer buffer, boost::system::error_code& error) noexcept

@@ -167,6 +167,12 @@ DUET_DECL bool has_hung_up(int descriptor) noexcept
     return (events & (POLLHUP | POLLERR)) != 0;
 }
 
+DUET_DECL void reset_at_close(int descriptor) noexcept
+{
+    ::linger const at_once{1, 0};
+    ::setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 DUET_DECL boost::system::error_code take_failure(int descriptor) noexcept
 {
     // Sending 0 bytes puts no segment on the wire, and fails with the connection's pending error. Unlike recv, it
