@@ -305,7 +305,8 @@ class Mutations(unittest.TestCase):
 
     def test_tests(self):
         cmake = "duet_add_test(a/b PURE)\n    duet_add_test(a/c_d NETNS REACTOR TIMEOUT 9)\nfunction(duet_add_test path)\n"
-        self.assertEqual(mutations.tests(cmake), {"a.b", "a.c_d", "a.c_d.reactor"})
+        cmake += "function(duet_add_fuzzer name runs)\nduet_add_fuzzer(x_y 10)\n"
+        self.assertEqual(mutations.tests(cmake), {"a.b", "a.c_d", "a.c_d.reactor", "fuzz.x_y"})
 
     def test_guarantees(self):
         readme = "| x | y |\n## What duet guarantees\n\n| guarantee | test |\n|---|---|\n| A `b` c | [t](u) |\n\n## Z\n| d | e |\n"
