@@ -181,10 +181,14 @@ BOOST_AUTO_TEST_CASE(other_threads_reach_a_session)
     };
     duet::server serving{pool, strands(4), join};
     auto clients = clients_of(serving, 8);
-    eventually([&] { return serving.counters().active == 8; }, "all are served");
+    auto const joined = [&]
     {
         std::lock_guard const lock{mutex};
-        BOOST_REQUIRE(members.size() == 8U);
+        return members.size();
+    };
+    eventually([&] { return joined() == 8; }, "all are served");
+    {
+        std::lock_guard const lock{mutex};
         for (auto const& each : members)
             BOOST_TEST(each.post([](duet::session const& s) { return s.bytes_sent(); }, asio::use_future).get() == 0U);
         last.abort();

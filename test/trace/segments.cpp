@@ -71,6 +71,24 @@ BOOST_AUTO_TEST_CASE(both_ends_tell_what_each_call_caused_and_what_each_return_t
     BOOST_TEST(states_text(whole_flow(), false) == "LISTEN SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE");
 }
 
+BOOST_AUTO_TEST_CASE(what_is_read_after_the_kernel_knew_of_the_fin_had_come_before_it)
+{
+    story it{false, true};
+    it.at(100).add(story::server, duet::trace_kind::begin, "accept");
+    it.last().kernel.emplace().state = duet::tcp_state::close_wait;
+    auto const call = it.at(200).call(story::server, "read_some", 64);
+    it.transfer(story::server, "receive", 6);
+    it.result(story::server, "read_some", call, 6);
+    it.transfer(story::server, "peer_fin");
+    BOOST_TEST(segments_text(it) == "> SYN: - / -\n"
+                                    "< SYN, ACK: - / -\n"
+                                    "> ACK: - / begin accept\n"
+                                    "> PSH, ACK (6): - / result read_some\n"
+                                    "< ACK: - / -\n"
+                                    "> FIN, ACK: - / transfer peer_fin\n"
+                                    "< ACK: - / -\n");
+}
+
 BOOST_AUTO_TEST_CASE(one_end_is_enough_for_the_same_segments)
 {
     auto const flags_of = [](story const& it)

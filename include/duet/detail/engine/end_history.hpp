@@ -44,9 +44,16 @@ public:
     [[gnu::cold]] void failed(direction where, error_code const& error, end_phase phase) noexcept
     {
         breaks(phase);
-        if (!failures_)
-            failures_.reset(new (std::nothrow) failure_list{});
-        if (failures_ && failures_->count < post_mortem::most_failures)
+        try
+        {
+            if (!failures_)
+                failures_ = std::make_unique<failure_list>();
+        }
+        catch (std::bad_alloc const&)
+        {
+            return;
+        }
+        if (failures_->count < post_mortem::most_failures)
             failures_->each[failures_->count++] = {where, error};
     }
 

@@ -25,7 +25,10 @@ public:
         : layout_(layout), style_(style), glyphs_(style.unicode ? unicode_glyphs : ascii_glyphs)
     {
         auto const width = style_.width = std::max<std::size_t>(style_.width, 48);
-        time_ = width >= 60 ? 10 : 0;
+        std::size_t longest = 9;  // "45.678 ms"
+        for (auto const& row : layout_.rows)
+            longest = std::max(longest, clock_text(row.time).size());
+        time_ = width >= 60 ? longest + 1 : 0;
         wire_ = std::clamp<std::size_t>((width - time_) * 3 / 8, 16, 48);
         side_ = (width - time_ - wire_ - 4) / 2;
     }

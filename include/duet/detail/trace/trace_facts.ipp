@@ -80,10 +80,24 @@ public:
             facts_.insert(facts_.end(), later_.begin(), later_.end());
             later_.clear();
         }
+        put_input_before_fin();
         return std::move(facts_);
     }
 
 private:
+    /// What was read after the kernel knew of the peer's FIN had arrived before that FIN.
+    void put_input_before_fin()
+    {
+        auto const fin = std::find_if(
+            facts_.begin(), facts_.end(), [](auto const& fact) { return fact.kind == fact_kind::fin_arrived; });
+        if (fin == facts_.end())
+            return;
+        auto const known_at = fin->time;
+        auto const input =
+            std::stable_partition(fin, facts_.end(), [](auto const& fact) { return fact.kind == fact_kind::received; });
+        std::for_each(fin, input, [&](auto& fact) { fact.time = std::min(fact.time, known_at); });
+    }
+
     /// Keeps the calls of connectors that are under way when the session begins.
     void connector(trace_event const& event)
     {
