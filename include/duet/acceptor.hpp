@@ -33,7 +33,8 @@ struct acceptor_access;
 /// It listens as soon as it is constructed. An error of a single connection is counted and skipped. If the system has
 /// no descriptor or memory left, the acceptor waits (5 ms, doubling up to 1 s), calls its hook and tries again;
 /// meanwhile clients wait in the kernel's queue. A connection that it has taken and has no memory to make a session of
-/// is reset. Only an error of the listener itself is thrown, and std::bad_alloc if accept() has no memory to wait.
+/// is reset, or closed if the session was to have an executor of its own. Only an error of the listener itself is
+/// thrown, and std::bad_alloc if accept() has no memory to wait.
 ///
 /// ```cpp
 /// duet::acceptor acceptor{executor, {boost::asio::ip::tcp::v6(), 7777}};
