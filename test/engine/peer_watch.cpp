@@ -70,7 +70,11 @@ BOOST_AUTO_TEST_CASE(a_peer_that_answers_is_alive_however_long_its_window_is_clo
     peer_watch watch;
     watch.begin(2s, start);
     for (int second = 2; second < 1000; ++second)
-        BOOST_TEST(!watch.look(heard(1900ms, 0, 1), 2s, start + second * 1s).dead);
+    {
+        auto const seen = watch.look(heard(1900ms, 0, 2), 2s, start + second * 1s);
+        BOOST_TEST(!seen.dead);
+        BOOST_TEST((seen.look_again == start + second * 1s + 100ms));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_single_question_may_have_been_asked_just_now)
