@@ -221,10 +221,9 @@ BOOST_AUTO_TEST_CASE(P09_a_reset_is_noticed_while_the_other_side_takes_nothing)
         [&]() -> asio::awaitable<void>
         {
             co_await line.fill(line.left);
-            line.left.reset();
-            auto const end = co_await line.right.receive_all();
-            BOOST_TEST(end.error == ECONNRESET);
+            line.left.reset();  // and the relay ends, though nothing is taken
         });
+    BOOST_TEST(line.right.recv_all().error == ECONNRESET);
     BOOST_TEST(!report.forward.finished);
     BOOST_TEST(report.forward.error == duet::condition::reset);
     BOOST_TEST(report.first.reason == close_reason::peer_reset);
