@@ -148,6 +148,26 @@ BOOST_AUTO_TEST_CASE(idle_is_no_byte_in_either_direction)
     BOOST_TEST(all.error == ECONNRESET);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_sent_while_a_read_waits_keeps_a_session_from_being_idle)
+{
+    memory_talk talk;
+    talk.play(with({.idle = 60ms}),
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            started<std::string> reading{executor, read(s)};
+            for (int count = 0; count < 5; ++count)
+            {
+                co_await talk.pause(40ms);
+                co_await write(s, "x");
+            }
+            auto const begin = talk.now();
+            auto const end = co_await outcome_of(reading.result());
+            BOOST_TEST(end.code == errc::idle_timed_out);
+            BOOST_TEST((talk.now() - begin).count() >= std::chrono::nanoseconds{60ms}.count());
+        });
+}
+
 // The deadlines of the peer count while an operation waits for it, and from the begin of that.
 BOOST_AUTO_TEST_CASE(idle_and_first_message_count_while_an_operation_waits)
 {
