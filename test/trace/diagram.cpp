@@ -92,6 +92,16 @@ server to client
 )");
 }
 
+BOOST_AUTO_TEST_CASE(the_states_before_a_handshake_are_above_it)
+{
+    for (auto const& it : {whole_flow(), whole_flow(true, false), whole_flow(false, true)})
+    {
+        auto const text = picture_of(it).text();
+        BOOST_TEST(text.find("(CLOSED)") < text.find("- SYN -"));
+        BOOST_TEST(text.find("(LISTEN)") < text.find("- SYN -"));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(segments_that_cross_are_drawn_crossing)
 {
     auto const text = picture_of(simultaneous_close()).terminal(80, false);

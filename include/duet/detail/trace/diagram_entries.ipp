@@ -54,8 +54,8 @@ public:
         for (auto const& state : states_)
             changing_.insert(state.segment);
         add_events();
-        add_segments();
         add_states();
+        add_segments();
         std::stable_sort(entries_.begin(), entries_.end(),
             [](auto const& a, auto const& b) { return std::tie(a.time, a.rank) < std::tie(b.time, b.rank); });
         fold();
@@ -264,7 +264,7 @@ private:
             diagram_entry entry;
             entry.kind = what::state;
             entry.time = state.time;
-            entry.rank = state.event * 4 + 2;
+            entry.rank = state.event != 0 ? state.event * 4 + 2 : 0;  // those of the beginning precede all segments
             entry.number = state.event;
             entry.item = state_item(state);
             entries_.push_back(std::move(entry));
