@@ -55,9 +55,10 @@ void show(duet::trace_log const& log, proxy_settings const& settings, std::size_
             if (&each != &log.sessions.back())
                 continue;
             out.file = file_of(out.file, number);
-            std::cout << out.file << '\n' << std::flush;
         }
         out.write(log, each.number);
+        if (!out.file.empty())
+            std::cout << out.file << '\n' << std::flush;
     }
 }
 

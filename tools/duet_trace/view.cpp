@@ -35,6 +35,8 @@ duet::trace_log read(std::string const& file)
             if (!in)
                 throw std::runtime_error{std::strerror(errno != 0 ? errno : EIO)};
             result = duet::read_trace(in, &report);
+            if (in.bad())  // a directory, say; to the reader it has only ended
+                throw std::runtime_error{std::strerror(errno != 0 ? errno : EIO)};
         }
     }
     catch (std::runtime_error const& error)
