@@ -31,7 +31,7 @@ inline namespace DUET_ABI {
 /// trace.attach(connector);                     // every attempt to connect, and the sessions that come of it
 /// ...
 /// duet::write_trace(file, trace.log());        // duet/trace_file.hpp
-/// std::cout << duet::diagram{trace.log()}.text();  // duet/diagram.hpp
+/// std::cout << duet::diagram{trace.log(), 1}.text();  // duet/diagram.hpp
 /// ```
 ///
 /// What is not traced costs nothing for that. A session that is traced allocates for its record, and each of its calls
