@@ -10,6 +10,7 @@
 
 #include "session/memory_fixture.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -232,6 +233,28 @@ BOOST_AUTO_TEST_CASE(a_flight_recorder_tells_the_last_events_of_an_unclean_end)
     BOOST_TEST(told[0].sessions[0].name == "one");
     BOOST_TEST(told[0].events[4].text.starts_with("aborted, by the program"));
     BOOST_TEST(trace.log().sessions.empty());  // nothing is left of it
+}
+
+BOOST_AUTO_TEST_CASE(a_flight_recorder_waits_for_the_results_that_the_end_completes)
+{
+    std::vector<trace_log> told;
+    duet::trace trace{{.last_events = 2, .on_unclean_end = [&](trace_log const& log) { told.push_back(log); }}};
+    memory_talk talk{small_capacity};
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            trace.attach(s);
+            auto const executor = co_await asio::this_coro::executor;
+            started<std::size_t> writing{executor, write(s, pattern(stalling_size))};
+            co_await settle();
+            co_await close(s);  // gives up, because nobody reads
+            co_await error_of(writing.result());
+            co_await settle();
+        });
+    BOOST_REQUIRE(told.size() == 1U);
+    auto const lines = lines_of(told[0]);
+    BOOST_TEST(std::count_if(lines.begin(), lines.end(), [](auto const& line) { return line.starts_with("result"); }) ==
+               2);  // of the write and of the close
 }
 
 BOOST_AUTO_TEST_CASE(a_flight_recorder_tells_nothing_of_a_clean_end)

@@ -71,6 +71,19 @@ BOOST_AUTO_TEST_CASE(both_ends_tell_what_each_call_caused_and_what_each_return_t
     BOOST_TEST(states_text(whole_flow(), false) == "LISTEN SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE");
 }
 
+BOOST_AUTO_TEST_CASE(an_abort_after_the_peers_reset_sends_nothing)
+{
+    story it{false, true};
+    it.at(100).add(story::server, duet::trace_kind::begin, "attach");
+    auto const read = it.at(200).call(story::server, "read_some", 64);
+    it.transfer(story::server, "receive", 0, boost::asio::error::connection_reset);
+    it.result(story::server, "read_some", read, 0, boost::asio::error::connection_reset);
+    auto const abort = it.call(story::server, "abort");
+    it.result(story::server, "abort", abort);
+    it.transfer(story::server, "reset");
+    BOOST_TEST(segments_text(it) == "> RST, ACK: - / result read_some\n");
+}
+
 BOOST_AUTO_TEST_CASE(what_is_read_after_the_kernel_knew_of_the_fin_had_come_before_it)
 {
     story it{false, true};

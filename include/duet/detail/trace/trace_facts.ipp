@@ -194,7 +194,7 @@ private:
             add_once(fact_kind::finished, event, cause_of(event, ends_us), 0);
         else if (event.name == "peer_fin")
             add_once(fact_kind::peer_finished, event, 0, told_of(event));
-        else if (event.name == "reset")
+        else if (event.name == "reset" && find_fact(facts_, fact_kind::peer_reset) == nullptr)  // else nobody is there
             add_once(fact_kind::reset, event, cause_of(event, ends_us), 0);
         else if (event.name == "close")
             add_once(fact_kind::closed, event, cause_of(event, ends_us), 0);
