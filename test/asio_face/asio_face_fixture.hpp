@@ -64,7 +64,7 @@ struct pair_of
 };
 
 using both = std::tuple<duet::session, duet::unix_session>;
-using all = std::tuple<duet::session, duet::unix_session, concrete_session>;
+using all_kinds = std::tuple<duet::session, duet::unix_session, concrete_session>;
 
 }  // namespace duet_test
 

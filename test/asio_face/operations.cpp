@@ -53,7 +53,7 @@ static_assert(
 
 BOOST_AUTO_TEST_SUITE(composed_operations_of_asio)
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(read_until_read_and_write, Session, all)
+BOOST_AUTO_TEST_CASE_TEMPLATE(read_until_read_and_write, Session, all_kinds)
 {
     pair_of<Session> p;
     p.peer().send_all("first\nsecond\n0123456789 and more");
