@@ -268,8 +268,10 @@ public:
     auto write(Data&& data)
     {
         auto const buffers = detail::buffers_of(std::forward<Data>(data));
-        return make<detail::bytes_written>(
-            "write", detail::writing<std::remove_const_t<decltype(buffers)>>{buffers, true});
+        using start = detail::writing<std::remove_const_t<decltype(buffers)>>;
+        // It is large: construct it where it stays.
+        return detail::operation<detail::bytes_written, start>{
+            connection_.target(), "write", std::in_place, buffers, true};
     }
 
     /// Finish our direction: send FIN after every accepted write. Completes when the kernel has the FIN. The peer reads

@@ -123,9 +123,11 @@ private:
     }
 
     /// Tell the observer, if there is one, and return the failure, if it is one.
-    [[gnu::cold, gnu::noinline]] static failure_type failure_or_told(
+    [[gnu::noinline]] static failure_type failure_or_told(
         connection& target, char const* name, error_code const& error, std::size_t size)
     {
+        if (Result::is_value(error) && !target.observed())
+            return {};
         auto const failure = told(error);
         if (target.observed())
             name = target.tell_result(name, failure, size);
@@ -172,6 +174,12 @@ class [[nodiscard]] operation
     using signature = typename completion_of<result_type>::signature;
 
 public:
+    template <class... Arguments>
+    operation(operation_target target, char const* name, std::in_place_t, Arguments const&... arguments)
+        : target_{std::move(target)}, name_{name}, start_{arguments...}
+    {
+    }
+
     operation(operation_target target, char const* name, Start start)
         : target_{std::move(target)}, name_{name}, start_{std::move(start)}
     {
