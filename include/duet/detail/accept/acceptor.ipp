@@ -21,11 +21,11 @@ struct acceptor_access
 
     /// See accept_queue::move_to().
     template <class Acceptor>
-    static Acceptor move_to(typename Acceptor::executor_type const& executor, Acceptor&& acceptor)
+    static Acceptor move_to(typename Acceptor::executor_type const& executor, Acceptor acceptor)
     {
         if (acceptor.get_executor() != executor)
             acceptor.queue_ = acceptor.queue_->move_to(executor);
-        return std::move(acceptor);
+        return acceptor;
     }
 
     template <class Acceptor>
