@@ -267,6 +267,23 @@ BOOST_AUTO_TEST_CASE(a_request_to_finish_does_not_hide_what_came_just_before_it)
         });
 }
 
+BOOST_AUTO_TEST_CASE(a_request_to_finish_does_not_hide_what_comes_right_after_it)
+{
+    conversation_with<duet::session> talk;
+    talk.play(
+        [&](duet::session& s) -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            started<bool> waiting{executor, awaited<bool>(s.wait_readable())};
+            co_await settle();
+            s.request_finish();
+            talk.peer.send_all("a question");  // before the wait has ended
+            eventually([&] { return unread_bytes(s.native_handle()) == 10; }, "it is here");
+            auto const more = co_await waiting.result();
+            BOOST_TEST(more);
+        });
+}
+
 BOOST_AUTO_TEST_CASE(a_session_without_connection_is_a_place_for_one)
 {
     conversation_with<duet::session> talk;
