@@ -12,6 +12,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -100,6 +101,14 @@ private:
     void listener_failed();
     void server_drained();
 
+    /// How other threads reach this object until leave(). They may hold this longer than the context lives.
+    struct reach
+    {
+        std::mutex mutex;
+        runner* target = nullptr;
+    };
+
+    std::shared_ptr<reach> const reach_ = std::make_shared<reach>();
     std::unique_ptr<boost::asio::io_context> own_;
     boost::asio::io_context& context_;
     server_list servers_;

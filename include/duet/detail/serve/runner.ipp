@@ -127,21 +127,29 @@ inline std::function<void()> runner::hook_of(served_server const& server, void (
 {
     if (!server.on_strands())
         return [self = shared_from_this(), told] { (*self.*told)(); };
-    // On any thread, and perhaps after leave(). What is posted must not keep the runner, which may own the context.
-    return [self = shared_from_this(), told]
+    // On any thread, and perhaps after leave(), when the context may be gone. What is posted must not keep the runner,
+    // which may own the context.
+    return [reach = reach_, told]
     {
-        auto const call = [weak = self->weak_from_this(), told]
+        std::lock_guard const lock{reach->mutex};
+        if (reach->target == nullptr)
+            return;
+        auto const call = [weak = reach->target->weak_from_this(), told]
         {
             auto const target = weak.lock();
             if (target && !target->left_)
                 (*target.*told)();
         };
-        try_post(self->context_.get_executor(), call);
+        try_post(reach->target->context_.get_executor(), call);
     };
 }
 
 DUET_DECL bool runner::run()
 {
+    {
+        std::lock_guard const lock{reach_->mutex};
+        reach_->target = this;
+    }
     for (auto const& each : servers_)
         each->on_end(hook_of(*each, &runner::listener_failed), hook_of(*each, &runner::server_drained));
     for (;;)
@@ -181,6 +189,10 @@ DUET_DECL void runner::leave() noexcept
 {
     error_code ignored;
     left_ = true;
+    {
+        std::lock_guard const lock{reach_->mutex};
+        reach_->target = nullptr;
+    }
     try
     {
         for (auto const& each : servers_)
