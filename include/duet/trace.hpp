@@ -34,8 +34,9 @@ inline namespace DUET_ABI {
 /// std::cout << duet::diagram{trace.log(), 1}.text();  // duet/diagram.hpp
 /// ```
 ///
-/// What is not traced costs nothing for that. A session that is traced allocates for its record, and each of its calls
-/// takes about 50 ns more for each event, a kernel query 300 ns: see trace_options::kernel_queries.
+/// A session that is not traced pays a load and a branch for each operation. Measured for a traced server with 1,000
+/// clients and six events an echo: 0.3 us for each event in memory or in a flight recorder, a fifth of the server's
+/// processor time; 0.8 us in a file.
 ///
 /// What is recorded is bounded; what had no room is counted, in trace_log::lost.
 ///
@@ -87,7 +88,7 @@ public:
     }
 
     /// What the program has to say, as an event.
-    void note(std::string text) { recording_->put_now(trace_kind::note, "", std::move(text)); }
+    void note(std::string const& text) { recording_->put_now(trace_kind::note, "", text); }
 
     /// A copy of what has been recorded so far, in order of time.
     trace_log log() const { return recording_->log(); }
