@@ -166,6 +166,15 @@ BOOST_AUTO_TEST_CASE(an_abort_after_the_peers_fin)
     BOOST_TEST(to_string(end) == "aborted, by the program, half-closed, both directions; received 8, sent 0 bytes");
 }
 
+BOOST_AUTO_TEST_CASE(a_lack_of_memory_is_not_the_programs_doing)
+{
+    duet::close_report report;
+    report.reason = duet::close_reason::aborted;
+    BOOST_TEST((duet::detail::end_history{}.tell(report).by == ended_by::program));
+    report.error = boost::asio::error::no_memory;
+    BOOST_TEST((duet::detail::end_history{}.tell(report).by == ended_by::system));
+}
+
 BOOST_AUTO_TEST_CASE(an_empty_session_has_none)
 {
     memory_session const empty;

@@ -284,6 +284,7 @@ private:
     void begin_close();
     end_phase phase() const noexcept;
     void latch(error_code error) noexcept;
+    [[gnu::cold]] void fail(direction where, error_code met, error_code lasting) noexcept;
     void ends_here(char const* operation) noexcept;
     void release(bool reset);
     [[gnu::cold]] void leave_to_kernel();

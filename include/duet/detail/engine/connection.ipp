@@ -126,7 +126,7 @@ DUET_DECL void connection::on_turn()
 /// Without its next operation or timer a connection could hang for ever, so end it.
 DUET_DECL void connection::out_of_memory() noexcept
 {
-    latch(boost::asio::error::no_memory);
+    fail(direction::both, boost::asio::error::no_memory, boost::asio::error::no_memory);
     abort();
 }
 

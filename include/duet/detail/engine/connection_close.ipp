@@ -99,6 +99,13 @@ inline void connection::release(bool reset)
     complete_all(awaited::finish, error_);
 }
 
+/// An error was met, and from now on operations report `lasting`.
+inline void connection::fail(direction where, error_code met, error_code lasting) noexcept
+{
+    history_.failed(where, met, phase());
+    latch(lasting);
+}
+
 /// The program ends the connection without close(), by this operation.
 inline void connection::ends_here(char const* operation) noexcept
 {
@@ -167,8 +174,7 @@ inline void connection::begin_close()
 /// close() has waited long enough. What the kernel has, it delivers without us, FIN included; nothing is reset.
 inline void connection::leave_to_kernel()
 {
-    history_.failed(direction::both, errc::close_timed_out, phase());
-    latch(errc::close_timed_out);
+    fail(direction::both, errc::close_timed_out, errc::close_timed_out);
     channel_->set_dead_peer_timeout({});  // the kernel gives up by its own rules
     execute(life_.apply(lifecycle_event::close_left));
 }

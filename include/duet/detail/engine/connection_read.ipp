@@ -359,16 +359,14 @@ inline close_reason reason_of(error_code error) noexcept
 
 inline error_code connection::fail_receive(error_code error) noexcept
 {
-    history_.failed(direction::receive, error, phase());
-    latch(terminal_error(error));
+    fail(direction::receive, error, terminal_error(error));
     execute(life_.apply(lifecycle_event::receive_failed, reason_of(error_)));
     return error_;
 }
 
 inline error_code connection::fail_send(error_code error) noexcept
 {
-    history_.failed(direction::send, error, phase());
-    latch(terminal_error(error));
+    fail(direction::send, error, terminal_error(error));
     execute(life_.apply(lifecycle_event::send_failed, reason_of(error_)));
     return error_;
 }

@@ -199,8 +199,7 @@ inline void connection::look_at_peer(time_point now)
         times_.watch_peer_at = seen.look_again;
         return;
     }
-    history_.failed(direction::both, errc::dead_peer, phase());
-    latch(errc::dead_peer);
+    fail(direction::both, errc::dead_peer, errc::dead_peer);
     execute(life_.apply(lifecycle_event::peer_vanished));
 }
 
@@ -252,8 +251,7 @@ inline void connection::check_close_deadlines(time_point now)
     case deadline_table::close_verdict::wait:
         break;
     case deadline_table::close_verdict::give_up:
-        history_.failed(direction::both, errc::close_timed_out, phase());
-        latch(errc::close_timed_out);
+        fail(direction::both, errc::close_timed_out, errc::close_timed_out);
         execute(life_.apply(lifecycle_event::close_gave_up, close_reason::timed_out));
         break;
     case deadline_table::close_verdict::leave:
@@ -264,8 +262,7 @@ inline void connection::check_close_deadlines(time_point now)
 
 inline void connection::expire(error_code code)
 {
-    history_.failed(direction::both, code, phase());
-    latch(code);
+    fail(direction::both, code, code);
     execute(life_.apply(lifecycle_event::deadline_passed));
 }
 

@@ -91,7 +91,7 @@ inline error_code connection::refuse_full(full_queue how) noexcept
 {
     if (how == full_queue::abort)
     {
-        latch(errc::queue_full);
+        fail(direction::send, errc::queue_full, errc::queue_full);
         abort();
     }
     return errc::queue_full;

@@ -3,6 +3,8 @@
 #ifndef DUET_DETAIL_ENGINE_END_HISTORY_HPP
 #define DUET_DETAIL_ENGINE_END_HISTORY_HPP
 
+#include <boost/asio/error.hpp>
+
 #include <array>
 #include <cstddef>
 #include <memory>
@@ -68,7 +70,7 @@ public:
         }
         if (report.reason == close_reason::none)
             return result;
-        result.by = who_ended(report.reason);
+        result.by = who_ended(report);
         if (report.clean())
         {
             result.where = result.by == ended_by::peer ? direction::receive : direction::send;
@@ -87,9 +89,11 @@ private:
         std::size_t count = 0;
     };
 
-    ended_by who_ended(close_reason reason) const noexcept
+    ended_by who_ended(close_report const& report) const noexcept
     {
-        switch (reason)
+        if (report.error == boost::asio::error::no_memory)
+            return ended_by::system;  // the session was reset because of it
+        switch (report.reason)
         {
         case close_reason::none:
             return ended_by::nobody;
