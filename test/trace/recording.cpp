@@ -11,6 +11,7 @@
 #include "session/memory_fixture.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -272,6 +273,23 @@ BOOST_AUTO_TEST_CASE(a_flight_recorder_tells_nothing_of_a_clean_end)
     BOOST_TEST(told == 0);
     BOOST_TEST(trace.recorded() + trace.lost() == 16U);  // counted up to the end
     BOOST_TEST(trace.log().sessions.empty());
+}
+
+#if defined(__linux__)
+BOOST_AUTO_TEST_CASE(what_a_file_does_not_take_is_counted)
+{
+    duet::trace trace{{.file = "/dev/full"}};
+    trace.note("one");
+    trace.note("two");
+    BOOST_TEST(trace.recorded() == 0U);
+    BOOST_TEST(trace.lost() == 2U);
+}
+#endif
+
+BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_made_is_an_error)
+{
+    BOOST_CHECK_EXCEPTION(duet::trace{{.file = "/nowhere/trace.jsonl"}}, boost::system::system_error,
+        [](boost::system::system_error const& error) { return error.code().value() == ENOENT; });
 }
 
 BOOST_AUTO_TEST_CASE(the_program_has_something_to_say)

@@ -48,7 +48,7 @@ public:
     DUET_DECL void update(trace_session const& described);
 
     /// Keep an event. Returns its number; 0 if it was not kept.
-    DUET_DECL std::uint64_t put(trace_record record, tcp_snapshot const* kernel, std::string text) noexcept;
+    DUET_DECL std::uint64_t put(trace_record record, tcp_snapshot const* kernel, std::string const* text) noexcept;
 
     /// A flight recorder keeps the events itself, and counts them here.
     void count(std::uint64_t kept, std::uint64_t lost) noexcept
@@ -61,8 +61,8 @@ public:
     DUET_DECL std::optional<trace_session> forget(std::uint32_t session) noexcept;
 
     /// An event of now that belongs to no session, or to one that has no recorder yet.
-    DUET_DECL std::uint64_t put_now(trace_kind kind, char const* name, std::string text = {}, std::uint32_t session = 0,
-        std::uint64_t call = 0, error_code const& error = {}) noexcept;
+    DUET_DECL std::uint64_t put_now(trace_kind kind, char const* name, std::string const& text = {},
+        std::uint32_t session = 0, std::uint64_t call = 0, error_code const& error = {}) noexcept;
 
     /// One event is not kept, for lack of memory.
     void lose() noexcept { ++lost_; }
@@ -92,6 +92,7 @@ private:
         time_point flushed{};
     };
 
+    trace_session* find(std::uint32_t session) noexcept;
     trace_event event_of(trace_record const& record, std::uint64_t number) const;
 
     trace_options const options_;

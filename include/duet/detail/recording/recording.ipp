@@ -46,30 +46,36 @@ DUET_DECL std::uint32_t recording::add(trace_session described)
     return last_session_;
 }
 
+/// Null: it is not known. They are in the order of their numbers.
+inline trace_session* recording::find(std::uint32_t session) noexcept
+{
+    auto const known = std::lower_bound(sessions_.begin(), sessions_.end(), session,
+        [](trace_session const& each, std::uint32_t number) { return each.number < number; });
+    return known != sessions_.end() && known->number == session ? &*known : nullptr;
+}
+
 DUET_DECL void recording::update(trace_session const& described)
 {
     std::lock_guard const lock{mutex_};
     if (output_)
         return output_->writer->write(described);
-    auto const known = std::find_if(
-        sessions_.begin(), sessions_.end(), [&](trace_session const& each) { return each.number == described.number; });
-    if (known != sessions_.end())
+    if (auto* const known = find(described.number))
         *known = described;
 }
 
 DUET_DECL std::optional<trace_session> recording::forget(std::uint32_t session) noexcept
 {
     std::lock_guard const lock{mutex_};
-    auto const known = std::find_if(
-        sessions_.begin(), sessions_.end(), [&](trace_session const& each) { return each.number == session; });
-    if (known == sessions_.end())
+    auto* const known = find(session);
+    if (!known)
         return {};
     std::optional<trace_session> result{std::move(*known)};
-    sessions_.erase(known);
+    sessions_.erase(sessions_.begin() + (known - sessions_.data()));
     return result;
 }
 
-DUET_DECL std::uint64_t recording::put(trace_record record, tcp_snapshot const* kernel, std::string text) noexcept
+DUET_DECL std::uint64_t recording::put(
+    trace_record record, tcp_snapshot const* kernel, std::string const* text) noexcept
 try
 {
     if (ended())
@@ -81,12 +87,18 @@ try
         event.number = ++last_number_;
         if (kernel)
             event.kernel = *kernel;
-        event.text = std::move(text);
+        if (text)
+            event.text = *text;
         output_->writer->write(event);
         if (record.kind == trace_kind::end || record.time - output_->flushed > std::chrono::milliseconds{20})
         {
             output_->flushed = record.time;
             output_->file.flush();
+        }
+        if (!output_->file)  // the disk is full, for instance
+        {
+            ++lost_;
+            return 0;
         }
         ++recorded_;
         return last_number_;
@@ -101,9 +113,9 @@ try
         samples_.push_back(*kernel);
         record.sample = static_cast<std::uint32_t>(samples_.size());
     }
-    if (!text.empty())
+    if (text && !text->empty())
     {
-        texts_.push_back(std::move(text));
+        texts_.push_back(*text);
         record.text = static_cast<std::uint32_t>(texts_.size());
     }
     records_.push_back(record);
@@ -180,8 +192,8 @@ DUET_DECL void recording::end() noexcept
     output_->file.close();
 }
 
-DUET_DECL std::uint64_t recording::put_now(trace_kind kind, char const* name, std::string text, std::uint32_t session,
-    std::uint64_t call, error_code const& error) noexcept
+DUET_DECL std::uint64_t recording::put_now(trace_kind kind, char const* name, std::string const& text,
+    std::uint32_t session, std::uint64_t call, error_code const& error) noexcept
 {
     trace_record record;
     record.time = std::chrono::steady_clock::now();
@@ -190,7 +202,7 @@ DUET_DECL std::uint64_t recording::put_now(trace_kind kind, char const* name, st
     record.error = error;
     record.session = session;
     record.kind = kind;
-    return put(record, nullptr, std::move(text));
+    return put(record, nullptr, &text);
 }
 
 }  // namespace detail

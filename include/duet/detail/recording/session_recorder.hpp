@@ -4,7 +4,6 @@
 #define DUET_DETAIL_RECORDING_SESSION_RECORDER_HPP
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -35,14 +34,15 @@ public:
     explicit event_ring(std::size_t size) : records_(size), samples_(std::min<std::size_t>(size, most_samples)) {}
 
     /// Returns the number of the event, from 1 on.
-    std::uint64_t put(trace_record record, tcp_snapshot const* kernel) noexcept
+    std::uint64_t put(trace_record const& record, tcp_snapshot const* kernel) noexcept
     {
+        auto& place = records_[count_ % records_.size()];
+        place = record;
         if (kernel)
         {
             samples_[sampled_ % samples_.size()] = *kernel;
-            record.sample = static_cast<std::uint32_t>(++sampled_);
+            place.sample = static_cast<std::uint32_t>(++sampled_);
         }
-        records_[count_ % records_.size()] = record;
         return ++count_;
     }
 
@@ -82,14 +82,14 @@ private:
     /// A call that has not returned. Its tag stands for it: see connection_observer::on_operation().
     struct pending_call
     {
-        std::array<char, 32> tag{};  // a copy of the name, in case it is taken for one
+        char tag = '\0';             // its address is what counts
         char const* name = nullptr;  // null: this place is free
         std::uint64_t number = 0;
     };
 
     void received(error_code const& result, std::size_t size) noexcept;
     DUET_DECL std::uint64_t put(trace_kind kind, char const* name, std::uint64_t bytes = 0,
-        error_code const& error = {}, std::uint64_t call = 0, std::string text = {}) noexcept;
+        error_code const& error = {}, std::uint64_t call = 0, std::string const* text = nullptr) noexcept;
     void tell_end(std::string text) noexcept;
 
     std::shared_ptr<recording> recording_;

@@ -6,7 +6,7 @@
 #include <boost/asio/error.hpp>
 
 #include <algorithm>
-#include <cstring>
+#include <optional>
 #include <utility>
 
 #include <duet/detail/completion/try_post.hpp>
@@ -39,7 +39,7 @@ DUET_DECL session_recorder::session_recorder(std::shared_ptr<recording> to, conn
 }
 
 DUET_DECL std::uint64_t session_recorder::put(trace_kind kind, char const* name, std::uint64_t bytes,
-    error_code const& error, std::uint64_t call, std::string text) noexcept
+    error_code const& error, std::uint64_t call, std::string const* text) noexcept
 {
     if (recording_->ended())
         return 0;
@@ -55,17 +55,16 @@ DUET_DECL std::uint64_t session_recorder::put(trace_kind kind, char const* name,
     record.receive = life.receive();
     record.send = life.send();
     record.reason = life.reason();
-    tcp_snapshot kernel;
-    bool asked = !ended_ && recording_->may_ask_kernel(record.time);
-    if (asked)
+    std::optional<tcp_snapshot> kernel;
+    if (!ended_ && recording_->may_ask_kernel(record.time))
     {
         error_code unknown;
         kernel = connection_->info(unknown);
-        asked = !unknown;
+        if (unknown)
+            kernel.reset();
     }
-    if (!ring_)
-        return recording_->put(record, asked ? &kernel : nullptr, std::move(text));
-    return ring_->put(record, asked ? &kernel : nullptr);
+    auto const* const known = kernel ? &*kernel : nullptr;
+    return ring_ ? ring_->put(record, known) : recording_->put(record, known, text);
 }
 
 DUET_DECL char const* session_recorder::on_operation(char const* name, std::size_t size) noexcept
@@ -77,10 +76,9 @@ DUET_DECL char const* session_recorder::on_operation(char const* name, std::size
             std::find_if(calls_.begin(), calls_.end(), [](pending_call const& each) { return each.name == nullptr; });
         if (place == calls_.end())
             place = calls_.insert(place, pending_call{});
-        std::strncpy(place->tag.data(), name, place->tag.size() - 1);
         place->name = name;
         place->number = number;
-        return place->tag.data();
+        return &place->tag;
     }
     catch (std::exception const&)
     {
@@ -91,7 +89,7 @@ DUET_DECL char const* session_recorder::on_operation(char const* name, std::size
 DUET_DECL bool session_recorder::on_result(char const*& name, error_code const& error, std::size_t size) noexcept
 {
     auto const call = std::find_if(calls_.begin(), calls_.end(),
-        [&](pending_call const& each) { return each.name != nullptr && each.tag.data() == name; });
+        [&](pending_call const& each) { return each.name != nullptr && &each.tag == name; });
     if (call == calls_.end())
         return false;
     name = std::exchange(call->name, nullptr);
@@ -104,9 +102,11 @@ inline void session_recorder::received(error_code const& result, std::size_t siz
 {
     if (size > 0)
         put(trace_kind::transfer, "receive", size);
+    if (!result)
+        return;
     if (result == boost::asio::error::eof)
         put(trace_kind::transfer, "peer_fin");
-    else if (result && result != boost::asio::error::would_block && result != boost::asio::error::operation_aborted)
+    else if (result != boost::asio::error::would_block && result != boost::asio::error::operation_aborted)
         put(trace_kind::transfer, "receive", 0, result);
 }
 
@@ -167,7 +167,7 @@ DUET_DECL void session_recorder::on_state(lifecycle const& now, error_code const
     {
         // No memory for the text: the event tells the reason.
     }
-    put(trace_kind::end, "", 0, error, 0, ring_ ? std::string{} : text);
+    put(trace_kind::end, "", 0, error, 0, &text);
     if (ring_)
         tell_end(std::move(text));
 }
