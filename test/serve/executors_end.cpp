@@ -390,27 +390,33 @@ BOOST_AUTO_TEST_CASE(threads_of_the_program_are_not_pinned)
     BOOST_TEST(code_of(failure_of(make)) == asio::error::invalid_argument);
 }
 
-// Whose context is never run.
+// Whose context is never run. Each strand has a listener with a queue of its own; the early client is in the
+// acceptor's.
 BOOST_AUTO_TEST_CASE(an_acceptor_moves_to_the_servers_strand)
 {
     no_leaked_descriptors const watched;
     asio::io_context other;
     duet::acceptor_options accepts;
+    accepts.reuse_port = true;
     accepts.session.no_delay = false;
     duet::acceptor listening{other, loopback, accepts};
-    auto const early = raw_socket::connect(raw_address::v4(listening.local_endpoint().port()));
+    auto early = raw_socket::connect(raw_address::v4(listening.local_endpoint().port()));
     asio::thread_pool pool{4};
-    std::atomic<bool> as_opted = false;
+    std::atomic<int> as_opted = 0;
     auto const handler = [&](duet::session peer) -> asio::awaitable<void>
     {
         asio::ip::tcp::no_delay value;
         peer.lowest_layer().get_option(value);
-        as_opted = !value.value();
+        if (!value.value())
+            ++as_opted;
         co_await echo(std::move(peer));
     };
     duet::server serving{pool, std::move(listening), strands(3), handler};
-    require_service(serving);
-    BOOST_TEST(as_opted);
+    auto clients = clients_of(serving);
+    clients.push_back(std::move(early));
+    exchange(clients, 1);
+    leave(clients);
+    BOOST_TEST(as_opted == client_count + 1);
 }
 
 BOOST_AUTO_TEST_CASE(inherited_listeners_have_a_strand_each)
