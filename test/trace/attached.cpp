@@ -18,6 +18,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <set>
 #include <string>
@@ -205,6 +206,36 @@ BOOST_AUTO_TEST_CASE(attempts_that_fail_are_sessions_that_never_began)
     BOOST_TEST((others[0].kind == trace_kind::call && others[0].name == "resolve"));
     BOOST_TEST(others[0].text == "localhost:no port");
     BOOST_TEST(!!others[1].error);
+}
+
+// A program looks for the end of what has begun in its trace.
+BOOST_AUTO_TEST_CASE(a_look_up_that_is_given_up_has_ended)
+{
+    duet::trace trace;
+    asio::io_context context;
+    std::promise<void> go_on;
+    auto const waits = [answer = go_on.get_future().share()](std::string const&, std::string const&)
+    {
+        answer.wait();
+        return std::vector<tcp::endpoint>{};
+    };
+    duet::connector connecting{context, {.resolve_timeout = 1ms}, duet::system_resolver{waits}};
+    trace.attach(connecting);
+    run(context,
+        [&]() -> asio::awaitable<void>
+        {
+            auto const failing = [&]() -> asio::awaitable<void> { co_await connecting.connect("fe80::1%lo", "name"); };
+            auto const error = co_await error_of(failing());
+            BOOST_TEST((error == duet::errc::resolve_timed_out));
+        }());
+    go_on.set_value();
+    auto const events = events_of(trace.log(), 0);
+    BOOST_REQUIRE(events.size() == 2U);
+    BOOST_TEST(events[0].text == "[fe80::1%lo]:name");
+    BOOST_TEST((events[1].kind == trace_kind::result && events[1].name == "resolve"));
+    BOOST_TEST(events[1].call == events[0].number);
+    BOOST_TEST(events[1].error.value == static_cast<int>(duet::errc::resolve_timed_out));
+    eventually([] { return duet::system_resolver::lookups().running == 0; }, "the look-up has ended");
 }
 
 BOOST_AUTO_TEST_CASE(sessions_of_several_threads_are_recorded_at_once)

@@ -20,10 +20,12 @@
 #include <vector>
 
 #include <duet/connector_options.hpp>
+#include <duet/detail/completion/spawned_call.hpp>
 #include <duet/detail/connect/connect_plan.hpp>
 #include <duet/detail/connect/connect_racer.hpp>
 #include <duet/detail/connect/connect_schedule.hpp>
 #include <duet/detail/engine/session_watcher.hpp>
+#include <duet/detail/resolve/address_text.hpp>
 #include <duet/detail/time/timer.hpp>
 
 namespace duet {
@@ -57,9 +59,9 @@ public:
     void start(Resolver& resolver, Owner owner, std::string host, std::string service)
     {
         resolve_handler<Owner> handler{this->shared_from_this(), std::move(owner)};
-        resolving_ = true;
         if (watcher_)
-            look_up_ = watcher_->on_call("resolve", host + ':' + service);
+            look_up_ = watcher_->on_call("resolve", text_of_name(host, service));
+        resolving_ = true;
         boost::asio::co_spawn(timer_.get_executor(), resolver.resolve(std::move(host), std::move(service)),
             boost::asio::bind_cancellation_slot(resolve_signal_.slot(), std::move(handler)));
         act();
@@ -147,7 +149,8 @@ private:
 
     void on_resolver_gone() noexcept
     {
-        resolving_ = false;
+        if (std::exchange(resolving_, false))
+            tell_resolved(boost::asio::error::no_memory);
         end(boost::asio::error::no_memory);
     }
 
@@ -156,14 +159,20 @@ private:
         resolving_ = false;
         if (ended_)
             return;
-        if (watcher_)
-            watcher_->on_result(look_up_, "resolve", {}, thrown ? code_of_exception(thrown) : error_code{});
+        tell_resolved(thrown ? code_of_exception(thrown) : error_code{});
         if (thrown)
             return fail(std::move(thrown));
         if (addresses.empty())
             return end(errc::no_address);
         plan(plan_attempts(addresses));
         act();
+    }
+
+    /// The look-up has ended, or is not waited for any longer.
+    void tell_resolved(error_code const& why) noexcept
+    {
+        if (watcher_)
+            watcher_->on_result(look_up_, "resolve", {}, why);
     }
 
     void plan(std::vector<endpoint_type> const& endpoints)
@@ -301,9 +310,11 @@ private:
                 give_up(one, why ? why : error_code{boost::asio::error::operation_aborted});
         timer_.cancel();
         ended_event_.cancel();
+        if (!std::exchange(resolving_, false))
+            return;
+        tell_resolved(why);
         // Keep this last: it may call the resolver's code.
-        if (std::exchange(resolving_, false))
-            resolve_signal_.emit(boost::asio::cancellation_type::terminal);
+        resolve_signal_.emit(boost::asio::cancellation_type::terminal);
     }
 
     /// End with an exception: from the resolver, or for lack of memory.
