@@ -48,15 +48,17 @@ public:
     /// The executor; an empty one if none was kept, which another type than any_io_executor must not be asked for.
     Executor get() const noexcept
     {
-        if constexpr (std::is_constructible_v<Executor, boost::asio::io_context::executor_type>)
-        {
-            if (plain_)
-                return Executor{plain_->get_executor()};
-        }
         if constexpr (std::is_same_v<Executor, boost::asio::any_io_executor>)
-            return other_ ? *other_ : Executor{};
+            return any();
         else
+        {
+            if constexpr (std::is_constructible_v<Executor, boost::asio::io_context::executor_type>)
+            {
+                if (plain_)
+                    return Executor{plain_->get_executor()};
+            }
             return *other_->template target<Executor>();
+        }
     }
 
 private:

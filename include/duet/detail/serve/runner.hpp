@@ -99,7 +99,6 @@ private:
     std::function<void()> hook_of(served_server const& server, void (runner::*told)());
 
     void listener_failed();
-    void server_drained();
 
     /// How other threads reach this object until leave(). They may hold this longer than the context lives.
     struct reach

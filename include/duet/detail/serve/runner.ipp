@@ -118,11 +118,6 @@ inline void runner::listener_failed()
     wake();
 }
 
-inline void runner::server_drained()
-{
-    wake();
-}
-
 inline std::function<void()> runner::hook_of(served_server const& server, void (runner::*told)())
 {
     if (!server.on_strands())
@@ -151,7 +146,7 @@ DUET_DECL bool runner::run()
         reach_->target = this;
     }
     for (auto const& each : servers_)
-        each->on_end(hook_of(*each, &runner::listener_failed), hook_of(*each, &runner::server_drained));
+        each->on_end(hook_of(*each, &runner::listener_failed), hook_of(*each, &runner::wake));
     for (;;)
     {
         if (all_over())
