@@ -116,10 +116,9 @@ struct server_access;
 /// these waited for may be told on the destroying thread meanwhile, never at the same time as anything else of that
 /// strand. Then it waits for one second at most until all handlers have ended; not for those of a strand that it is
 /// called on (your strand, if you have passed one), and not if the thread_pool has been stopped and joined or the
-/// io_context has stopped. A handler that has
-/// not ended then goes on, with its session reset, and ends on its strand, as does a session whose strand a handler
-/// keeps for more than this second; the server's handler object lives as long. To keep a pool's thread waiting may be
-/// what keeps a handler from its end: destroy the server elsewhere.
+/// io_context has stopped. A handler that has not ended then goes on, with its session reset, and ends on its strand,
+/// as does a session whose strand a handler keeps for more than this second; the server's handler object lives as long.
+/// To keep a pool's thread waiting may be what keeps a handler from its end: destroy the server elsewhere.
 ///
 /// An exception that leaves what a handler has begun apart from itself, and std::bad_alloc of Asio's, leave the
 /// function that runs the executor. A thread_pool ends the program then.
