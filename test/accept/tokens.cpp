@@ -10,6 +10,7 @@
 
 #include "session/session_fixture.hpp"
 #include "support/fd.hpp"
+#include "support/told_result.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -55,23 +56,7 @@ raw_socket client_of(duet::acceptor const& listening)
     return raw_socket::connect(raw_address::v4(listening.local_endpoint().port()));
 }
 
-/// An accept under way, and what its handler was told.
-struct told_accept
-{
-    std::optional<error_code> error;
-    duet::session session;
-    int calls = 0;
-
-    auto handler()
-    {
-        return [this](error_code told, duet::session accepted)
-        {
-            error = told;
-            session = std::move(accepted);
-            ++calls;
-        };
-    }
-};
+using told_accept = told_result<duet::session>;
 
 /// Run until nothing is ready.
 void poll(asio::io_context& context)
@@ -123,10 +108,10 @@ BOOST_AUTO_TEST_CASE(a_handler_gets_the_session)
     {
         run_until_called(context, each);
         BOOST_TEST((each.error == error_code{}));
-        BOOST_TEST(each.session.local_endpoint() == listening.local_endpoint());
+        BOOST_TEST(each.result.local_endpoint() == listening.local_endpoint());
     }
-    BOOST_TEST((told[0].session.get_executor() == asio::any_io_executor{context.get_executor()}));
-    BOOST_TEST((told[1].session.get_executor() == asio::any_io_executor{strand}));
+    BOOST_TEST((told[0].result.get_executor() == asio::any_io_executor{context.get_executor()}));
+    BOOST_TEST((told[1].result.get_executor() == asio::any_io_executor{strand}));
 }
 
 BOOST_AUTO_TEST_CASE(asios_tokens)
@@ -200,7 +185,7 @@ BOOST_AUTO_TEST_CASE(the_handler_runs_on_its_own_executor)
     BOOST_TEST(told.calls == 0);
     BOOST_TEST((other.poll() != 0));
     BOOST_TEST(told.calls == 1);
-    BOOST_TEST(told.session.valid());
+    BOOST_TEST(told.result.valid());
 }
 
 // It completes, whether the listener closes or its owner is gone.
@@ -225,7 +210,7 @@ BOOST_AUTO_TEST_CASE(a_listener_that_ends_completes_it)
             context.run_for(run_guard);
             BOOST_TEST(told.calls == 1);
             BOOST_TEST((told.error == error_code{errc::closed}));
-            BOOST_TEST(!told.session.valid());
+            BOOST_TEST(!told.result.valid());
         }
 }
 
@@ -245,14 +230,14 @@ BOOST_DATA_TEST_CASE(cancellation_of_any_type_loses_no_connection, boost::unit_t
         signal.emit(static_cast<asio::cancellation_type>(type));
         run_until_called(context, cancelled);
         BOOST_TEST(!signal.slot().has_handler());  // it is free for the next operation
-        if (cancelled.session.valid())             // it was there before the cancellation was heard
+        if (cancelled.result.valid())              // it was there before the cancellation was heard
             continue;
         BOOST_TEST((cancelled.error == condition::cancelled));
         told_accept next;
         listening.accept()(next.handler());
         run_until_called(context, next);
         BOOST_TEST((next.error == error_code{}));
-        BOOST_TEST(next.session.remote_endpoint().port() == client.local_port());
+        BOOST_TEST(next.result.remote_endpoint().port() == client.local_port());
     }
 }
 

@@ -10,6 +10,7 @@
 
 #include "connect/connector_fixture.hpp"
 #include "support/fd.hpp"
+#include "support/told_result.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -43,23 +44,7 @@ static_assert(!asio::is_async_operation<duet::connector::connect_call>::value);
 
 namespace {
 
-/// A connect under way, and what its handler was told.
-struct told_connect
-{
-    std::optional<error_code> error;
-    duet::session session;
-    int calls = 0;
-
-    auto handler()
-    {
-        return [this](error_code told, duet::session connected)
-        {
-            error = told;
-            session = std::move(connected);
-            ++calls;
-        };
-    }
-};
+using told_connect = told_result<duet::session>;
 
 }  // namespace
 
@@ -83,7 +68,7 @@ BOOST_AUTO_TEST_CASE(a_handler_gets_the_session)
     {
         BOOST_TEST(each.calls == 1);
         BOOST_TEST((each.error == error_code{}));
-        BOOST_TEST(each.session.remote_endpoint() == endpoint);
+        BOOST_TEST(each.result.remote_endpoint() == endpoint);
     }
 }
 
@@ -99,7 +84,7 @@ BOOST_AUTO_TEST_CASE(a_handler_gets_the_error)
     connector.connect("127.0.0.1", "65536")(malformed.handler());
     context.run_for(run_guard);
     BOOST_TEST((refused.error == error_code{asio::error::connection_refused}));
-    BOOST_TEST(!refused.session.valid());
+    BOOST_TEST(!refused.result.valid());
     BOOST_TEST((malformed.error == error_code{asio::error::service_not_found}));
 }
 
@@ -209,7 +194,7 @@ BOOST_AUTO_TEST_CASE(the_handler_runs_on_its_own_executor)
     BOOST_TEST(told.calls == 0);
     BOOST_TEST((other.poll() != 0));
     BOOST_TEST(told.calls == 1);
-    BOOST_TEST(told.session.remote_endpoint() == server.endpoint());
+    BOOST_TEST(told.result.remote_endpoint() == server.endpoint());
 }
 
 BOOST_AUTO_TEST_CASE(the_connector_may_be_gone_before_it_begins)

@@ -8,6 +8,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "serve/server_fixture.hpp"
+#include "support/told_result.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -36,23 +37,7 @@ static_assert(!asio::is_async_operation<duet::server::drain_call>::value);
 
 namespace {
 
-/// A drain under way, and what its handler was told.
-struct told_drain
-{
-    std::optional<error_code> error;
-    duet::drain_report report;
-    int calls = 0;
-
-    auto handler()
-    {
-        return [this](error_code told, duet::drain_report end)
-        {
-            error = told;
-            report = end;
-            ++calls;
-        };
-    }
-};
+using told_drain = told_result<duet::drain_report>;
 
 asio::awaitable<void> wait_for_the_end(duet::session peer)
 {
@@ -103,9 +88,9 @@ BOOST_AUTO_TEST_CASE(a_handler_gets_the_report)
     client.shutdown_write();
     serve(context, [&] { return told.calls + again.calls == 2; });
     BOOST_TEST((told.error == error_code{}));
-    BOOST_TEST(told.report.finished == 1U);
-    BOOST_TEST(told.report.aborted == 0U);
-    BOOST_TEST(again.report.finished == 1U);
+    BOOST_TEST(told.result.finished == 1U);
+    BOOST_TEST(told.result.aborted == 0U);
+    BOOST_TEST(again.result.finished == 1U);
     require_end(context);
 }
 
@@ -177,5 +162,5 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_destroyed_completes_it)
     require_end(context);
     BOOST_TEST(told.calls == 1);
     BOOST_TEST((told.error == error_code{}));
-    BOOST_TEST(told.report.aborted == 1U);
+    BOOST_TEST(told.result.aborted == 1U);
 }

@@ -144,11 +144,7 @@ BOOST_AUTO_TEST_CASE(a_signal_that_is_ignored_stays_ignored)
         });
     auto const report = duet::run(context, serving);
     BOOST_TEST(report.signal == SIGTERM);
-    struct sigaction now
-    {
-    };
-    ::sigaction(SIGINT, nullptr, &now);
-    BOOST_TEST((now.sa_handler == SIG_IGN));
+    BOOST_TEST((handler_of(SIGINT) == SIG_IGN));
     ::signal(SIGINT, SIG_DFL);
 }
 

@@ -33,15 +33,7 @@ duet::server_options patient_strands(std::size_t count)
 /// Wait until run() handles the signal: before that it would end the program.
 void raise_when_handled(int number)
 {
-    auto const handled = [&]
-    {
-        struct ::sigaction now
-        {
-        };
-        ::sigaction(number, nullptr, &now);
-        return now.sa_handler != SIG_DFL;
-    };
-    eventually(handled, "the signal is handled");
+    eventually([&] { return handler_of(number) != SIG_DFL; }, "the signal is handled");
     ::kill(::getpid(), number);
 }
 
