@@ -9,8 +9,6 @@
 #include <exception>
 #include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include <duet/detail/serve/runner.hpp>
 #include <duet/server.hpp>

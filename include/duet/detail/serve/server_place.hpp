@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <functional>
 #include <type_traits>
-#include <utility>
 
 #include <duet/detail/serve/shard_strand.hpp>
 #include <duet/detail/socket/cpu_affinity.hpp>
