@@ -25,7 +25,8 @@ inline constexpr std::uint64_t trace_file_version = 1;
 /// is cut off anywhere can be read up to there.
 ///
 /// The writer does not flush. If every event shall be in the file when the program crashes, set std::unitbuf on the
-/// stream. Errors are those of the stream: check its state, or set its exceptions().
+/// stream. Errors are those of the stream: check its state, or set its exceptions(). Without memory for a line, write()
+/// throws std::bad_alloc and has written nothing of it.
 ///
 /// Distinct objects: safe. Shared objects: unsafe.
 class trace_writer

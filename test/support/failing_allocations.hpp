@@ -75,6 +75,12 @@ extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size)
     return result;
 }
 
+// What std::stable_sort uses. The C++ library's own calls the one above, but a sanitizer's does not.
+[[gnu::noinline]] void* operator new(std::size_t size, std::nothrow_t const&) noexcept
+{
+    return duet_test::allocation_fails() ? nullptr : std::malloc(size);
+}
+
 [[gnu::noinline]] void operator delete(void* memory) noexcept
 {
     std::free(memory);

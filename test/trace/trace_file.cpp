@@ -8,12 +8,19 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "support/failing_allocations.hpp"
+
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <new>
+#include <ostream>
 #include <sstream>
+#include <streambuf>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -319,4 +326,54 @@ BOOST_AUTO_TEST_CASE(a_value_that_does_not_fit_is_refused_with_its_place)
     check_refused(event(R"("segment":{"lost":0})"), 2, 42, "segment.lost has to be true or false");
     check_refused(event(R"("segment":{"flags":"SYN"})"), 2, 42, "segment.flags has to be a list of strings");
     check_refused(event(R"("segment":{"flags":[1]})"), 2, 42, "segment.flags has to be a list of strings");
+}
+
+// A stream that needs no memory of its own.
+class room_for_a_file : public std::streambuf
+{
+public:
+    room_for_a_file() { setp(bytes_.data(), bytes_.data() + bytes_.size()); }
+
+    std::string_view text() const { return {pbase(), static_cast<std::size_t>(pptr() - pbase())}; }
+
+private:
+    std::array<char, 8192> bytes_;
+};
+
+// Wherever memory fails, the program hears of it, and the next line is whole. A text grows before its last brace for
+// some lengths only.
+BOOST_AUTO_TEST_CASE(without_memory_a_line_is_left_out)
+{
+    auto event = extreme_event(trace_kind::result);
+    auto const whole = [&](long before, room_for_a_file& room)
+    {
+        std::ostream out{&room};
+        duet::trace_writer writer{out, "test", {}};
+        duet_test::allocations_before_failure = before;
+        duet_test::allocations_to_fail = 1;
+        try
+        {
+            writer.write(event);
+        }
+        catch (std::bad_alloc const&)
+        {
+        }
+        bool const failed = duet_test::allocations_to_fail == 0;
+        duet_test::allocations_to_fail = 0;
+        writer.write(small_log().events[0]);
+        return !failed;
+    };
+    for (std::size_t length = 0; length < 700; ++length)
+    {
+        event.text.assign(length, 'x');
+        bool all = false;
+        for (long before = 0; !all; ++before)
+        {
+            room_for_a_file room;
+            all = whole(before, room);
+            auto const events = read(std::string{room.text()}).events;
+            BOOST_TEST(events.size() == (all ? 2U : 1U));
+            BOOST_TEST(events.front().name == "read");
+        }
+    }
 }

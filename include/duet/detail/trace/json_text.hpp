@@ -97,12 +97,18 @@ inline void append_json(std::string& out, tcp_flags flags)
 class json_object
 {
 public:
-    explicit json_object(std::string& out) : out_{out} { out_ += '{'; }
+    /// An object of what `fill` adds to it.
+    template <class Fill>
+    static void append(std::string& out, Fill const& fill)
+    {
+        out += '{';
+        json_object object{out};
+        fill(object);
+        out += '}';
+    }
 
     json_object(json_object const&) = delete;
     json_object& operator=(json_object const&) = delete;
-
-    ~json_object() { out_ += '}'; }
 
     template <class Value>
     void add(std::string_view key, Value const& value)
@@ -111,10 +117,7 @@ public:
             out_ += ',';
         ((out_ += '"') += key) += "\":";
         if constexpr (requires { visit_fields(value, *this); })
-        {
-            json_object inner{out_};
-            visit_fields(value, inner);
-        }
+            append(out_, [&](json_object& inner) { visit_fields(value, inner); });
         else
             append_json(out_, value);
     }
@@ -135,6 +138,8 @@ public:
     }
 
 private:
+    explicit json_object(std::string& out) : out_{out} {}
+
     std::string& out_;
 };
 

@@ -12,13 +12,18 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// A line begins with what it is.
-template <class Object>
-void append_line(std::string& out, std::string_view what, Object const& object)
+/// A line begins with what it is. What is left of one that could not be completed is dropped.
+template <class Fill>
+void make_line(std::string& line, std::string_view what, Fill const& fill)
 {
-    json_object line{out};
-    line.add("line", what);
-    visit_fields(object, line);
+    line.clear();
+    json_object::append(line,
+        [&](json_object& members)
+        {
+            members.add("line", what);
+            fill(members);
+        });
+    line += '\n';
 }
 
 }  // namespace detail
@@ -27,43 +32,37 @@ DUET_DECL trace_writer::trace_writer(
     std::ostream& out, std::string_view program, std::chrono::system_clock::time_point began)
     : out_{&out}
 {
-    {
-        detail::json_object line{line_};
-        line.add("line", std::string_view{"duet_trace"});
-        line.add("version", trace_file_version);
-        line("program", program, "");
-        line.add("began_ns", std::chrono::duration_cast<std::chrono::nanoseconds>(began.time_since_epoch()));
-    }
+    detail::make_line(line_, "duet_trace",
+        [&](detail::json_object& members)
+        {
+            members.add("version", trace_file_version);
+            members("program", program, "");
+            members.add("began_ns", std::chrono::duration_cast<std::chrono::nanoseconds>(began.time_since_epoch()));
+        });
     put();
 }
 
 DUET_DECL void trace_writer::write(trace_session const& one)
 {
-    detail::append_line(line_, "session", one);
+    detail::make_line(line_, "session", [&](detail::json_object& members) { visit_fields(one, members); });
     put();
 }
 
 DUET_DECL void trace_writer::write(trace_event const& one)
 {
-    detail::append_line(line_, "event", one);
+    detail::make_line(line_, "event", [&](detail::json_object& members) { visit_fields(one, members); });
     put();
 }
 
 DUET_DECL void trace_writer::write_lost(std::uint64_t events)
 {
-    {
-        detail::json_object line{line_};
-        line.add("line", std::string_view{"lost"});
-        line.add("events", events);
-    }
+    detail::make_line(line_, "lost", [&](detail::json_object& members) { members.add("events", events); });
     put();
 }
 
 DUET_DECL void trace_writer::put()
 {
-    line_ += '\n';
     out_->write(line_.data(), static_cast<std::streamsize>(line_.size()));
-    line_.clear();
 }
 
 DUET_DECL void write_trace(std::ostream& out, trace_log const& log)
