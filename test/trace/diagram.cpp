@@ -317,6 +317,24 @@ BOOST_AUTO_TEST_CASE(east_asian_text_takes_two_columns)
         BOOST_TEST(duet::detail::columns(line) <= 60U);
 }
 
+// Of the server, only the result of a write and the end are left: nothing tells when its FIN left, which is taken to
+// have arrived at once, while the client's crosses the bytes.
+BOOST_AUTO_TEST_CASE(there_is_a_picture_of_a_trace_that_lacks_most_events)
+{
+    story it;
+    it.at(0).result(story::server, "write", 7, 1000);
+    it.transfer(story::client, "fin");
+    it.end(story::server, duet::close_reason::clean, "clean");
+    it.transfer(story::client, "close");
+    it.end(story::client, duet::close_reason::clean, "clean");
+    auto const picture = picture_of(it);
+    auto arrows = 0;
+    for (auto const& line : lines_of(picture.text()))
+        arrows += has(line, "FIN, ACK") ? 1 : 0;
+    BOOST_TEST(arrows == 2);
+    BOOST_TEST(xml_fault(picture.svg()) == "");
+}
+
 BOOST_AUTO_TEST_CASE(there_is_a_picture_of_a_session_that_is_not_there)
 {
     duet::diagram const picture(duet::trace_log(), 7);

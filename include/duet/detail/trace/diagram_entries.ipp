@@ -248,8 +248,8 @@ private:
                     *b.sent < *a.received)
                     result.insert({first, second});
                 // What comes after such a one does not overtake it.
-                if (result.count(first) != 0 && a.from_client == b.from_client && b.sent && b.received && a.received &&
-                    *b.sent < *a.received)
+                if (result.count(first) != 0 && a.from_client == b.from_client && b.sent && b.received &&
+                    *b.sent < *b.received && *b.sent < *a.received)
                     result.insert(second);
             }
         return result;
