@@ -285,6 +285,17 @@ BOOST_AUTO_TEST_CASE(a_comment_that_is_no_utf8_or_too_long_is_mended)
     BOOST_TEST((size <= 65535 && size > 65532));
 }
 
+// In a part of a trace, the number of an event is not its place.
+BOOST_AUTO_TEST_CASE(an_event_is_found_by_its_number)
+{
+    conversation_log talk;
+    talk.log.events.erase(talk.log.events.begin());
+    auto const packets = made(talk).packets;
+    BOOST_TEST(packets[0].comment.find("Caused by event 1") != std::string::npos);
+    BOOST_TEST(packets[0].comment.find("connect()") == std::string::npos);
+    BOOST_TEST(packets[3].comment.find("Caused by event 3: write() of 200000 bytes") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(captured_packets_are_kept_byte_for_byte)
 {
     conversation_log talk;

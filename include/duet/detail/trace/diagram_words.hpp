@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include <duet/detail/trace/diagram_layout.hpp>
+#include <duet/detail/trace/numbered_events.hpp>
 #include <duet/trace_log.hpp>
 
 namespace duet {
@@ -37,27 +37,6 @@ DUET_DECL std::string call_words(trace_event const& call, trace_event const& res
 
 /// "PSH, ACK 5 bytes".
 DUET_DECL std::string segment_words(trace_segment const& segment);
-
-/// Finds the events of a trace by their numbers.
-class numbered_events
-{
-public:
-    explicit numbered_events(trace_log const& log)
-    {
-        for (auto const& event : log.events)
-            events_.emplace(event.number, &event);
-    }
-
-    /// Null if there is none.
-    trace_event const* find(std::uint64_t number) const
-    {
-        auto const found = events_.find(number);
-        return found != events_.end() ? found->second : nullptr;
-    }
-
-private:
-    std::unordered_map<std::uint64_t, trace_event const*> events_;
-};
 
 /// All that is known about an event, or a segment.
 DUET_DECL fact_lines event_facts(trace_event const& event);

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <optional>
 
 #include <duet/detail/trace/diagram_words.hpp>
 #include <duet/detail/trace/printable.hpp>
@@ -162,7 +161,7 @@ DUET_DECL fact_lines event_facts(trace_event const& event)
     return facts;
 }
 
-/// "#4 write 5 bytes", or that TCP itself is the reason.
+/// "#4 write 5 bytes".
 inline std::string reference(numbered_events const& events, std::uint64_t number)
 {
     auto const* const event = events.find(number);
@@ -178,7 +177,7 @@ DUET_DECL fact_lines segment_facts(trace_segment const& segment, numbered_events
     add("sequence", std::to_string(segment.sequence));
     if (contains(segment.flags, tcp_flags::ack))
         add("acknowledges", std::to_string(segment.acknowledgement));
-    std::optional<std::uint32_t> const window = segment.window;
+    auto const& window = segment.window;
     if (window && (*window != 0 || segment.evidence == evidence::observed))
         add("window", bytes_text(*window));
     if (segment.sent)

@@ -5,29 +5,16 @@
 
 // What the comment of a packet says of its segment.
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include <duet/detail/trace/numbered_events.hpp>
 #include <duet/trace_log.hpp>
 
 namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
-
-/// Null if there is none.
-inline trace_event const* find_event(trace_log const& log, std::uint64_t number) noexcept
-{
-    if (number == 0)
-        return nullptr;
-    // Usually the number is the place.
-    if (number <= log.events.size() && log.events[number - 1].number == number)
-        return &log.events[number - 1];
-    auto const is_it = [&](trace_event const& each) { return each.number == number; };
-    auto const found = std::find_if(log.events.begin(), log.events.end(), is_it);
-    return found == log.events.end() ? nullptr : &*found;
-}
 
 /// "write() of 5 bytes", "read_some() returned 5 bytes", "connect() failed: Connection refused".
 inline std::string text_of(trace_event const& event)
@@ -45,12 +32,12 @@ inline std::string text_of(trace_event const& event)
 }
 
 /// A line about an event that a segment has to do with; nothing if it has to do with none.
-inline std::string line_about(trace_log const& log, std::string_view role, std::uint64_t number)
+inline std::string line_about(numbered_events const& events, std::string_view role, std::uint64_t number)
 {
     if (number == 0)
         return {};
     auto text = std::string{role} + " event " + std::to_string(number);
-    if (auto const* const event = find_event(log, number))
+    if (auto const* const event = events.find(number))
     {
         text += ": " + text_of(*event);
         if (event->session != 0)
@@ -60,13 +47,13 @@ inline std::string line_about(trace_log const& log, std::string_view role, std::
 }
 
 /// The comment of a packet that begins with `origin`.
-inline std::string packet_comment(std::string_view origin, trace_log const& log, trace_segment const& segment)
+inline std::string packet_comment(std::string_view origin, numbered_events const& events, trace_segment const& segment)
 {
     std::string text{origin};
     if (segment.lost)
         text += "\nIt was lost: it never arrived.";
-    text += line_about(log, "Caused by", segment.cause);
-    text += line_about(log, "Told by", segment.told);
+    text += line_about(events, "Caused by", segment.cause);
+    text += line_about(events, "Told by", segment.told);
     if (segment.cause == 0 && segment.told == 0)
         text += "\nNo call caused it, and no return told of it, as far as the trace knows.";
     return text;

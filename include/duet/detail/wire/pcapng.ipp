@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <duet/detail/trace/numbered_events.hpp>
 #include <duet/detail/wire/endpoint_text.hpp>
 #include <duet/detail/wire/packet_comment.hpp>
 #include <duet/detail/wire/packet_plan.hpp>
@@ -105,7 +106,8 @@ class session_packets
 {
 public:
     session_packets(std::ostream& out, trace_log const& log, trace_session const& of, pcapng_options const& options)
-        : log_{log}, ends_{of}, options_{options}, writer_{out, about(log, of), "made from a trace by duet"}
+        : began_{log.began}, events_{log}, ends_{of}, options_{options}, writer_{out, about(log, of),
+                                                                             "made from a trace by duet"}
     {
     }
 
@@ -149,7 +151,7 @@ private:
                                       : "Made by duet: this packet was not captured.";
         if (!segment.window)
             origin += " Its window is not known.";
-        auto const comment = packet_comment(origin, log_, segment);
+        auto const comment = packet_comment(origin, events_, segment);
         auto plan = plan_of(segment);
         auto left = std::min<std::uint64_t>(segment.bytes, std::numeric_limits<std::uint32_t>::max());
         auto const last_flags = tcp_flags::fin | tcp_flags::psh;
@@ -188,10 +190,11 @@ private:
 
     std::chrono::system_clock::time_point time_of(trace_segment const& segment) const
     {
-        return log_.began + std::chrono::duration_cast<std::chrono::system_clock::duration>(when(segment));
+        return began_ + std::chrono::duration_cast<std::chrono::system_clock::duration>(when(segment));
     }
 
-    trace_log const& log_;
+    std::chrono::system_clock::time_point began_;
+    numbered_events events_;
     packet_ends ends_;
     pcapng_options options_;
     pcapng_writer writer_;
@@ -210,11 +213,12 @@ DUET_DECL void write_pcapng(std::ostream& out, trace_log const& log, std::span<c
 {
     auto const of = log.program.empty() ? "" : ", with the trace of " + log.program;
     pcapng_writer writer{out, "Captured by duet" + of + '.', "captured by duet"};
+    detail::numbered_events const events{log};
     for (auto const& each : segments)
     {
-        auto const* const event = detail::find_event(log, each.event);
+        auto const* const event = events.find(each.event);
         writer.write(each.packet, each.length, each.wall_time,
-            event && event->segment ? detail::packet_comment("Captured.", log, *event->segment) : "");
+            event && event->segment ? detail::packet_comment("Captured.", events, *event->segment) : "");
     }
 }
 
