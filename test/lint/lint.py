@@ -13,6 +13,7 @@ import listed
 import mutations
 import picture
 import pitfalls
+import snippets
 import text
 
 
@@ -45,7 +46,7 @@ class Tree:
 def main(root):
     tree = Tree(root)
     found = 0
-    for rule in (checks, coroutines, layers, picture, listed, text, pitfalls, mutations):
+    for rule in (checks, coroutines, layers, picture, listed, text, pitfalls, snippets, mutations):
         for path, line, wrong in rule.check(tree):
             print(f"{path.relative_to(tree.root)}:{line}: {wrong}")
             found += 1

@@ -15,6 +15,7 @@ import listed
 import mutations
 import picture
 import pitfalls
+import snippets
 import text
 
 
@@ -311,6 +312,16 @@ class Mutations(unittest.TestCase):
     def test_guarantees(self):
         readme = "| x | y |\n## What duet guarantees\n\n| guarantee | test |\n|---|---|\n| A `b` c | [t](u) |\n\n## Z\n| d | e |\n"
         self.assertEqual(mutations.guarantees(readme), ["A `b` c"])
+
+
+class Snippets(unittest.TestCase):
+    PAGE = "# x\n```sh\ny\n```\n```cpp\nf(1);    // one\n...\ng();\n```\n"
+
+    def test_other_white_space(self):
+        self.assertEqual(list(snippets.missing(self.PAGE, "void a()\n{\n    f(1);  // one\n    h();\n    g();\n}\n")), [])
+
+    def test_other_words(self):
+        self.assertEqual(list(snippets.missing(self.PAGE, "f(1);  // one\nh();\n")), [5])
 
 
 if __name__ == "__main__":
