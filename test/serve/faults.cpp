@@ -351,7 +351,7 @@ void serve_without_memory(Handler handler, std::string const& question, std::str
     long before = 0;
     while (serve_without_memory(handler, before, question, answer))
         ++before;
-    BOOST_TEST(before > 10);  // it did fail
+    BOOST_TEST(before > 3);  // it did fail: each session is an allocation, whatever else is kept from one to the next
 }
 
 }  // namespace
