@@ -41,8 +41,12 @@
 #include <duet/detail/socket/tcp_info.ipp>
 #include <duet/detail/time/backoff.ipp>
 #include <duet/detail/time/wakeup_queue.ipp>
+#include <duet/detail/trace/conversation.ipp>
+#include <duet/detail/trace/conversation_order.ipp>
+#include <duet/detail/trace/conversation_parts.ipp>
 #include <duet/detail/trace/diagram_entries.ipp>
 #include <duet/detail/trace/diagram_html.ipp>
+#include <duet/detail/trace/diagram_markdown.ipp>
 #include <duet/detail/trace/diagram_mermaid.ipp>
 #include <duet/detail/trace/diagram_svg.ipp>
 #include <duet/detail/trace/diagram_text.ipp>

@@ -6,9 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include <duet/detail/trace/conversation.hpp>
 #include <duet/detail/trace/diagram_html.hpp>
 #include <duet/detail/trace/diagram_layout.hpp>
+#include <duet/detail/trace/diagram_markdown.hpp>
 #include <duet/detail/trace/diagram_mermaid.hpp>
 #include <duet/detail/trace/diagram_svg.hpp>
 #include <duet/detail/trace/diagram_text.hpp>
@@ -42,7 +45,10 @@ public:
     explicit diagram(trace_log const& log, std::uint32_t number, diagram_options const& options = {})
     {
         if (auto const* const one = log.find(number))
+        {
             layout_ = detail::lay_out(log, *one, options);
+            conversation_ = detail::conversation_of(log, *one);
+        }
     }
 
     /// In ASCII. Lines are as wide as `width`, or narrower; 48 columns at least.
@@ -67,8 +73,32 @@ public:
     /// direction. Its table has every event, also those that the image has folded.
     std::string html() const { return detail::draw_html(layout_); }
 
+    /// A table for Markdown as GitHub has it: what the program learns of a call, step by step.
+    ///
+    ///     | call | segments | states | what the program sees |
+    ///     |---|---|---|---|
+    ///     | client: shutdown_send | → FIN, ACK<br>← ACK | FIN_WAIT2 / CLOSE_WAIT | server: read_some → 0 (the client's
+    ///     FIN) |
+    ///
+    /// A row is a call, with the segments that it caused and those that answer these, the states of TCP at client and
+    /// server after that if they changed, and what returned because of it, at either end. What TCP does on its own
+    /// ("client's TCP": it repeats a segment) has rows, too; so have failures that no segment tells of, and calls that
+    /// end a connection and send nothing.
+    ///
+    /// Two conversations in which programs and TCP did the same have the same table: it has no times, no addresses, and
+    /// no sizes of windows. Rows follow from each other by cause and effect: a call comes after what its program had
+    /// called and learned before. Where nothing decides, the client comes first. Segments that only acknowledge are
+    /// left out, but for those of the handshake and of FINs. A FIN's is in the row of the FIN, alone or with what was
+    /// sent next: which of these is a matter of milliseconds. Bytes of one call are one line, however TCP has cut them.
+    /// Segments that TCP repeats are one line, and what programs do three times or more, one after another, is told
+    /// once and marked.
+    ///
+    /// diagram_options does not change it.
+    std::string markdown() const { return detail::draw_markdown(conversation_); }
+
 private:
     detail::diagram_layout layout_{};
+    std::vector<detail::conversation_row> conversation_{};
 };
 
 }  // namespace DUET_ABI

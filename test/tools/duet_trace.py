@@ -171,6 +171,9 @@ def each_format_is_written_to_a_file():
         check_equal(set(re.findall(r"https?://[^\"' <>)]*", page)) - {"http://www.w3.org/2000/svg"}, set(), "references")
         check(not re.search(r"(?:src|href)=[\"'](?!#)", page), "the page refers to something outside")
         check(written("mmd").startswith(b"sequenceDiagram\n"), "the Mermaid picture is none")
+        table = written("md").decode()
+        check(table.startswith("| call | segments | states |"), f"the table begins with {table[:40]!r}")
+        check_equal(table, picture("view", file, "--format", "markdown"), "the table on standard output")
         check_equal(written("pcapng")[:4], b"\x0a\x0d\x0d\x0a", "first block of the capture")
         check_equal(written("txt").decode(), picture("view", file, "--format", "text"), "text, in a file")
 

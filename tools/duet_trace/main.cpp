@@ -26,8 +26,8 @@ duet-trace attach --out FILE PROGRAM [ARGUMENT...]
     Runs a program that uses duet, and writes the trace of all its connections to FILE. Its code need not be changed.
     The same as DUET_TRACE=FILE PROGRAM.
 
-Formats: terminal, text, svg, html, mermaid, pcapng, jsonl. --out chooses by the file's name (.txt, .svg, .html, .mmd,
-.pcapng, .jsonl); standard output is drawn for a terminal, in colours if it is one.
+Formats: terminal, text, svg, html, mermaid, markdown, pcapng, jsonl. --out chooses by the file's name (.txt, .svg,
+.html, .mmd, .md, .pcapng, .jsonl); standard output is drawn for a terminal, in colours if it is one.
 )";
 
 }  // namespace

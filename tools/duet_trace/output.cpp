@@ -25,12 +25,12 @@
 namespace tool {
 namespace {
 
-constexpr std::array<std::pair<char const*, format>, 7> names{{{"terminal", format::terminal}, {"text", format::text},
-    {"svg", format::svg}, {"html", format::html}, {"mermaid", format::mermaid}, {"pcapng", format::pcapng},
-    {"jsonl", format::jsonl}}};
+constexpr std::array<std::pair<char const*, format>, 8> names{{{"terminal", format::terminal}, {"text", format::text},
+    {"svg", format::svg}, {"html", format::html}, {"mermaid", format::mermaid}, {"markdown", format::markdown},
+    {"pcapng", format::pcapng}, {"jsonl", format::jsonl}}};
 
 constexpr std::array<std::pair<char const*, format>, 7> endings{{{".txt", format::text}, {".svg", format::svg},
-    {".html", format::html}, {".mmd", format::mermaid}, {".md", format::mermaid}, {".pcapng", format::pcapng},
+    {".html", format::html}, {".mmd", format::mermaid}, {".md", format::markdown}, {".pcapng", format::pcapng},
     {".jsonl", format::jsonl}}};
 
 bool on_terminal()
@@ -90,6 +90,9 @@ void draw(std::ostream& out, output const& how, duet::trace_log const& log, duet
     case format::mermaid:
         out << picture.mermaid();
         break;
+    case format::markdown:
+        out << picture.markdown();
+        break;
     case format::pcapng:
     case format::jsonl:
         break;
@@ -111,7 +114,7 @@ format format_of(std::string const& file)
     for (auto const& [ending, result] : endings)
         if (file.ends_with(ending))
             return result;
-    throw usage_error{"'" + file + "' does not end as any format does: .txt, .svg, .html, .mmd, .pcapng or .jsonl"};
+    throw usage_error{"'" + file + "' does not end as any format does: .txt, .svg, .html, .mmd, .md, .pcapng or .jsonl"};
 }
 
 void output::write(duet::trace_log const& log, std::uint32_t number) const

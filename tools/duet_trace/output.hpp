@@ -19,6 +19,7 @@ enum class format
     svg,
     html,
     mermaid,
+    markdown,
     pcapng,
     jsonl,
 };

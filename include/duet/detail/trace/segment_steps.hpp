@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -47,6 +48,18 @@ inline std::uint32_t length_of(trace_segment const& segment) noexcept
 {
     return static_cast<std::uint32_t>(segment.bytes) + (contains(segment.flags, tcp_flags::syn) ? 1U : 0U) +
            (contains(segment.flags, tcp_flags::fin) ? 1U : 0U);
+}
+
+/// True if a segment with that acknowledgement acknowledges all of this one.
+inline bool covers(std::uint32_t acknowledgement, trace_segment const& segment) noexcept
+{
+    return static_cast<std::int32_t>(acknowledgement - segment.sequence - length_of(segment)) >= 0;
+}
+
+/// An acknowledgement, and nothing else.
+inline bool is_bare(trace_segment const& segment) noexcept
+{
+    return segment.flags == tcp_flags::ack && segment.bytes == 0;
 }
 
 /// The two ends of a connection, as far as they are in the trace.
