@@ -16,8 +16,8 @@ inline namespace DUET_ABI {
 /// follows; captured_segment::event tells those of the new ones.
 ///
 /// An event belongs to the session whose endpoints its segment has: that of the client, if both ends are in the trace.
-/// Sessions that had the same endpoints one after another are told apart by their SYNs. A segment of no session, as of
-/// a connection that was refused, belongs to session 0, and `text` tells its endpoints; its client is who sent a SYN.
+/// Sessions that had the same endpoints one after another are told apart by their SYNs. A segment of no session belongs
+/// to session 0, and `text` tells its endpoints; its client is who sent a SYN.
 ///
 /// The window is scaled as the SYNs say. It is not known if it is not 0 and they were not captured, and in a RST, where
 /// it means nothing. Sequence numbers are as on the wire. What the tap has lost becomes a note at the end.

@@ -197,6 +197,8 @@ BOOST_AUTO_TEST_CASE(attempts_that_fail_are_sessions_that_never_began)
     auto const log = trace.log();
     BOOST_REQUIRE(log.sessions.size() == 1U);
     BOOST_TEST(log.sessions[0].remote == duet::to_string(nobody));
+    // A tap's segments are told to be its own by that.
+    BOOST_TEST(log.sessions[0].local.starts_with("127.0.0.1:"));
     auto const attempt = events_of(log, 1);
     BOOST_REQUIRE(attempt.size() == 2U);
     BOOST_TEST((attempt[1].kind == trace_kind::result && attempt[1].name == "connect"));

@@ -231,6 +231,9 @@ private:
                 if (!self->ended_ && self->racers_[number].is_current(serial))
                     self->safely([&] { self->on_connected(number, error); });
             });
+        auto const& one = racers_[number];
+        if (watcher_ && one.running())
+            watcher_->on_attempt_from(one.watched, one.describe_local(), one.describe());
     }
 
     void on_connected(std::size_t number, error_code const& error)

@@ -40,6 +40,19 @@ public:
 
     std::string describe() const { return traits::describe(report_.endpoint); }
 
+    /// Where a running attempt connects from; empty if its socket has no port.
+    std::string describe_local() const
+    {
+        if constexpr (traits::is_tcp)
+        {
+            error_code error;
+            auto const local = stream_->local_endpoint(error);
+            if (!error && local.port() != 0)
+                return traits::describe(local);
+        }
+        return {};
+    }
+
     bool started() const noexcept { return started_; }
 
     bool running() const noexcept { return stream_.has_value(); }

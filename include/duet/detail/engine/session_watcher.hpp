@@ -38,6 +38,10 @@ public:
     /// An attempt to connect begins. Returns the number of the session that it may become.
     virtual std::uint32_t on_attempt(std::string const& remote) noexcept = 0;
 
+    /// Its socket has a port.
+    virtual void on_attempt_from(
+        std::uint32_t session, std::string const& local, std::string const& remote) noexcept = 0;
+
     virtual void on_attempt_failed(std::uint32_t session, error_code const& error) noexcept = 0;
     virtual void on_connected(std::uint32_t session, connection& made) noexcept = 0;
 };

@@ -32,6 +32,8 @@ public:
     DUET_DECL void on_result(
         std::uint64_t call, char const* name, std::string const& target, error_code const& error) noexcept override;
     DUET_DECL std::uint32_t on_attempt(std::string const& remote) noexcept override;
+    DUET_DECL void on_attempt_from(
+        std::uint32_t session, std::string const& local, std::string const& remote) noexcept override;
     DUET_DECL void on_attempt_failed(std::uint32_t session, error_code const& error) noexcept override;
     DUET_DECL void on_connected(std::uint32_t session, connection& made) noexcept override;
 

@@ -85,6 +85,18 @@ catch (std::exception const&)
     return 0;
 }
 
+DUET_DECL void recording_watcher::on_attempt_from(
+    std::uint32_t session, std::string const& local, std::string const& remote) noexcept
+try
+{
+    if (session != 0)
+        into_->update({session, true, local, remote, {}});
+}
+catch (std::exception const&)
+{
+    into_->lose();
+}
+
 DUET_DECL void recording_watcher::on_attempt_failed(std::uint32_t session, error_code const& error) noexcept
 {
     if (session != 0)
