@@ -17,7 +17,8 @@ class Rule(NamedTuple):
 RULES = [
     Rule("test/examples", "*.py", "test/CMakeLists.txt", r"duet_add_example_test\({name}\b"),
     Rule("test/tools", "*.py", "test/CMakeLists.txt", r"duet_add_tool_test\({name}\b"),
-    Rule("examples", "*.cpp", "examples/CMakeLists.txt", r"duet_add_example\((?:\w+ (?:[\w.]+ )*)?{name}\b"),
+    Rule("examples", "*.cpp", "examples/CMakeLists.txt", r"duet_add_example\({name}\b"),
+    Rule("examples/lifecycle", "*.cpp", "examples/CMakeLists.txt", r"lifecycle/{name}\.cpp\b"),
     Rule("include/duet/detail", "*/*.ipp", "src/duet.cpp", r"/{name}\.ipp>", containing="DUET_DECL"),
     # format, beast and trace_reader need libraries that not everybody has; the others are for tools, not for every program.
     Rule("include/duet", "*.hpp", "include/duet/duet.hpp", r"<duet/{name}\.hpp>",

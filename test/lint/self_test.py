@@ -214,8 +214,8 @@ class Picture(unittest.TestCase):
 class Listed(unittest.TestCase):
     def test_unlisted(self):
         examples, headers = (rule for rule in listed.RULES if rule.folder in ("examples", "include/duet"))
-        text = "duet_add_example(lifecycle lifecycle_display.cpp)\n"
-        self.assertEqual(listed.unlisted(["lifecycle", "lifecycle_display", "echo"], text, examples), ["echo"])
+        text = "duet_add_example(lifecycle display.cpp)\n"
+        self.assertEqual(listed.unlisted(["lifecycle", "display", "echo"], text, examples), ["display", "echo"])
         self.assertEqual(listed.unlisted(["format", "run"], "#include <duet/run.hpp>", headers), [])
 
     def test_every_folder_of_tests(self):
