@@ -111,7 +111,7 @@ int view(std::vector<std::string> const& words)
     {
         std::cerr << "duet-trace: this is the first of " << numbers.size()
                   << " connections; --list names them, --session chooses\n";
-        numbers.resize(1);
+        numbers.erase(numbers.begin() + 1, numbers.end());  // g++ 12 -O3 takes a resize() for one that grows
     }
     for (std::size_t i = 0; i < numbers.size(); ++i)
     {
