@@ -6,6 +6,7 @@
 #define BOOST_TEST_MODULE asio_face.tls
 #include <duet/session.hpp>
 
+#include "asio_face/credentials.hpp"
 #include "support/adopt.hpp"
 #include "support/coro.hpp"
 #include "support/in_thread.hpp"
@@ -31,7 +32,6 @@
 #include <utility>
 #include <vector>
 
-#include <stdlib.h>
 #include <unistd.h>
 
 using namespace duet_test;
@@ -49,41 +49,6 @@ struct own_network
     static bool entered() { return refusal.empty(); }
 
     static inline std::string refusal;
-};
-
-// A certificate for localhost that signs itself, in a directory that is gone at the end.
-struct credentials
-{
-    credentials()
-    {
-        std::string name = (std::filesystem::temp_directory_path() / "duet-tls-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr)
-            throw_errno("mkdtemp");
-        directory = name;
-        child_process request{
-            {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-                key(), "-out", certificate(), "-subj", "/CN=localhost", "-days", "2"},
-            child_errors::merged};
-        request.close_input();
-        auto const said = request.read_rest();
-        if (!request.wait().success())
-            throw std::runtime_error{"openssl req: " + said};
-    }
-
-    ~credentials()
-    {
-        std::error_code ignored;
-        std::filesystem::remove_all(directory, ignored);
-    }
-
-    credentials(credentials const&) = delete;
-    credentials& operator=(credentials const&) = delete;
-
-    static std::string key() { return (directory / "key.pem").string(); }
-
-    static std::string certificate() { return (directory / "certificate.pem").string(); }
-
-    static inline std::filesystem::path directory;
 };
 
 ssl::context server_context()

@@ -17,6 +17,7 @@ class Rule(NamedTuple):
 RULES = [
     Rule("test/examples", "*.py", "test/CMakeLists.txt", r"duet_add_example_test\({name}\b"),
     Rule("test/tools", "*.py", "test/CMakeLists.txt", r"duet_add_tool_test\({name}\b"),
+    Rule("test/documented/tutorial", "*.cpp", "test/CMakeLists.txt", r"duet_add_documented_program\({name}\b"),
     Rule("examples", "*.cpp", "examples/CMakeLists.txt", r"duet_add_example\({name}\b"),
     Rule("examples/lifecycle", "*.cpp", "examples/CMakeLists.txt", r"lifecycle/{name}\.cpp\b"),
     Rule("include/duet/detail", "*/*.ipp", "src/duet.cpp", r"/{name}\.ipp>", containing="DUET_DECL"),

@@ -318,10 +318,16 @@ class Snippets(unittest.TestCase):
     PAGE = "# x\n```sh\ny\n```\n```cpp\nf(1);    // one\n...\ng();\n```\n"
 
     def test_other_white_space(self):
-        self.assertEqual(list(snippets.missing(self.PAGE, "void a()\n{\n    f(1);  // one\n    h();\n    g();\n}\n")), [])
+        tests = ["", "void a()\n{\n    f(1);  // one\n    h();\n    g();\n}\n"]
+        self.assertEqual(list(snippets.missing(self.PAGE, tests)), [])
 
     def test_other_words(self):
-        self.assertEqual(list(snippets.missing(self.PAGE, "f(1);  // one\nh();\n")), [5])
+        self.assertEqual(list(snippets.missing(self.PAGE, ["f(1);  // one\nh();\n", "g();\n"])), [5])
+
+    def test_a_translation_has_the_same_code(self):
+        self.assertIsNone(snippets.translated_otherwise("y\n" + self.PAGE, self.PAGE))
+        self.assertEqual(snippets.translated_otherwise(self.PAGE.replace("g();", "h();"), self.PAGE), 5)
+        self.assertEqual(snippets.translated_otherwise("# x\n", self.PAGE), 1)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-// The C++ of docs/tracing.md; the lint compares them. What needs neither a peer nor a privilege is run, too.
+// The C++ of docs/tracing.md. What needs neither a peer nor a privilege is run, too.
 
-#define BOOST_TEST_MODULE trace.documented
+#define BOOST_TEST_MODULE documented.tracing
 #include <duet/connector.hpp>
 #include <duet/diagram.hpp>
 #include <duet/merge.hpp>
