@@ -94,7 +94,7 @@ using namespace documented;
 
 BOOST_AUTO_TEST_CASE(pieces)
 {
-    for (std::size_t const size : {1, 2, 3, 7, 1000})
+    for (std::size_t const size : {1U, 2U, 3U, 7U, 1000U})
         check(answers_in_pieces_of(size) == "hello, ann\nhello, bob\n");
 }
 
