@@ -58,8 +58,8 @@ class Site:
             self.write(self.names[header] if header else "reference/index", text)
         for path in sorted(self.copied):
             self.write(self.name_of_copy(path), self.copy_of(path))
-        with open(self.source / "index.md", "a", encoding="utf-8") as index:
-            index.write(self.contents())
+        index = (self.source / "index.md").read_text(encoding="utf-8")
+        self.write("index", "---\nhide-toc: true\n---\n" + index + self.contents())
 
     def write(self, name, text):
         path = self.source / f"{name}.md"
@@ -106,6 +106,10 @@ class Site:
     def name_of(self, path):
         if path in self.names:
             return self.names[path]
+        if path.startswith(f"docs/{self.language}/") and (self.root / path).is_dir():
+            folder = posixpath.relpath(path, f"docs/{self.language}") + "/"
+            names = [name for name in self.names.values() if name.startswith(folder)]
+            return min(names, key=lambda name: self.place(folder.rstrip("/"), name))
         if not (self.root / path).exists():
             raise SystemExit(f"docs: a page links to {path}, which is not there; ./dev lint says where")
         self.copied.add(path)
@@ -170,6 +174,21 @@ def run(*command, **options):
         raise SystemExit(f"docs: {command[0]} failed")
 
 
+def mend_theme(static):
+    """Debian's theme wants a web server: its style asks for /javascript, and its script is a module, which no browser loads from
+    a disk. What they refer to is put beside them, or into them."""
+    style = static / "styles/furo.css"
+    text = style.read_text(encoding="utf-8")
+    for name in set(re.findall(r"@import url\(/javascript/([\w./-]+)\)", text)):
+        shutil.copy(pathlib.Path("/usr/share/javascript", name), style.parent)
+        text = text.replace(f"url(/javascript/{name})", f"url({posixpath.basename(name)})")
+    style.write_text(text, encoding="utf-8")
+    script = static / "scripts/furo.js"
+    text = script.read_text(encoding="utf-8")
+    script.write_text(re.sub(r"^import \w+ from \"\./([\w.-]+)\";$", lambda other: (script.parent / other.group(1)).read_text(
+        encoding="utf-8"), text, flags=re.M), encoding="utf-8")
+
+
 def write_entrance():
     """The page that is opened first."""
     (SITE / "index.html").write_text("""<!doctype html>
@@ -196,6 +215,7 @@ def build():
         site.stage(reference_pages)
         run("sphinx-build", "-q", "-W", "--keep-going", "-E", "-j", str(os.cpu_count() or 1), "-b", "html", "-t", language,
             "-c", ROOT / "docs/site", "-d", BUILD / "doctrees" / language, site.source, SITE / language)
+        mend_theme(SITE / language / "_static")
     write_entrance()
     return SITE / "index.html"
 

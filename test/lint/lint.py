@@ -9,12 +9,14 @@ import sys
 import checks
 import coroutines
 import layers
+import links
 import listed
 import mutations
 import picture
 import pitfalls
 import snippets
 import text
+import translations
 
 
 class Tree:
@@ -46,7 +48,7 @@ class Tree:
 def main(root):
     tree = Tree(root)
     found = 0
-    for rule in (checks, coroutines, layers, picture, listed, text, pitfalls, snippets, mutations):
+    for rule in (checks, coroutines, layers, links, picture, listed, text, translations, pitfalls, snippets, mutations):
         for path, line, wrong in rule.check(tree):
             print(f"{path.relative_to(tree.root)}:{line}: {wrong}")
             found += 1

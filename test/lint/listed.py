@@ -20,6 +20,7 @@ RULES = [
     Rule("test/documented/tutorial", "*.cpp", "test/CMakeLists.txt", r"duet_add_documented_program\({name}\b"),
     Rule("examples", "*.cpp", "examples/CMakeLists.txt", r"duet_add_example\({name}\b"),
     Rule("examples/lifecycle", "*.cpp", "examples/CMakeLists.txt", r"lifecycle/{name}\.cpp\b"),
+    Rule("test/docs", "*.py", "test/docs/CMakeLists.txt", r"/{name}\.py"),
     Rule("include/duet/detail", "*/*.ipp", "src/duet.cpp", r"/{name}\.ipp>", containing="DUET_DECL"),
     # format, beast and trace_reader need libraries that not everybody has; the others are for tools, not for every program.
     Rule("include/duet", "*.hpp", "include/duet/duet.hpp", r"<duet/{name}\.hpp>",

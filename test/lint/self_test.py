@@ -10,6 +10,7 @@ import checks
 import coroutines
 import cxx
 import layers
+import links
 import lint
 import listed
 import mutations
@@ -17,6 +18,7 @@ import picture
 import pitfalls
 import snippets
 import text
+import translations
 
 
 def in_function(statement):
@@ -328,6 +330,109 @@ class Snippets(unittest.TestCase):
         self.assertIsNone(snippets.translated_otherwise("y\n" + self.PAGE, self.PAGE))
         self.assertEqual(snippets.translated_otherwise(self.PAGE.replace("g();", "h();"), self.PAGE), 5)
         self.assertEqual(snippets.translated_otherwise("# x\n", self.PAGE), 1)
+
+
+class Pages(unittest.TestCase):
+    """What docs/site/pages.py sees in Markdown."""
+
+    def links(self, words):
+        page = links.pages.Page(words)
+        return [(link.kind, link.target(words)) for link in page.links]
+
+    def test_links(self):
+        self.assertEqual(self.links("[a](b.md) ![c](d.svg) [![e](f.svg)](g.md \"h\")"),
+                         [("link", "b.md"), ("image", "d.svg"), ("link", "g.md"), ("image", "f.svg")])
+        self.assertEqual(self.links("[`a[0]`](b.md)\n\n[x]: c.md\n<img src=\"d.svg\" alt=\"\">"),
+                         [("link", "b.md"), ("definition", "c.md"), ("html", "d.svg")])
+
+    def test_what_is_no_link(self):
+        self.assertEqual(self.links("`[a](b.md)` <!-- [a](b.md) -->\n\n```cpp\nf[a](b);\n```\n\n    f(a)\n"), [])
+
+    def test_anchors(self):
+        page = links.pages.Page("# A `b_c`: d, [e](f.md)!\n## 半关闭 half\n## x\n```sh\n# no\n```\n## x\n<a id=\"y\"></a>\n")
+        self.assertEqual([heading.anchor for heading in page.headings], ["a-b_c-d-e", "半关闭-half", "x", "x-1"])
+        self.assertEqual([heading.level for heading in page.headings], [1, 2, 2, 2])
+        self.assertIn("y", page.anchors())
+
+    def test_rows(self):
+        (one,) = links.pages.Page("a\n<!-- rows: b -->\n| c |\n<!-- /rows -->\n```\n<!-- rows: d -->\n<!-- /rows -->\n```\n").rows
+        self.assertEqual((one.line, one.scene, one.start, one.end), (2, "b", 19, 25))
+
+
+class Links(unittest.TestCase):
+    def found(self, words):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "docs").mkdir()
+            (root / "a.hpp").write_text("1\n2\n")
+            (root / "docs/b.md").write_text("# One two\n")
+            (root / "docs/c.md").write_text(words)
+            return [(line, wrong) for _, line, wrong in links.check(lint.Tree(root))]
+
+    def test_good(self):
+        for words in ("[x](b.md)", "[x](b.md#one-two)", "# y\n[x](#y)", "[x](../a.hpp#L2)", "[x](../docs)", "[x](https://a.b/c#d)",
+                      "[x](mailto:a@b.c)", "`[x](d.md)`"):
+            with self.subTest(words):
+                self.assertEqual(self.found(words), [])
+
+    def test_bad(self):
+        for words in ("[x](d.md)", "[x](b.md#two)", "# y\n\n[x](#z)", "[x](../a.hpp#L3)", "[x](../a.hpp#two)", "[x](../../a)",
+                      "![x](d.svg)", "<a href=\"d.md\">x</a>", "[x]: d.md"):
+            with self.subTest(words):
+                self.assertEqual(len(self.found(words)), 1)
+
+    def test_line(self):
+        self.assertEqual(self.found("a\n\n[x](\nd.md)\n")[0][0], 4)
+
+
+class Translations(unittest.TestCase):
+    ENGLISH = "# One\n\nText.\n\n## Two\n\n```sh\ncode\n```\n\n![p](q.svg)\n\n| a | b |\n|---|---|\n| c | d |\n\n" \
+        "<!-- rows: s -->\n| call |\n|---|\n| write | 5 bytes<br>FIN |\n<!-- /rows -->\n"
+    CHINESE = "# 一\n\n正文。\n\n## 二\n\n```sh\ncode\n```\n\n![图](q.svg)\n\n| 甲 | 乙 |\n|---|---|\n| 丙 | 丁 |\n\n" \
+        "<!-- rows: s -->\n| 调用 |\n|---|\n| write | 5 个字节<br>FIN |\n<!-- /rows -->\n"
+    WORDS = translations.phrases.Phrases('{"phrases": {"call": "调用", "{} bytes": "{} 个字节"}, "kept": ["write"]}')
+
+    def found(self, english, chinese):
+        pair = (translations.pages.Page(words) for words in (english, chinese))
+        return [wrong for _, wrong in translations.differences(*pair, self.WORDS)]
+
+    def test_same(self):
+        self.assertEqual(self.found(self.ENGLISH, self.CHINESE), [])
+
+    def test_wrong(self):
+        for old, new in (("## 二", "### 二"), ("## 二", "二"), ("code", "codes"), ("q.svg", "r.svg"), ("| 丙 | 丁 |\n", ""),
+                         ("| 丙 | 丁 |", "| 丙 |"), ("rows: s", "rows: t"), ("5 个字节", "6 个字节"), ("正文", "It says what nobody has translated yet"),
+                         ("![图](q.svg)", "")):
+            with self.subTest(new):
+                self.assertEqual(len(self.found(self.ENGLISH, self.CHINESE.replace(old, new))), 1)
+
+    def test_no_phrase(self):
+        (wrong,) = self.found(self.ENGLISH.replace("5 bytes", "5 bytes more"), self.CHINESE)
+        self.assertIn("no phrase with 'more'", wrong)
+
+    def test_what_is_no_sentence(self):
+        for words in ("`a b c d e f g h`", "SYN, ACK, FIN, RST, PSH, URG, ECE, CWR", "[甲](a b c d e f g h)"):
+            with self.subTest(words):
+                self.assertEqual(self.found(self.ENGLISH, self.CHINESE.replace("正文", words)), [])
+
+    def test_phrases(self):
+        words = translations.phrases.Phrases('{"phrases": {"a b": "甲", "a": "乙", "{} of {}": "{}之{}"}, "kept": ["close"]}')
+        self.assertEqual(words.table("a b, a: 7 of 9"), "甲, 乙: 7之9")
+        self.assertEqual(words.table("| → SYN, ACK | close read_some 12.5ms |\n|---|"), "| → SYN, ACK | close read_some 12.5ms |\n|---|")
+        for unknown in ("ab", "closed", "b"):
+            with self.subTest(unknown), self.assertRaises(translations.phrases.Unknown):
+                words.table(unknown)
+
+    def test_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            for name, words in (("en/a.md", "# a\n"), ("en/b/c.md", "# c\n"), ("zh/a.md", "# 甲\n"), ("zh/d.md", "# 丁\n"),
+                                ("zh/phrases.json", '{"phrases": {}, "kept": []}')):
+                path = root / "docs" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(words)
+            wrong = [wrong for _, _, wrong in translations.check(lint.Tree(root))]
+        self.assertEqual(wrong, ["has no translation: docs/zh/b/c.md", "has no translation: docs/en/d.md"])
 
 
 if __name__ == "__main__":
