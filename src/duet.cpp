@@ -52,6 +52,7 @@
 #include <duet/detail/trace/diagram_text.ipp>
 #include <duet/detail/trace/diagram_words.ipp>
 #include <duet/detail/trace/lay_out.ipp>
+#include <duet/detail/trace/live_diagram.ipp>
 #include <duet/detail/trace/post_mortem.ipp>
 #include <duet/detail/trace/printable.ipp>
 #include <duet/detail/trace/segment_inference.ipp>

@@ -90,8 +90,9 @@ public:
     /// What the program has to say, as an event.
     void note(std::string const& text) { recording_->put_now(trace_kind::note, "", text); }
 
-    /// A copy of what has been recorded so far, in order of time.
-    trace_log log() const { return recording_->log(); }
+    /// A copy of what has been recorded so far, in order of time: all sessions, and the events whose numbers are above
+    /// `after`. Who follows a trace gives the greatest number that it has seen.
+    trace_log log(std::uint64_t after = 0) const { return recording_->log(after); }
 
     /// Events that were recorded, and events that were not kept, so far.
     std::uint64_t recorded() const noexcept { return recording_->recorded(); }

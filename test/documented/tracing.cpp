@@ -5,6 +5,7 @@
 #define BOOST_TEST_MODULE documented.tracing
 #include <duet/connector.hpp>
 #include <duet/diagram.hpp>
+#include <duet/live_diagram.hpp>
 #include <duet/merge.hpp>
 #include <duet/pcapng.hpp>
 #include <duet/post_mortem.hpp>
@@ -17,6 +18,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -53,6 +56,14 @@ void record_to_a_file()
 {
     duet::trace trace{{.program = "my_server", .file = "trace.jsonl"}};
     trace.note("reload");
+}
+
+std::string show(duet::live_diagram& live, duet::trace const& trace, std::uint64_t& seen)
+{
+    auto const more = trace.log(seen);
+    for (auto const& event : more.events)
+        seen = std::max(seen, event.number);
+    return live.add(more);
 }
 
 [[maybe_unused]] void keep_the_last(duet::server& server)
@@ -119,6 +130,10 @@ BOOST_AUTO_TEST_CASE(what_is_documented_writes_its_files)
 
     duet::trace trace;
     trace.note("reload");
+    duet::live_diagram live{1};
+    std::uint64_t seen = 0;
+    BOOST_TEST(show(live, trace, seen) == "");
+    BOOST_TEST(seen == 1U);
     write(trace);
     auto const size = std::filesystem::file_size("trace.jsonl");
     BOOST_TEST(size > 0U);

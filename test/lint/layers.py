@@ -11,7 +11,7 @@ import re
 FLOORS = [
     # ground: no I/O
     "config version endpoint error lifecycle tcp_info trace/ trace_log trace_file trace_segments diagram diagram_options"
-    " close_report post_mortem backoff"
+    " live_diagram close_report post_mortem backoff"
     " whole_or_end session_options acceptor_options connector_options relay_options server_options session_handler",
     # handlers and how they are called; system calls on descriptors
     "completion/ socket/ time/",

@@ -24,7 +24,7 @@ RULES = [
     Rule("include/duet/detail", "*/*.ipp", "src/duet.cpp", r"/{name}\.ipp>", containing="DUET_DECL"),
     # format, beast and trace_reader need libraries that not everybody has; the others are for tools, not for every program.
     Rule("include/duet", "*.hpp", "include/duet/duet.hpp", r"<duet/{name}\.hpp>",
-        exempt=("duet", "format", "beast", "trace_reader", "trace_segments", "diagram", "diagram_options", "captured_segment",
+        exempt=("duet", "format", "beast", "trace_reader", "trace_segments", "diagram", "diagram_options", "live_diagram", "captured_segment",
             "merge", "pcapng", "tap", "tap_options")),
 ]
 

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -186,6 +187,47 @@ BOOST_AUTO_TEST_CASE(a_second_trace_takes_over)
     check_lines(first.log(), {"begin attach", "call read_some 65536", "result read_some 5"});
     check_lines(second.log(), {"begin attach", "transfer receive 5", "call abort", "result abort", "transfer reset",
                                   "state failed failed", "end"});
+}
+
+BOOST_AUTO_TEST_CASE(a_trace_can_be_followed)
+{
+    std::vector<trace_event> followed;
+    std::uint64_t told = 0;
+    duet::trace* following = nullptr;
+    duet::trace trace{{.on_event = [&]
+                       {
+                           ++told;
+                           auto const more = following->log(followed.size());
+                           BOOST_REQUIRE(more.events.size() == 1U);
+                           BOOST_TEST(more.sessions.size() == 1U);
+                           followed.push_back(more.events.front());
+                       }}};
+    following = &trace;
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            trace.attach(s);
+            co_await converse(talk, s);
+        });
+    BOOST_TEST(told == trace.recorded());
+    BOOST_TEST((followed == trace.log().events));
+    BOOST_TEST(trace.log(told).events.empty());
+    BOOST_TEST(trace.log(told + 1).events.empty());
+}
+
+BOOST_AUTO_TEST_CASE(nobody_is_told_of_what_is_not_kept)
+{
+    std::uint64_t told = 0;
+    duet::trace trace{{.most_events = 4, .on_event = [&] { ++told; }}};
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            trace.attach(s);
+            co_await converse(talk, s);
+        });
+    BOOST_TEST(told == 4U);
 }
 
 BOOST_AUTO_TEST_CASE(what_has_no_room_is_counted)

@@ -47,7 +47,7 @@ public:
     /// What was not known before of a session, is now. Throws std::bad_alloc.
     DUET_DECL void update(trace_session const& described);
 
-    /// Keep an event. Returns its number; 0 if it was not kept.
+    /// Keep an event, and tell trace_options::on_event. Returns its number; 0 if it was not kept.
     DUET_DECL std::uint64_t put(trace_record record, tcp_snapshot const* kernel, std::string const* text) noexcept;
 
     /// A flight recorder keeps the events itself, and counts them here.
@@ -75,7 +75,8 @@ public:
 
     bool ended() const noexcept { return ended_.load(std::memory_order_relaxed); }
 
-    DUET_DECL trace_log log() const;
+    /// With the events whose numbers are above `after`.
+    DUET_DECL trace_log log(std::uint64_t after = 0) const;
 
     /// A log without events.
     DUET_DECL trace_log empty_log() const;
@@ -92,6 +93,7 @@ private:
         time_point flushed{};
     };
 
+    std::uint64_t keep(trace_record record, tcp_snapshot const* kernel, std::string const* text);
     trace_session* find(std::uint32_t session) noexcept;
     trace_event event_of(trace_record const& record, std::uint64_t number) const;
 

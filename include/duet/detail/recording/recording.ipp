@@ -76,10 +76,25 @@ DUET_DECL std::optional<trace_session> recording::forget(std::uint32_t session) 
 
 DUET_DECL std::uint64_t recording::put(
     trace_record record, tcp_snapshot const* kernel, std::string const* text) noexcept
-try
 {
     if (ended())
         return 0;
+    std::uint64_t number = 0;
+    try
+    {
+        number = keep(record, kernel, text);
+    }
+    catch (std::exception const&)  // no memory
+    {
+        ++lost_;
+    }
+    if (number != 0 && options_.on_event && !output_)
+        options_.on_event();
+    return number;
+}
+
+inline std::uint64_t recording::keep(trace_record record, tcp_snapshot const* kernel, std::string const* text)
+{
     std::lock_guard const lock{mutex_};
     if (output_)
     {
@@ -122,11 +137,6 @@ try
     ++recorded_;
     return ++last_number_;
 }
-catch (std::exception const&)  // no memory
-{
-    ++lost_;
-    return 0;
-}
 
 inline trace_event recording::event_of(trace_record const& record, std::uint64_t number) const
 {
@@ -147,16 +157,16 @@ DUET_DECL trace_log recording::empty_log() const
     return result;
 }
 
-DUET_DECL trace_log recording::log() const
+DUET_DECL trace_log recording::log(std::uint64_t after) const
 {
     auto result = empty_log();
     std::lock_guard const lock{mutex_};
     result.sessions = sessions_;
     result.lost = lost_;
-    result.events.reserve(records_.size());
-    std::uint64_t number = 0;
-    for (auto const& record : records_)
-        result.events.push_back(event_of(record, ++number));
+    auto number = std::min<std::uint64_t>(after, records_.size());
+    result.events.reserve(records_.size() - number);
+    for (; number != records_.size(); ++number)
+        result.events.push_back(event_of(records_[number], number + 1));
     // Threads read the clock before they come here, and the session of a test has a clock of its own.
     std::stable_sort(result.events.begin(), result.events.end(),
         [](trace_event const& a, trace_event const& b) { return a.time < b.time; });

@@ -70,6 +70,7 @@ struct diagram_end
     std::string role{};     ///< "client" or "server"
     std::string address{};  ///< or empty
     bool traced = true;     ///< else what it did follows from what the other end saw
+    bool finished = false;  ///< it has sent its FIN before the first row
 };
 
 /// What all renderers draw: items in rows from top to bottom. The items are in the order of reading.

@@ -17,9 +17,13 @@ struct text_style
     std::size_t width = 80;
     bool unicode = false;
     bool colours = false;
+    std::size_t time = 9;  ///< columns of a time, at least: "45.678 ms"
 };
 
 DUET_DECL std::string draw_text(diagram_layout const& layout, text_style style);
+
+/// Without title and legend.
+DUET_DECL std::string draw_text_rows(diagram_layout const& layout, text_style style);
 
 }  // namespace detail
 }  // namespace DUET_ABI

@@ -25,7 +25,7 @@ public:
         : layout_(layout), style_(style), glyphs_(style.unicode ? unicode_glyphs : ascii_glyphs)
     {
         auto const width = style_.width = std::max<std::size_t>(style_.width, 48);
-        std::size_t longest = 9;  // "45.678 ms"
+        std::size_t longest = style_.time;
         for (auto const& row : layout_.rows)
             longest = std::max(longest, clock_text(row.time).size());
         time_ = width >= 60 ? longest + 1 : 0;
@@ -36,6 +36,20 @@ public:
     std::string draw()
     {
         head();
+        rows();
+        legend();
+        return std::move(out_);
+    }
+
+    std::string draw_rows()
+    {
+        rows();
+        return std::move(out_);
+    }
+
+private:
+    void rows()
+    {
         lines_of_rows();
         for (auto const& item : layout_.items)
             if (item.kind == item_kind::segment)
@@ -48,11 +62,8 @@ public:
                 draw_labels(item);
         for (auto const& line : lines_)
             put(line);
-        legend();
-        return std::move(out_);
     }
 
-private:
     std::string shown(std::string_view text) const { return style_.unicode ? printable(text) : ascii(text); }
 
     void put_line(std::string_view text, ink colour)
@@ -131,7 +142,7 @@ private:
                 {
                     if (at < cells[side][row].size())
                         line.sides[side] = {cells[side][row][at]};
-                    line.finished[side] = row > finished[side];
+                    line.finished[side] = layout_.ends[side].finished || row > finished[side];
                 }
                 if (at == 0 && layout_.rows[row].timed)
                     line.time = clock_text(layout_.rows[row].time);
@@ -354,6 +365,11 @@ private:
 DUET_DECL std::string draw_text(diagram_layout const& layout, text_style style)
 {
     return text_picture(layout, style).draw();
+}
+
+DUET_DECL std::string draw_text_rows(diagram_layout const& layout, text_style style)
+{
+    return text_picture(layout, style).draw_rows();
 }
 
 }  // namespace detail

@@ -27,16 +27,15 @@ namespace detail {
 class row_maker
 {
 public:
-    row_maker(diagram_layout& layout, trace_log const& log, trace_session const& one, diagram_options const& options)
-        : layout_(layout), segments_(segments_of(log, one)), states_(tcp_states_of(log, one, segments_)),
+    row_maker(diagram_layout& layout, trace_log const& log, trace_session const& one, diagram_options const& options,
+        std::vector<trace_segment> const& segments, std::vector<tcp_state_change> const& states)
+        : layout_(layout), segments_(segments), states_(states),
           entries_(entries_of(log, one, segments_, states_, options)), arrows_(segments_.size(), none)
     {
         for (auto const& entry : entries_)
             if (entry.kind == what::arrival)
                 slanted_.insert(entry.segment);
     }
-
-    std::vector<trace_segment> const& segments() const noexcept { return segments_; }
 
     void place()
     {
@@ -260,8 +259,8 @@ private:
     }
 
     diagram_layout& layout_;
-    std::vector<trace_segment> segments_;
-    std::vector<tcp_state_change> states_;
+    std::vector<trace_segment> const& segments_;
+    std::vector<tcp_state_change> const& states_;
     std::vector<diagram_entry> entries_;
     std::vector<std::size_t> arrows_;          // the index of each segment's item, or none
     std::unordered_set<std::size_t> slanted_;  // segments that arrive in a row of their own
@@ -285,6 +284,13 @@ inline void fill_table(diagram_layout& layout, trace_log const& log, traced_ends
     }
 }
 
+DUET_DECL void lay_out_rows(diagram_layout& layout, trace_log const& log, trace_session const& one,
+    diagram_options const& options, std::vector<trace_segment> const& segments,
+    std::vector<tcp_state_change> const& states)
+{
+    row_maker(layout, log, one, options, segments, states).place();
+}
+
 DUET_DECL diagram_layout lay_out(trace_log const& log, trace_session const& one, diagram_options const& options)
 {
     diagram_layout layout;
@@ -306,9 +312,9 @@ DUET_DECL diagram_layout lay_out(trace_log const& log, trace_session const& one,
         layout.title = (layout.ends[0].address.empty() ? "client" : layout.ends[0].address) + " to " +
                        (layout.ends[1].address.empty() ? "server" : layout.ends[1].address);
     layout.details = post_mortems(log, one);
-    row_maker rows(layout, log, one, options);
-    layout.verdict = verdict_of(log, one, rows.segments());
-    rows.place();
+    auto const segments = segments_of(log, one);
+    layout.verdict = verdict_of(log, one, segments);
+    lay_out_rows(layout, log, one, options, segments, tcp_states_of(log, one, segments));
     fill_table(layout, log, ends);
     return layout;
 }
