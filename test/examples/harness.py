@@ -128,6 +128,8 @@ class Program:
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.said, self.complained = [], []
+        self._may_read = threading.Event()
+        self._may_read.set()
         self._lines = queue.SimpleQueue()
         self._readers = [threading.Thread(target=self._collect, args=args, daemon=True) for args in (
             (self.process.stdout, self.said, self._lines), (self.process.stderr, self.complained, None))]
@@ -135,13 +137,13 @@ class Program:
             reader.start()
         _running.append(self)
 
-    @staticmethod
-    def _collect(stream, into, announce):
+    def _collect(self, stream, into, announce):
         with stream:
             for line in stream:
                 into.append(line)
                 if announce:
                     announce.put(line)
+                    self._may_read.wait()
         if announce:
             announce.put(None)
 
@@ -174,6 +176,10 @@ class Program:
         """Wait for something on standard error; returns the match."""
         wait_until(lambda: re.search(pattern, self.errors), f"'{pattern}' from {self.command}")
         return re.search(pattern, self.errors)
+
+    def hold_back(self, on=True):
+        """Read nothing more of its standard output, or go on with that."""
+        (self._may_read.clear if on else self._may_read.set)()
 
     def send(self, data):
         self.process.stdin.write(data)

@@ -12,6 +12,8 @@ import pathlib
 import re
 import shutil
 import socket
+import socketserver
+import subprocess
 import sys
 import tempfile
 import threading
@@ -250,6 +252,148 @@ def proxy(*words):
     return program, int(program.expect(r"^listening on 127\.0\.0\.1:(\d+)$").group(1))
 
 
+@contextlib.contextmanager
+def echo_server():
+    """The port of one that gives back what each client says, and ends when the client does."""
+    class Echo(socketserver.StreamRequestHandler):
+        def handle(self):
+            with contextlib.suppress(ConnectionResetError):
+                while data := self.request.recv(65536):
+                    self.request.sendall(data)
+
+    class Echoes(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+
+    with Echoes(("127.0.0.1", 0), Echo) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join(harness.time_left())
+
+
+def say(peer, text):
+    peer.sendall(text)
+    check_equal(harness.read_lines(peer, 1), [text.rstrip(b"\n")], "echo through the proxy")
+
+
+def say_and_end(port, text=b"hello\n"):
+    with harness.connect(port) as peer:
+        say(peer, text)
+        check_equal(harness.exchange(peer, b""), b"", "the end")
+
+
+def expect_round(program, number, size):
+    """The four lines of something that the client said, and that the server gave back."""
+    for pattern in (rf"client [│┊]╌+ PSH, ACK {size} bytes ╌+▶[│┊] read_some: {size} bytes$",
+                    rf"write {size} bytes [│┊]╌+ PSH, ACK {size} bytes ╌+▶[│┊] server$",
+                    rf"read_some: {size} bytes [│┊]◀╌+ PSH, ACK {size} bytes ╌+[│┊] server$",
+                    rf"client [│┊]◀╌+ PSH, ACK {size} bytes ╌+[│┊] write {size} bytes$"):
+        program.expect(rf"^ {number} .* {pattern}")
+
+
+@case
+def proxy_shows_each_line_while_the_conversation_goes_on():
+    with echo_server() as server:
+        program, port = proxy("--connect", f"127.0.0.1:{server}", "--once")
+        with harness.connect(port) as peer:
+            title = program.expect(r"^ 1 (client 127\.0\.0\.1:\d+ to proxy)$").group(1)
+            program.expect(rf"^ 1 proxy to server 127\.0\.0\.1:{server}$")
+            program.expect(r"^ 1 .* connect │╌+ SYN ╌+▶│ server")
+            for text in (b"hello\n", b"and again\n"):
+                say(peer, text)
+                expect_round(program, 1, len(text))
+            peer.shutdown(socket.SHUT_WR)
+            program.expect(r"^ 1 .* client \(FIN_WAIT1\) │╌+ FIN, ACK ╌+▶│ read_some: end$")
+            program.expect(r"^ 1 .* shutdown_send │╌+ FIN, ACK ╌+▶│ server")
+            check_equal(harness.read_all(peer), b"", "the end")
+        for each in (title, f"proxy to server 127.0.0.1:{server}"):
+            program.expect(rf"^ 1 {each}: both ends finished, the client first$")
+        said = program.finish().decode()
+    check("\x1b" not in said, f"colours, in a pipe:\n{said}")
+    for line in said.splitlines():
+        check(len(line) <= 100, f"too wide: {line!r}")
+    check_equal(said.count("PSH, ACK 6 bytes"), 4, f"lines of what was said, in\n{said}\n")
+
+
+@case
+def proxy_tells_conversations_apart():
+    with echo_server() as server:
+        program, port = proxy("--connect", f"127.0.0.1:{server}")
+        with harness.connect(port) as first:
+            program.expect(r"^ 1 client")
+            with harness.connect(port) as second:
+                program.expect(r"^ 2 client")
+                for number, peer, text in ((1, first, b"a\n"), (2, second, b"bcd\n"), (1, first, b"efghi\n")):
+                    say(peer, text)
+                    expect_round(program, number, len(text))
+                harness.reset(second)
+                program.expect(r"^ 2 .* client \(CLOSED\) │╌+ RST, ACK ╌+▶│")
+                program.expect(r"^ 2 client 127\.0\.0\.1:\d+ to proxy: reset by the client$")
+            say(first, b"still\n")
+            expect_round(program, 1, 6)
+        program.expect(r"^ 1 client 127\.0\.0\.1:\d+ to proxy: both ends finished, the client first$")
+        program.signal()
+        program.finish()
+
+
+@case
+def proxy_is_quiet_if_it_is_told_to_be():
+    with echo_server() as server, folder() as here:
+        program, port = proxy("--connect", f"127.0.0.1:{server}", "--once", "--quiet", "--out", here / "talk.txt")
+        say_and_end(port)
+        said = program.finish().decode().splitlines()
+        check_equal(said[1:], [f"{here}/talk.txt"], "what it said")
+        check("PSH, ACK 6 bytes" in (here / "talk.txt").read_text(encoding="ascii"), "no picture in the file")
+
+        program, port = proxy("--connect", f"127.0.0.1:{server}", "--once", "--quiet")
+        say_and_end(port)
+        said = program.finish().decode()
+        check(re.search(r"^client 127\.0\.0\.1:\d+ to proxy$", said, re.M), f"no picture of the client in\n{said}")
+        check(re.search(rf"^proxy to server 127\.0\.0\.1:{server}$", said, re.M), f"no picture of the server in\n{said}")
+        check(not re.search(r"^ 1 ", said, re.M), f"live lines in\n{said}")
+
+
+@case
+def proxy_goes_on_if_nobody_reads_what_it_shows():
+    count = 100
+    with echo_server() as server:
+        program, port = proxy("--connect", f"127.0.0.1:{server}")
+        program.hold_back()
+        for _ in range(count):
+            say_and_end(port)
+        program.hold_back(False)
+        # The last lines of each conversation are never left out.
+        for number in range(1, count + 1):
+            program.expect(rf"^ ?{number} client 127\.0\.0\.1:\d+ to proxy: both ends finished, the client first$")
+        program.signal()
+        said = program.finish().decode()
+    check(re.search(r"^\.\.\. \d+ lines left out: they came faster than they are read$", said, re.M), f"it said\n{said}")
+
+
+@case
+def proxy_goes_on_if_its_output_is_closed():
+    with echo_server() as server:
+        process = subprocess.Popen([TOOL, "proxy", "--listen", "0", "--connect", f"127.0.0.1:{server}"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with process:
+            port = int(process.stdout.readline().rpartition(b":")[2])
+            with harness.connect(port) as peer:
+                say(peer, b"hello\n")
+                process.stdout.close()
+                say(peer, b"hello\n")
+                line = process.stderr.readline().decode()
+                check_equal(line, "duet-trace: standard output: Broken pipe; nothing more is shown there\n", "what it said")
+                say(peer, b"hello\n")
+                check_equal(harness.exchange(peer, b""), b"", "the end")
+            say_and_end(port)
+            process.terminate()
+            check_equal(process.wait(harness.time_left()), 1, "status")
+
+
 @case
 def proxy_passes_an_answer_on_and_draws_both_connections():
     with web_server() as server:
@@ -272,7 +416,7 @@ def proxy_writes_a_file_for_each_conversation():
         program, port = proxy("--connect", f"127.0.0.1:{server}", "--out", here / "talk.svg")
         for name in ("talk.svg", "talk-2.svg"):
             ask(port)
-            check_equal(program.line(), f"{here / name}\n", "the file that it tells")
+            program.expect(rf"^{here / name}$")
             image = xml.etree.ElementTree.parse(here / name).getroot()
             check(f"proxy to server 127.0.0.1:{server}" in "".join(image.itertext()), f"title of {name}")
         program.signal()
@@ -302,7 +446,7 @@ def proxy_draws_an_attempt_that_was_refused():
 @case
 def help_names_every_command():
     said = picture("--help")
-    for word in ("view", "proxy", "attach", "--session", "--format", "--out", "--list", "--all", "--width", "--once",
+    for word in ("view", "proxy", "attach", "--session", "--format", "--out", "--list", "--all", "--width", "--once", "--quiet",
                  "DUET_TRACE"):
         check(word in said, f"--help does not name {word}")
     said, errors = run(status=2)

@@ -17,10 +17,11 @@ constexpr auto usage = R"(duet-trace view FILE [--session N] [--format FORMAT] [
     Draws a connection of a trace (JSON lines, as duet::trace and DUET_TRACE write them). Without --session: each
     connection, or with --out the first. --list names the sessions. --all draws what is otherwise folded.
 
-duet-trace proxy --listen [HOST:]PORT --connect HOST:PORT [--out FILE] [--once] [--width COLUMNS]
-    Passes connections on to another server, and draws what both sides said when each has ended. HOST is localhost
-    unless given. --out writes the picture to a file, those of further connections to FILE-2, FILE-3, ...
-    --once ends after the first one.
+duet-trace proxy --listen [HOST:]PORT --connect HOST:PORT [--out FILE] [--quiet] [--once] [--width COLUMNS]
+    Passes connections on to another server, and shows what both sides say while they do, with a number in front that
+    tells conversations apart. HOST is localhost unless given. --out writes the whole picture to a file when a
+    conversation has ended, those of further ones to FILE-2, FILE-3, ... --quiet shows nothing before that; without
+    --out, or with --format, the picture then goes to standard output. --once ends after the first conversation.
 
 duet-trace attach --out FILE PROGRAM [ARGUMENT...]
     Runs a program that uses duet, and writes the trace of all its connections to FILE. Its code need not be changed.

@@ -33,19 +33,6 @@ constexpr std::array<std::pair<char const*, format>, 7> endings{{{".txt", format
     {".html", format::html}, {".mmd", format::mermaid}, {".md", format::markdown}, {".pcapng", format::pcapng},
     {".jsonl", format::jsonl}}};
 
-bool on_terminal()
-{
-    return ::isatty(STDOUT_FILENO) == 1;
-}
-
-std::size_t columns()
-{
-    ::winsize size{};
-    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        return size.ws_col;
-    return 100;
-}
-
 /// The connection of one session: both ends of it, if both were traced, and what belongs to no session.
 duet::trace_log part_of(duet::trace_log const& log, duet::trace_session const& one)
 {
@@ -101,6 +88,19 @@ void draw(std::ostream& out, output const& how, duet::trace_log const& log, duet
 
 }  // namespace
 
+bool on_terminal()
+{
+    return ::isatty(STDOUT_FILENO) == 1;
+}
+
+std::size_t columns()
+{
+    ::winsize size{};
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return 100;
+}
+
 format format_named(std::string const& name)
 {
     for (auto const& [known, result] : names)
@@ -117,14 +117,19 @@ format format_of(std::string const& file)
     throw usage_error{"'" + file + "' does not end as any format does: .txt, .svg, .html, .mmd, .md, .pcapng or .jsonl"};
 }
 
-void output::write(duet::trace_log const& log, std::uint32_t number) const
+void output::write(std::ostream& out, duet::trace_log const& log, std::uint32_t number) const
 {
     auto const* const one = log.find(number);
     if (one == nullptr)
         throw std::runtime_error{"the trace has no session " + std::to_string(number)};
+    draw(out, *this, log, *one);
+}
+
+void output::write(duet::trace_log const& log, std::uint32_t number) const
+{
     if (file.empty())
     {
-        draw(std::cout, *this, log, *one);
+        write(std::cout, log, number);
         std::cout.flush();
         if (!std::cout)
             throw std::runtime_error{"standard output cannot be written"};
@@ -133,7 +138,7 @@ void output::write(duet::trace_log const& log, std::uint32_t number) const
     errno = 0;
     std::ofstream out{file, std::ios::binary};
     if (out)
-        draw(out, *this, log, *one);
+        write(out, log, number);
     out.close();
     if (!out)
         throw std::runtime_error{file + ": " + (errno != 0 ? std::strerror(errno) : "cannot be written")};

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <string>
 
 #include <duet/diagram_options.hpp>
@@ -40,7 +41,16 @@ struct output
 
     /// Draw the connection of this session. Throws if it cannot be written.
     void write(duet::trace_log const& log, std::uint32_t number) const;
+
+    /// Not into the file, but there.
+    void write(std::ostream& out, duet::trace_log const& log, std::uint32_t number) const;
 };
+
+/// Standard output is a terminal.
+bool on_terminal();
+
+/// The columns of that terminal, or 100.
+std::size_t columns();
 
 }  // namespace tool
 

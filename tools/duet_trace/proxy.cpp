@@ -6,7 +6,8 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
-#include <iostream>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,7 +21,9 @@
 
 #include "arguments.hpp"
 #include "commands.hpp"
+#include "live.hpp"
 #include "output.hpp"
+#include "printer.hpp"
 
 namespace asio = boost::asio;
 
@@ -31,6 +34,8 @@ struct proxy_settings
 {
     address target;
     output out;
+    bool live = true;
+    bool pictures = false;  // on standard output
 };
 
 /// "talk.html", then "talk-2.html".
@@ -43,38 +48,57 @@ std::string file_of(std::string const& file, std::size_t number)
 }
 
 /// Draw both connections of one conversation: the client's, and the one to the server.
-void show(duet::trace_log const& log, proxy_settings const& settings, std::size_t number)
+void draw(duet::trace_log const& log, proxy_settings const& settings, std::size_t number, printer& printer)
 {
+    output out = settings.out;
+    if (!out.file.empty() && !log.sessions.empty())
+    {
+        // A file has one picture: that of the connection to the server, if there is one, tells both.
+        auto const& last = log.sessions.back();
+        out.picture.title = title_of(last);
+        out.file = file_of(out.file, number);
+        out.write(log, last.number);
+        printer.say(out.file + '\n');
+    }
+    if (!settings.pictures)
+        return;
     for (auto const& each : log.sessions)
     {
-        output out = settings.out;
-        out.picture.title = each.client ? "proxy to server " + each.remote : "client " + each.remote + " to proxy";
-        if (!out.file.empty())
-        {
-            // A file has one picture: that of the connection to the server, if there is one, tells both.
-            if (&each != &log.sessions.back())
-                continue;
-            out.file = file_of(out.file, number);
-        }
-        out.write(log, each.number);
-        if (!out.file.empty())
-            std::cout << out.file << '\n' << std::flush;
+        out.picture.title = title_of(each);
+        std::ostringstream text;
+        out.write(text, log, each.number);
+        printer.say(text.str());
     }
 }
 
 asio::awaitable<void> pass_on(duet::session client, proxy_settings const& settings, duet::trace& trace)
 {
-    trace.attach(client, "client");
+    trace.attach(client, "proxy");
     duet::connector connector{client.get_executor(), {.timeout = std::chrono::seconds{10}}};
     trace.attach(connector);
     duet::session server = co_await connector.connect(settings.target.host, settings.target.port);
     co_await duet::relay(client, server, {.idle = std::chrono::minutes{10}});
 }
 
-asio::awaitable<void> serve(duet::session client, proxy_settings const& settings, std::size_t number)
+asio::awaitable<void> serve(
+    duet::session client, proxy_settings const& settings, std::size_t number, printer& printer)
 {
+    std::shared_ptr<live_view> live;
+    if (settings.live)
+    {
+        live_style const style{settings.out.width != 0 ? settings.out.width : columns(),
+            settings.out.format != format::text, on_terminal()};
+        live = std::make_shared<live_view>(client.get_executor(), printer, style, number);
+    }
     // One trace for each conversation: what has been shown takes no memory any more.
-    duet::trace trace{{.program = "duet-trace proxy", .most_events = 200'000}};
+    duet::trace_options options;
+    options.program = "duet-trace proxy";
+    options.most_events = 200'000;
+    if (live)
+        options.on_event = [view = live.get()] { view->wake(); };
+    duet::trace trace{std::move(options)};
+    if (live)
+        live->follow(trace);
     std::exception_ptr failure;
     try
     {
@@ -87,11 +111,13 @@ asio::awaitable<void> serve(duet::session client, proxy_settings const& settings
     // Its session was destroyed with the coroutine that failed; what it was reset with is in the trace, too.
     try
     {
-        show(trace.log(), settings, number);
+        if (live)
+            live->finish();
+        draw(trace.log(), settings, number, printer);
     }
     catch (std::exception const& error)
     {
-        std::cerr << "duet-trace: " << error.what() << '\n';
+        printer.complain(error.what());
     }
     if (failure)
         std::rethrow_exception(failure);
@@ -101,11 +127,14 @@ asio::awaitable<void> serve(duet::session client, proxy_settings const& settings
 
 int proxy(std::vector<std::string> const& words)
 {
-    arguments const given{words, {"listen", "connect", "out", "format", "width"}, {"once"}};
+    arguments const given{words, {"listen", "connect", "out", "format", "width"}, {"once", "quiet"}};
     if (!given.rest().empty() || !given.has("listen") || !given.has("connect"))
         throw usage_error{"proxy needs --listen [HOST:]PORT and --connect HOST:PORT"};
     auto const listen = parse_address(given.text("listen"), "127.0.0.1");
     proxy_settings settings{parse_address(given.text("connect"), "localhost"), {}};
+    // What is asked for in a format stays by itself.
+    settings.live = !given.has("quiet") && (given.has("out") || !given.has("format"));
+    settings.pictures = !settings.live && !given.has("out");
     settings.out.file = given.text("out");
     if (!settings.out.file.empty())
         settings.out.format = format_of(settings.out.file);
@@ -113,6 +142,7 @@ int proxy(std::vector<std::string> const& words)
         settings.out.format = format_named(given.text("format"));
     settings.out.width = given.number("width", 0, 48, 1000);
 
+    printer printer;
     asio::io_context context;
     duet::server_options options;
     options.address = listen.host;
@@ -121,16 +151,17 @@ int proxy(std::vector<std::string> const& words)
     options.on_session_end = [&](duet::session_end const& end)
     {
         if (end.failure)
-            std::cerr << "duet-trace: " << end.peer << ": " << end.what() << '\n';
+            printer.complain(end.peer + ": " + end.what());
         if (given.has("once"))
             context.stop();
     };
     std::size_t conversations = 0;
     duet::server server{context, options,
-        [&](duet::session client) { return serve(std::move(client), settings, ++conversations); }};
-    std::cout << "listening on " << duet::to_string(server.local_endpoint()) << std::endl;
+        [&](duet::session client) { return serve(std::move(client), settings, ++conversations, printer); }};
+    printer.say("listening on " + duet::to_string(server.local_endpoint()) + '\n');
     auto const report = duet::run(context, server);
-    return given.has("once") ? 0 : static_cast<int>(report);
+    auto const status = given.has("once") ? 0 : static_cast<int>(report);
+    return printer.finish() ? status : 1;
 }
 
 }  // namespace tool
