@@ -56,6 +56,7 @@
 #include <duet/detail/trace/post_mortem.ipp>
 #include <duet/detail/trace/printable.ipp>
 #include <duet/detail/trace/segment_inference.ipp>
+#include <duet/detail/trace/segment_labels.ipp>
 #include <duet/detail/trace/segment_links.ipp>
 #include <duet/detail/trace/svg_legend.ipp>
 #include <duet/detail/trace/tcp_states.ipp>

@@ -88,10 +88,10 @@ public:
     /// Two conversations in which programs and TCP did the same have the same table: it has no times, no addresses, and
     /// no sizes of windows. Rows follow from each other by cause and effect: a call comes after what its program had
     /// called and learned before. Where nothing decides, the client comes first. Segments that only acknowledge are
-    /// left out, but for those of the handshake and of FINs. A FIN's is in the row of the FIN, alone or with what was
-    /// sent next: which of these is a matter of milliseconds. Bytes of one call are one line, however TCP has cut them.
-    /// Segments that TCP repeats are one line, and what programs do three times or more, one after another, is told
-    /// once and marked.
+    /// left out, but for those of the handshake, of FINs and of probes, and those that close and open a window which
+    /// TCP has had to ask for. A FIN's is in the row of the FIN, alone or with what was sent next: which of these is a
+    /// matter of milliseconds. Bytes of one call are one line, however TCP has cut them. Segments that TCP repeats are
+    /// one line, and what programs do three times or more, one after another, is told once and marked.
     ///
     /// diagram_options does not change it.
     std::string markdown() const { return detail::draw_markdown(conversation_); }

@@ -63,7 +63,8 @@ DUET_DECL void write_pcapng(std::ostream& out, trace_log const& log, trace_sessi
     std::span<trace_segment const> segments, pcapng_options const& options = {});
 
 /// Writes captured segments, byte for byte. If merge() has added them to `log`, the comment of each names the call
-/// which caused it and the return which told the program of it, as far as their events say that.
+/// which caused it, the return which told the program of it, and its label, as segments_of() (duet/trace_segments.hpp)
+/// finds them.
 DUET_DECL void write_pcapng(std::ostream& out, trace_log const& log, std::span<captured_segment const> segments);
 
 }  // namespace DUET_ABI

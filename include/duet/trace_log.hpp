@@ -73,6 +73,21 @@ constexpr bool contains(tcp_flags set, tcp_flags one) noexcept
     return (static_cast<std::uint8_t>(set) & static_cast<std::uint8_t>(one)) != 0;
 }
 
+/// What a segment is beside what its flags say.
+enum class segment_label : std::uint8_t
+{
+    none,
+    retransmission,             ///< its sequence numbers were sent before
+    out_of_order,               ///< it comes after one that followed it
+    keep_alive_probe,           ///< asks whether the peer is still there
+    keep_alive_answer,          ///< the peer is
+    zero_window,                ///< its sender has no room for more
+    zero_window_probe,          ///< asks a peer without room whether it has some now
+    zero_window_answer,         ///< answers that
+    window_update,              ///< tells of more room, or less, and of nothing else
+    duplicate_acknowledgement,  ///< tells nothing new: something came that was not expected
+};
+
 /// A TCP segment between the two ends of a connection. Times count from the beginning of the trace.
 struct trace_segment
 {
@@ -94,6 +109,9 @@ struct trace_segment
     bool lost = false;  ///< it was sent, and never arrived
 
     duet::evidence evidence = duet::evidence::inferred;
+
+    /// segments_of() finds it. A file does not have it.
+    segment_label label = segment_label::none;
 
     std::uint64_t cause = 0;  ///< the number of the event that caused it: a call; 0: TCP itself, or not known
     std::uint64_t told = 0;   ///< the number of the event that told the receiving program of it; 0: none did
@@ -172,6 +190,9 @@ struct trace_log
 
 DUET_DECL std::string_view to_string(evidence value) noexcept;
 DUET_DECL std::string_view to_string(trace_kind value) noexcept;
+
+/// "retransmission", "keep-alive probe", "answer to a zero-window probe"; "" for none.
+DUET_DECL std::string_view to_string(segment_label value) noexcept;
 
 /// As tcpdump and Wireshark abbreviate them: "SYN", "SYN, ACK", "FIN, ACK", "RST", "PSH, ACK".
 DUET_DECL std::string to_string(tcp_flags value);

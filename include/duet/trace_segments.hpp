@@ -15,8 +15,8 @@ inline namespace DUET_ABI {
 /// The segments of the connection that `one` is an end of, in the order in which they left.
 ///
 /// If the trace has captured ones, of this end or of the other, these are the result, each with the event that caused
-/// it and the event that told of it, as far as bytes and sequence numbers tell. Otherwise the segments are inferred
-/// from what the program did and learned, at both ends if both are in the trace:
+/// it and the event that told of it, as far as bytes and sequence numbers tell, and with its label (below). Otherwise
+/// the segments are inferred from what the program did and learned, at both ends if both are in the trace:
 ///
 /// | in the trace | segments |
 /// |---|---|
@@ -33,6 +33,23 @@ inline namespace DUET_ABI {
 /// An inferred segment has left when the call that caused it was made, and has arrived when a return told of it: if
 /// both ends are in the trace, these times differ, and segments can cross. A kernel that had everything acknowledged
 /// earlier bounds the second. Of a time that only one end knows, the other is the same.
+///
+/// The label of a captured segment follows from what was captured before it, as in Wireshark's analysis:
+///
+/// | label | the segment |
+/// |---|---|
+/// | retransmission | takes sequence numbers, all of which its direction has sent before |
+/// | out_of_order | the same, but they were left out before, and not sent |
+/// | keep_alive_probe | at most one byte, one sequence number before the next, after all was acknowledged |
+/// | zero_window_probe | the same, or the next byte, after the peer's window was 0 |
+/// | keep_alive_answer, zero_window_answer | the peer's next acknowledgement after a probe, if it says nothing else |
+/// | zero_window | otherwise: its window is 0 |
+/// | window_update | only acknowledges, what was acknowledged before, with another window |
+/// | duplicate_acknowledgement | the same, with the same window |
+///
+/// Wireshark takes a probe of Linux into a window of 0 for a keep-alive, because it has no byte. A segment is lost if
+/// it was sent again before it was acknowledged; so are its last repetition that nothing answers, and a probe that
+/// another one follows.
 ///
 /// Empty if the session is not of TCP (its address is a path). Time: about that of sorting the events.
 DUET_DECL std::vector<trace_segment> segments_of(trace_log const& log, trace_session const& one);

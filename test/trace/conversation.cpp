@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(a_reset_and_what_it_tells)
 BOOST_AUTO_TEST_CASE(what_tcp_does_on_its_own_and_a_failure_that_no_segment_tells_of)
 {
     BOOST_TEST(rows_of(unanswered()) == R"(| client: connect | → SYN, lost | SYN_SENT / unknown | |
-| client's TCP | → SYN, repeated, lost | | |
+| client's TCP | → SYN, repeated | | |
 | client: connect | | CLOSED / unknown | client: connect → connect deadline passed |
 )");
     BOOST_TEST(rows_of(peer_vanishes())
@@ -244,6 +244,26 @@ BOOST_AUTO_TEST_CASE(a_fin_is_acknowledged_alone_or_with_the_next_bytes)
     BOOST_TEST(duet::segments_of(log, log.sessions.front()).size() <
                duet::segments_of(whole_flow().log, log.sessions.front()).size());
     BOOST_TEST(table_of(log) == table_of(whole_flow().log));
+}
+
+BOOST_AUTO_TEST_CASE(what_tcp_repeats_is_none_of_the_call)
+{
+    auto const repeated = [](std::size_t times)
+    {
+        auto log = captured(whole_flow());
+        for (std::size_t index = 0; index != log.events.size(); ++index)
+            if (log.events[index].segment && log.events[index].segment->bytes == 5)
+            {
+                auto const event = log.events[index];
+                log.events.insert(log.events.begin() + static_cast<std::ptrdiff_t>(index), times, event);
+                break;
+            }
+        return table_of(log);
+    };
+    BOOST_TEST(count_of(repeated(1),
+                   "| client: write 5 bytes | → PSH, ACK 5 bytes, lost | | |\n"
+                   "| client's TCP | → PSH, ACK 5 bytes, repeated | | server: read_some → 5 bytes |\n") == 1U);
+    BOOST_TEST(repeated(1) == repeated(3));
 }
 
 BOOST_AUTO_TEST_CASE(how_bytes_are_cut_is_not_told)

@@ -115,13 +115,17 @@ public:
             auto bytes = segments_[all[at]].bytes;
             for (; next != all.size() && continues(all[at], all[next]); ++next)
                 bytes += segments_[all[next]].bytes;
-            auto line = line_of(segments_[all[at]], bytes, part.kind) + (next != at + 1 ? ", in segments" : "");
-            if (row.segments.empty() || row.segments.back() != line)
+            auto line = line_of(segments_[all[at]], bytes) + (next != at + 1 ? ", in segments" : "");
+            // TCP asks, and repeats, as often as time allows.
+            bool const again = part.kind == what::tcp &&
+                               std::find(row.segments.begin(), row.segments.end(), line) != row.segments.end();
+            if (!again)
                 row.segments.push_back(std::move(line));
             at = next;
-            if (part.acknowledged && contains(segments_[all[at - 1]].flags, tcp_flags::fin) &&
+            auto const& last = segments_[all[at - 1]];
+            if (part.acknowledged && contains(last.flags, tcp_flags::fin) && !last.lost &&
                 (at == all.size() || !is_bare(segments_[all[at]])))
-                row.segments.push_back(std::string(arrow(!segments_[all[at - 1]].from_client)) + "ACK");
+                row.segments.push_back(std::string(arrow(!last.from_client)) + "ACK");
         }
         row.seen = seen_in(part);
         return row;
@@ -168,17 +172,18 @@ private:
             return each.bytes != 0 && !contains(each.flags, tcp_flags::syn) && !contains(each.flags, tcp_flags::fin) &&
                    !contains(each.flags, tcp_flags::rst);
         };
-        return is_data(a) && is_data(b) && a.from_client == b.from_client && a.lost == b.lost;
+        return is_data(a) && is_data(b) && a.from_client == b.from_client && a.lost == b.lost && a.label == b.label &&
+               a.label != segment_label::retransmission;
     }
 
-    static std::string line_of(trace_segment const& segment, std::uint64_t bytes, what kind)
+    static std::string line_of(trace_segment const& segment, std::uint64_t bytes)
     {
         auto whole = segment;
         whole.bytes = bytes;
-        auto line = arrow(segment.from_client) + segment_words(whole);
-        if (kind == what::tcp && length_of(segment) != 0)
-            line += ", repeated";
-        return line + (segment.lost ? ", lost" : "");
+        auto const line = arrow(segment.from_client) + segment_words(whole);
+        // How many of these are lost is a matter of time.
+        bool const own = segment.label == segment_label::retransmission || is_probe(segment.label);
+        return line + (segment.lost && !own ? ", lost" : "");
     }
 
     /// Reads that go on are one line.

@@ -195,7 +195,7 @@ private:
                 own = place;
                 told = {};
             }
-            else if (is_program(place))
+            else if (parts_[place].kind != what::both)
             {
                 if (!std::exchange(told[side], true))
                     edge(own, place);

@@ -21,7 +21,7 @@ struct conversation_part
     {
         call,     ///< of the end's program
         failure,  ///< a call has failed, and no segment told of it
-        program,  ///< the end's program, which is not traced
+        program,  ///< the end's program, by a call that is not in the trace
         tcp,      ///< the end's TCP on its own
         both,     ///< the TCP of both ends: each acknowledges a FIN that has crossed its own
     };

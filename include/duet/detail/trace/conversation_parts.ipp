@@ -31,6 +31,7 @@ public:
 
     std::vector<conversation_part> make()
     {
+        find_stalls();
         for (std::size_t index = 0; index != segments_.size(); ++index)
             take(index);
         acknowledge_crossing();
@@ -80,10 +81,16 @@ private:
     {
         auto const& segment = segments_[index];
         auto const& heard = last_[segment.from_client ? 1 : 0];
+        if (segment.label == segment_label::retransmission || is_probe(segment.label))
+            return place_of_tcp(segment);
+        if (is_answer(segment.label))
+            return place_of_probe(!segment.from_client);
+        if (stalls_.count(index) != 0)
+            return segment.label == segment_label::window_update ? place_of_tcp(segment)
+                   : heard                                       ? part_of_[*heard]
+                                                                 : none;
         if (is_bare(segment))
             return completes_handshake(segment) ? part_of_[*heard] : none;
-        if (is_repeated(segment))
-            return place_of_tcp(segment);
         if (segment.cause != 0)
             return place_of_cause(segment);
         bool const answers = contains(segment.flags, tcp_flags::syn)
@@ -91,12 +98,30 @@ private:
                                  : contains(segment.flags, tcp_flags::rst) && answers_with_reset(segment);
         if (answers && heard)
             return part_of_[*heard];
-        if (traced(segment.from_client))
-            return add(what::tcp, segment.from_client);
         return joins_last(segment) ? parts_.size() - 1 : add(what::program, segment.from_client);
     }
 
-    bool traced(bool client) const noexcept { return (client ? ends_.client : ends_.server) != nullptr; }
+    /// A peer without room is told of if it lasts: until TCP asks for it.
+    void find_stalls()
+    {
+        std::array<std::optional<std::size_t>, 2> full;  // the window that each end has closed
+        std::array<bool, 2> asked{};
+        for (std::size_t index = 0; index != segments_.size(); ++index)
+        {
+            auto const label = segments_[index].label;
+            auto const side = segments_[index].from_client ? std::size_t(0) : std::size_t(1);
+            if (label == segment_label::zero_window)
+                full[side] = index;
+            if (label == segment_label::zero_window_probe)
+            {
+                if (full[1 - side])
+                    stalls_.insert(*std::exchange(full[1 - side], std::nullopt));
+                asked[1 - side] = true;
+            }
+            if (label == segment_label::window_update && std::exchange(asked[side], false))
+                stalls_.insert(index);
+        }
+    }
 
     bool completes_handshake(trace_segment const& segment)
     {
@@ -113,22 +138,19 @@ private:
         return !contains(segment.flags, tcp_flags::ack) || !last_[segment.from_client ? 0 : 1];
     }
 
-    /// Its sequence numbers were sent before.
-    bool is_repeated(trace_segment const& segment) const noexcept
-    {
-        auto const& last = last_[segment.from_client ? 0 : 1];
-        if (!last || length_of(segment) == 0 || contains(segment.flags, tcp_flags::rst))
-            return false;
-        auto const& before = segments_[*last];
-        return static_cast<std::int32_t>(segment.sequence + length_of(segment) - before.sequence - length_of(before)) <=
-               0;
-    }
-
+    /// What TCP does on its own between what the programs do is one part.
     std::size_t place_of_tcp(trace_segment const& segment)
     {
-        bool const again =
-            !parts_.empty() && parts_.back().kind == what::tcp && parts_.back().client == segment.from_client;
-        return again ? parts_.size() - 1 : add(what::tcp, segment.from_client);
+        auto const place = place_of_probe(segment.from_client);
+        return place != none ? place : add(what::tcp, segment.from_client);
+    }
+
+    std::size_t place_of_probe(bool client) const noexcept
+    {
+        for (auto place = parts_.size(); place-- != 0 && parts_[place].kind == what::tcp;)
+            if (parts_[place].client == client)
+                return place;
+        return none;
     }
 
     std::size_t place_of_cause(trace_segment const& segment)
@@ -139,7 +161,7 @@ private:
         return found.first->second;
     }
 
-    /// Bytes of a program that is not traced: where one call ends is not known.
+    /// Where one call of such a program ends is not known.
     bool joins_last(trace_segment const& segment) const noexcept
     {
         if (parts_.empty() || segment.bytes == 0)
@@ -249,7 +271,8 @@ private:
     std::unordered_map<std::uint64_t, std::size_t> causes_;  // the part of each call that caused a segment
     std::unordered_set<std::uint64_t> told_;                 // the returns that told of one
     std::vector<std::size_t> crossing_acknowledgements_;
-    bool complete_ = false;  // the handshake is
+    std::unordered_set<std::size_t> stalls_;  // where a window closes, and opens
+    bool complete_ = false;                   // the handshake is
 };
 
 /// A close has ended when both FINs have gone: it returns after the later one.

@@ -178,7 +178,7 @@ private:
         {
             auto const& segment = segments_[index];
             auto const time = segment.sent ? segment.sent : segment.received;
-            bool const bare = segment.flags == tcp_flags::ack && segment.bytes == 0;
+            bool const bare = is_bare(segment) && !is_probe(segment.label) && !is_answer(segment.label);
             if (!time || (bare && !options_.acknowledgements && changing_.count(index + 1) == 0 && segment.told == 0))
                 continue;
             diagram_entry entry;
@@ -202,7 +202,8 @@ private:
             entry.item.bare = bare;
             entry.item.bytes = segment.bytes;
             entry.item.facts = segment_facts(segment, events_);
-            entry.carries_bytes = changing_.count(index + 1) == 0 && !segment.lost && (bare || segment.bytes != 0) &&
+            entry.carries_bytes = changing_.count(index + 1) == 0 && !segment.lost &&
+                                  segment.label != segment_label::retransmission && (bare || segment.bytes != 0) &&
                                   !contains(segment.flags, tcp_flags::rst) && crossing.count(index) == 0 &&
                                   !(bare && segment.told != 0);
             entries_.push_back(entry);

@@ -35,7 +35,7 @@ DUET_DECL std::string event_words(trace_event const& event, bool told_of_fin);
 /// A call and its result in one.
 DUET_DECL std::string call_words(trace_event const& call, trace_event const& result, bool told_of_fin);
 
-/// "PSH, ACK 5 bytes".
+/// "PSH, ACK 5 bytes, repeated".
 DUET_DECL std::string segment_words(trace_segment const& segment);
 
 /// All that is known about an event, or a segment.

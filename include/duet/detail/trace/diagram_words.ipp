@@ -114,12 +114,23 @@ DUET_DECL std::string call_words(trace_event const& call, trace_event const& res
     return words;
 }
 
+/// Short enough for an arrow.
+inline std::string_view label_words(segment_label label) noexcept
+{
+    if (is_answer(label))
+        return "answers probe";
+    if (label == segment_label::retransmission)
+        return "repeated";
+    return label == segment_label::duplicate_acknowledgement ? "duplicate" : to_string(label);
+}
+
 DUET_DECL std::string segment_words(trace_segment const& segment)
 {
     auto words = to_string(segment.flags);
     if (segment.bytes != 0)
         words += " " + bytes_text(segment.bytes);
-    return words;
+    auto const label = label_words(segment.label);
+    return label.empty() ? words : words.append(", ").append(label);
 }
 
 inline std::string known_words(evidence value)
@@ -173,6 +184,8 @@ DUET_DECL fact_lines segment_facts(trace_segment const& segment, numbered_events
     fact_lines facts;
     auto const add = [&](char const* name, std::string value) { facts.emplace_back(name, printable(value)); };
     add("segment", segment_words(segment));
+    if (segment.label != segment_label::none)
+        add("label", std::string(to_string(segment.label)));
     add("from", segment.from_client ? "client to server" : "server to client");
     add("sequence", std::to_string(segment.sequence));
     if (contains(segment.flags, tcp_flags::ack))

@@ -83,8 +83,12 @@ private:
             // RFC 6298: the wait doubles each time. Linux repeats the first waits.
             auto wait = std::chrono::seconds(1);
             for (time at = unanswered->begun; at <= unanswered->time; at += wait, wait *= 2)
-                add(true, tcp_flags::syn, at, std::nullopt, at == unanswered->begun ? unanswered->cause : 0, 0).lost =
-                    unanswered->told != 0;
+            {
+                bool const first = at == unanswered->begun;
+                auto& syn = add(true, tcp_flags::syn, at, std::nullopt, first ? unanswered->cause : 0, 0);
+                syn.lost = unanswered->told != 0;
+                syn.label = first ? segment_label::none : segment_label::retransmission;
+            }
             return false;
         }
         auto const* const connected = find(true, fact_kind::connected);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <duet/detail/trace/segment_links.hpp>
+#include <duet/detail/trace/segment_steps.hpp>
 
 namespace duet {
 inline namespace DUET_ABI {
@@ -88,8 +89,10 @@ public:
             acknowledged_ = true;
             told = told_of({fact_kind::accepted});
         }
-        segment.cause = segment.cause != 0 ? segment.cause : cause;
-        segment.told = segment.told != 0 ? segment.told : told;
+        // What TCP repeats, and what it asks, it does on its own.
+        bool const own = segment.label == segment_label::retransmission || is_probe(segment.label);
+        segment.cause = segment.cause != 0 ? segment.cause : own ? 0 : cause;
+        segment.told = segment.told != 0 ? segment.told : segment.lost || is_probe(segment.label) ? 0 : told;
         segment.evidence = evidence::observed;
     }
 

@@ -62,6 +62,16 @@ inline bool is_bare(trace_segment const& segment) noexcept
     return segment.flags == tcp_flags::ack && segment.bytes == 0;
 }
 
+inline bool is_probe(segment_label label) noexcept
+{
+    return label == segment_label::keep_alive_probe || label == segment_label::zero_window_probe;
+}
+
+inline bool is_answer(segment_label label) noexcept
+{
+    return label == segment_label::keep_alive_answer || label == segment_label::zero_window_answer;
+}
+
 /// The two ends of a connection, as far as they are in the trace.
 struct traced_ends
 {

@@ -42,6 +42,34 @@ DUET_DECL std::string_view to_string(trace_kind value) noexcept
     return "?";
 }
 
+DUET_DECL std::string_view to_string(segment_label value) noexcept
+{
+    switch (value)
+    {
+    case segment_label::none:
+        return "";
+    case segment_label::retransmission:
+        return "retransmission";
+    case segment_label::out_of_order:
+        return "out of order";
+    case segment_label::keep_alive_probe:
+        return "keep-alive probe";
+    case segment_label::keep_alive_answer:
+        return "answer to a keep-alive probe";
+    case segment_label::zero_window:
+        return "zero window";
+    case segment_label::zero_window_probe:
+        return "zero-window probe";
+    case segment_label::zero_window_answer:
+        return "answer to a zero-window probe";
+    case segment_label::window_update:
+        return "window update";
+    case segment_label::duplicate_acknowledgement:
+        return "duplicate acknowledgement";
+    }
+    return "";
+}
+
 DUET_DECL std::string to_string(tcp_flags value)
 {
     static constexpr std::array<std::pair<tcp_flags, char const*>, 8> names{

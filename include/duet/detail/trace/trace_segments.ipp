@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <duet/detail/trace/segment_inference.hpp>
+#include <duet/detail/trace/segment_labels.hpp>
 #include <duet/detail/trace/segment_links.hpp>
 #include <duet/detail/trace/segment_steps.hpp>
 #include <duet/detail/trace/trace_facts.hpp>
@@ -48,6 +49,7 @@ DUET_DECL std::vector<trace_segment> segments_of(trace_log const& log, trace_ses
         captured = detail::captured_segments(log, ends.client == &one ? ends.server : ends.client);
     if (captured.empty())
         return detail::infer_segments(facts);
+    detail::label_segments(captured);
     detail::link_segments(captured, facts);
     return captured;
 }

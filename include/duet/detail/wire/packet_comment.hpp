@@ -50,6 +50,8 @@ inline std::string line_about(numbered_events const& events, std::string_view ro
 inline std::string packet_comment(std::string_view origin, numbered_events const& events, trace_segment const& segment)
 {
     std::string text{origin};
+    if (segment.label != segment_label::none)
+        text += "\nLabel: " + std::string{to_string(segment.label)};
     if (segment.lost)
         text += "\nIt was lost: it never arrived.";
     text += line_about(events, "Caused by", segment.cause);

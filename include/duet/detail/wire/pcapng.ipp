@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <duet/detail/trace/numbered_events.hpp>
@@ -16,6 +17,7 @@
 #include <duet/detail/wire/packet_plan.hpp>
 #include <duet/detail/wire/pcapng_block.hpp>
 #include <duet/pcapng.hpp>
+#include <duet/trace_segments.hpp>
 #include <duet/version.hpp>
 
 namespace duet {
@@ -201,6 +203,26 @@ private:
     std::uint8_t shift_ = 0;
 };
 
+/// The captured segments of a trace's sessions as segments_of() knows them, by the numbers of their events.
+inline std::unordered_map<std::uint64_t, trace_segment> known_segments(trace_log const& log)
+{
+    std::unordered_map<std::uint64_t, trace_segment> result;
+    std::unordered_map<std::uint32_t, std::vector<std::uint64_t>> numbers;
+    for (auto const& event : log.events)
+        if (event.kind == trace_kind::segment && event.segment)
+            numbers[event.session].push_back(event.number);
+    for (auto const& one : log.sessions)
+    {
+        auto const found = numbers.find(one.number);
+        if (found == numbers.end())
+            continue;
+        auto const segments = segments_of(log, one);
+        for (std::size_t at = 0; at != std::min(segments.size(), found->second.size()); ++at)
+            result.emplace(found->second[at], segments[at]);
+    }
+    return result;
+}
+
 }  // namespace detail
 
 DUET_DECL void write_pcapng(std::ostream& out, trace_log const& log, trace_session const& of,
@@ -214,11 +236,15 @@ DUET_DECL void write_pcapng(std::ostream& out, trace_log const& log, std::span<c
     auto const of = log.program.empty() ? "" : ", with the trace of " + log.program;
     pcapng_writer writer{out, "Captured by duet" + of + '.', "captured by duet"};
     detail::numbered_events const events{log};
+    auto const known = detail::known_segments(log);
     for (auto const& each : segments)
     {
         auto const* const event = events.find(each.event);
+        auto const found = known.find(each.event);
         writer.write(each.packet, each.length, each.wall_time,
-            event && event->segment ? detail::packet_comment("Captured.", events, *event->segment) : "");
+            found != known.end()      ? detail::packet_comment("Captured.", events, found->second)
+            : event && event->segment ? detail::packet_comment("Captured.", events, *event->segment)
+                                      : "");
     }
 }
 
