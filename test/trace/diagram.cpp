@@ -112,6 +112,41 @@ BOOST_AUTO_TEST_CASE(segments_that_cross_are_drawn_crossing)
     BOOST_TEST(has(picture_of(simultaneous_close()).mermaid(), "C-->>S: FIN, ACK (crosses another)"));
 }
 
+// What the program says is between the lifelines, from the first event of the connection to its last.
+BOOST_AUTO_TEST_CASE(notes_of_the_program_are_in_every_format)
+{
+    story it;
+    auto const note = [&](std::string text)
+    {
+        it.log.events.push_back(it.log.events.empty() ? duet::trace_event{} : it.log.events.back());
+        auto& event = it.last();
+        event.session = 0;
+        event.number = it.log.events.size();
+        event.kind = duet::trace_kind::note;
+        event.text = std::move(text);
+    };
+    note("too early");
+    it.connect();
+    it.finish(story::server, "close");
+    it.read_end(story::client);
+    note("a word");
+    it.finish(story::client, "close");
+    note("too late");
+    auto const picture = picture_of(it);
+    for (auto const& text : {picture.text(), picture.terminal(), picture.svg(), picture.html(), picture.mermaid()})
+    {
+        BOOST_TEST(has(text, "a word"));
+        BOOST_TEST(!has(text, "too early</text>"));
+        BOOST_TEST(!has(text, "too late</text>"));
+    }
+    BOOST_TEST(has(picture.mermaid(), "Note over C,S: a word"));
+    BOOST_TEST(!has(picture.text(), "too"));
+    // Nothing else is in its line: it may be in a half-closed stretch.
+    for (auto const& line : lines_of(picture.text(100)))
+        if (has(line, "a word"))
+            BOOST_TEST(line.find_first_of("<>") == line.npos);
+}
+
 BOOST_AUTO_TEST_CASE(a_lost_segment_ends_half_way)
 {
     auto const text = picture_of(unanswered()).text();

@@ -131,6 +131,31 @@ BOOST_AUTO_TEST_CASE(an_error_is_told_as_the_program_is_told)
     BOOST_TEST(log.events.back().reason == duet::close_reason::peer_reset);
 }
 
+// It reads more than once, and throws what the last read has met.
+BOOST_AUTO_TEST_CASE(a_read_to_the_end_that_fails_has_its_error)
+{
+    duet::trace trace;
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            trace.attach(s);
+            talk.peer.send_all("ask");
+            co_await settle();
+            talk.peer.reset();
+            std::string input;
+            auto const failing = [&]() -> asio::awaitable<void> { co_await s.read_all(input, 100); };
+            co_await error_of(failing());
+            s.abort();
+        });
+    auto const log = trace.log();
+    auto const failed = std::find_if(log.events.begin(), log.events.end(),
+        [](trace_event const& event) { return event.kind == trace_kind::result && event.error; });
+    BOOST_REQUIRE((failed != log.events.end()));
+    BOOST_TEST(failed->name == "read_all");
+    BOOST_TEST(failed->error.value == ECONNRESET);
+}
+
 BOOST_AUTO_TEST_CASE(a_session_that_ended_before_is_not_recorded)
 {
     duet::trace trace;

@@ -54,6 +54,25 @@ std::string states_text(story const& it, bool client)
 
 }  // namespace
 
+// The kernel was asked when it had closed, and the program had not learned of the RST yet.
+BOOST_AUTO_TEST_CASE(closed_after_a_reset_is_not_closed_before_the_handshake)
+{
+    story it;
+    it.connect();
+    auto const read = it.call(story::client, "read_some", 4096);
+    it.write(story::server, 5);
+    it.call(story::server, "abort");
+    it.transfer(story::server, "reset");
+    it.end(story::server, duet::close_reason::aborted, "aborted");
+    it.transfer(story::client, "receive", 5);
+    it.result(story::client, "read_some", read, 5);
+    it.kernel(duet::tcp_state::closed);
+    auto const again = it.call(story::client, "read_some", 4096);
+    it.result(story::client, "read_some", again, 0, boost::asio::error::connection_reset);
+    it.kernel(duet::tcp_state::closed);
+    BOOST_TEST(states_text(it, true) == "CLOSE SYN_SENT ESTABLISHED CLOSE*");
+}
+
 BOOST_AUTO_TEST_CASE(both_ends_tell_what_each_call_caused_and_what_each_return_told)
 {
     BOOST_TEST(segments_text(whole_flow()) == "> SYN: call connect / -\n"

@@ -147,6 +147,12 @@ struct bytes_and_error
 
     static bool is_value(error_code) noexcept { return true; }
 
+    /// The loop throws it.
+    static error_code seen(error_code const& error) noexcept
+    {
+        return error == boost::asio::error::eof ? error_code{} : error;
+    }
+
     static type result(connection&, error_code error, std::size_t size) noexcept { return {error, size}; }
 };
 

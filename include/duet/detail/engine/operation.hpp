@@ -130,7 +130,7 @@ private:
             return {};
         auto const failure = told(error);
         if (target.observed())
-            name = target.tell_result(name, failure, size);
+            name = target.tell_result(name, seen(error), size);
         if (!failure)
             return {};
         if constexpr (throws)
@@ -148,6 +148,15 @@ private:
             return Result::told(error);
         else
             return error;
+    }
+
+    /// What an observer is told of it.
+    static error_code seen(error_code error)
+    {
+        if constexpr (requires { Result::seen(error); })
+            return Result::seen(error);
+        else
+            return told(error);
     }
 
     static error_code tell(failure_type failure)

@@ -27,6 +27,7 @@ struct diagram_entry
         arrival,  ///< of a segment that crosses another
         state,    ///< of which no segment tells
         fold,
+        note,
     };
 
     what kind{};

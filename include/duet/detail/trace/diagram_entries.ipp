@@ -54,6 +54,7 @@ public:
         for (auto const& state : states_)
             changing_.insert(state.segment);
         add_events();
+        add_notes();
         add_states();
         add_segments();
         std::stable_sort(entries_.begin(), entries_.end(),
@@ -132,6 +133,27 @@ private:
             add_event(event, end->client);
             if (event.kind == trace_kind::call)
                 mine = entries_.size();
+        }
+    }
+
+    /// Those of the program as a whole, from the first event of the connection to its last.
+    void add_notes()
+    {
+        auto const mine = [&](trace_event const& event) { return event.session != 0 && end_of(event) != nullptr; };
+        auto const first = std::find_if(log_.events.begin(), log_.events.end(), mine);
+        auto const last = std::find_if(log_.events.rbegin(), log_.events.rend(), mine).base();
+        for (auto event = first; first != log_.events.end() && event != last; ++event)
+        {
+            if (event->session != 0 || event->kind != trace_kind::note)
+                continue;
+            diagram_entry entry;
+            entry.kind = what::note;
+            entry.time = event->time;
+            entry.rank = event->number * 4 + 1;
+            entry.item.kind = item_kind::note;
+            entry.item.text = event_words(*event, false);
+            entry.item.facts = event_facts(*event);
+            entries_.push_back(std::move(entry));
         }
     }
 

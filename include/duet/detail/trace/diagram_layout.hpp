@@ -26,6 +26,7 @@ enum class item_kind : std::uint8_t
     state,    ///< of TCP at one end
     fold,     ///< stands for many segments and events
     pause,    ///< time passes
+    note,     ///< what the program has to say
 };
 
 /// The name and the value of something that is known about an item.

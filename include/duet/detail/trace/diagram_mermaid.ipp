@@ -87,6 +87,9 @@ private:
         case item_kind::pause:
             flush();
             return put("Note over C,S: … " + mermaid_text(item.text) + " …");
+        case item_kind::note:
+            flush();
+            return put("Note over C,S: " + mermaid_text(item.text));
         }
     }
 

@@ -116,6 +116,8 @@ private:
 
     std::vector<std::string> lines_of(diagram_item const& item) const
     {
+        if (item.kind == item_kind::note)
+            return wrapped(item.text, static_cast<std::size_t>((at_.right - at_.left - 40) * 10 / 73));
         return wrapped(item.text, at_.side_columns(item.client));
     }
 
@@ -137,6 +139,8 @@ private:
                 if (item.row != row && item.last_row != row)
                     continue;
                 auto const lines = static_cast<int>(lines_of(item).size());
+                if (item.kind == item_kind::note)
+                    sides = {lines + 1, lines + 1};
                 if (item.kind == item_kind::event && is_above(item))
                     above += lines;
                 else if (item.kind == item_kind::event || item.kind == item_kind::state)
@@ -201,7 +205,7 @@ private:
 
     void draw(diagram_item const& item, std::size_t index)
     {
-        static constexpr std::array<char const*, 5> kinds{"event", "segment", "state", "fold", "pause"};
+        static constexpr std::array<char const*, 6> kinds{"event", "segment", "state", "fold", "pause", "note"};
         out_ += std::string("<g class=\"item ") + kinds[static_cast<std::size_t>(item.kind)] +
                 (item.observed ? "" : " inferred") +
                 (item.failed || item.lost ? " bad"
@@ -232,6 +236,9 @@ private:
             break;
         case item_kind::pause:
             draw_pause(item);
+            break;
+        case item_kind::note:
+            draw_note(item);
             break;
         }
         out_ += "</g>\n";
@@ -327,6 +334,20 @@ private:
         out_ += "<rect class=\"paper\" rx=\"9\" x=\"" + std::to_string(middle - width / 2) + "\" y=\"" +
                 std::to_string(y - 13) + "\" width=\"" + std::to_string(width) + "\" height=\"22\"/>";
         text(middle, y + 2, words, "", "middle");
+    }
+
+    void draw_note(diagram_item const& item)
+    {
+        auto const lines = lines_of(item);
+        auto y = rows_[item.row].arrow;
+        out_ += "<rect rx=\"4\" x=\"" + std::to_string(at_.left + 12) + "\" y=\"" + std::to_string(y - 14) +
+                "\" width=\"" + std::to_string(at_.right - at_.left - 24) + "\" height=\"" +
+                std::to_string(static_cast<int>(lines.size()) * line_height + 4) + "\"/>";
+        for (auto const& part : lines)
+        {
+            text((at_.left + at_.right) / 2, y, part, "", "middle");
+            y += line_height;
+        }
     }
 
     void draw_pause(diagram_item const& item)

@@ -56,10 +56,10 @@ private:
                 draw_line(item);
         for (auto& line : lines_)
             cross_once(line);
-        ways();
         for (auto const& item : layout_.items)
             if (item.kind != item_kind::event && item.kind != item_kind::state)
                 draw_labels(item);
+        ways();
         for (auto const& line : lines_)
             put(line);
     }
@@ -128,7 +128,7 @@ private:
                     {shown(item.observed ? "[" + item.text + "]" : "(" + item.text + ")"), ink::state});
         std::vector<std::size_t> labels(layout_.rows.size(), 1);
         for (auto const& item : layout_.items)
-            if (item.kind == item_kind::fold)
+            if (item.kind == item_kind::fold || item.kind == item_kind::note)
                 labels[item.row] = fold_lines(item).size();
         std::array<std::size_t, 2> finished{fin_row(true), fin_row(false)};
         for (std::size_t row = 0; row != layout_.rows.size(); ++row)
@@ -213,9 +213,11 @@ private:
         }
     }
 
-    /// A fold may need more than one line between the lifelines.
+    /// A fold or a note may need more than one line between the lifelines.
     std::vector<std::string> fold_lines(diagram_item const& item) const
     {
+        if (item.kind == item_kind::note)
+            return wrapped(shown(item.text), wire_ - 2);
         std::string const dots = glyphs_.ellipsis;
         auto const text = shown(item.text);
         auto const most = wire_ - 2 * columns(dots) - 2;

@@ -89,6 +89,12 @@ private:
             layout_.rows.back().timed = true;
             last_time_ = entry.end;
             return put(entry.item, uses_.size() - 1);
+        case what::note:
+        {
+            auto const row = new_row(entry.time);
+            uses_[row] = {{true, true}, true, 0, none};
+            return put(entry.item, row);
+        }
         }
     }
 
@@ -274,13 +280,17 @@ inline void fill_table(diagram_layout& layout, trace_log const& log, traced_ends
     for (auto const& event : log.events)
     {
         bool const client = ends.client != nullptr && event.session == ends.client->number;
-        if (!client && (ends.server == nullptr || event.session != ends.server->number))
+        bool const server = ends.server != nullptr && event.session == ends.server->number;
+        if (!client && !server && (event.session != 0 || event.kind != trace_kind::note))
             continue;
         std::string facts;
         for (auto const& [name, value] : event.segment ? segment_facts(*event.segment, events) : event_facts(event))
             facts += (facts.empty() ? "" : "; ") + name + ": " + value;
-        layout.table.push_back(
-            {std::to_string(event.number), clock_text(event.time), client ? "client" : "server", facts});
+        layout.table.push_back({std::to_string(event.number), clock_text(event.time),
+            client   ? "client"
+            : server ? "server"
+                     : "",
+            facts});
     }
 }
 

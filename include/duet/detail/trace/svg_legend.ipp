@@ -15,8 +15,8 @@ namespace detail {
 
 DUET_DECL std::string_view svg_css() noexcept
 {
-    return R"css(.duet{--bg:#fff;--fg:#1f2328;--muted:#57606a;--line:#8c959f;--client:#0757ba;--server:#8a3d00;--bad:#b3121f;--state:#116329;--chip:#e6f4ea;--band:#0757ba12;color:var(--fg);background:var(--bg)}
-@media(prefers-color-scheme:dark){.duet{--bg:#0d1117;--fg:#e6edf3;--muted:#9aa4af;--line:#6e7681;--client:#79b8ff;--server:#ffb374;--bad:#ff8f8a;--state:#7ee29a;--chip:#12301d;--band:#79b8ff1c}}
+    return R"css(.duet{--bg:#fff;--fg:#1f2328;--muted:#57606a;--line:#8c959f;--client:#0757ba;--server:#8a3d00;--bad:#b3121f;--state:#116329;--chip:#e6f4ea;--note:#fff8d6;--band:#0757ba12;color:var(--fg);background:var(--bg)}
+@media(prefers-color-scheme:dark){.duet{--bg:#0d1117;--fg:#e6edf3;--muted:#9aa4af;--line:#6e7681;--client:#79b8ff;--server:#ffb374;--bad:#ff8f8a;--state:#7ee29a;--chip:#12301d;--note:#2d2a16;--band:#79b8ff1c}}
 .duet text{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:var(--fg)}
 .duet .head{font-size:16px;font-weight:600}.duet .verdict{font-size:13px;font-weight:600}.duet .name{font-weight:600}
 .duet .faint,.duet .faint text{fill:var(--muted)}.duet .life{stroke:var(--line);stroke-width:2}.duet .done{stroke-dasharray:2 5}
@@ -26,6 +26,7 @@ DUET_DECL std::string_view svg_css() noexcept
 .duet .bare{color:var(--muted)}.duet .bad{color:var(--bad)}.duet .segment text,.duet .event.bad text{fill:currentColor}
 .duet .chip{fill:var(--chip);stroke:var(--state);stroke-width:1}.duet .state.inferred .chip{stroke-dasharray:3 2}
 .duet .state text{fill:var(--state);font-size:11px}.duet .fold rect{fill:none;stroke:var(--line);stroke-dasharray:2 3}
+.duet .note rect{fill:var(--note);stroke:var(--line)}
 .duet .hit{fill:transparent;stroke:none}
 )css";
 }

@@ -50,7 +50,9 @@ public:
             return;
         auto const before = std::find_if(std::make_reverse_iterator(after), changes.rend(),
             [&](auto const& change) { return change.state == said; });
-        if (before != changes.rend())
+        // That it was closed before it connected is not what the kernel says of one that was connected since.
+        bool const has_been = before == changes.rend() - 1 && now != changes.begin() && said == tcp_state::closed;
+        if (before != changes.rend() && !has_been)
             return confirm(before.base() - 1, event);
         auto const later = std::find_if(after, changes.end(), [&](auto const& change) { return change.state == said; });
         if (later != changes.end())
