@@ -49,7 +49,7 @@ try
     if (options.flag("diagram") && !example::is_picture(options.text("diagram")))
         return refuse(fmt::format("'{}' does not end as a picture does; see --help", options.text("diagram")));
 
-    example::stage stage{scene->name, options.flag("tap")};
+    example::stage stage{scene->name, scene->own_network, options.flag("tap")};
     scene->play(stage);
     auto const seen = stage.end();
     if (options.flag("diagram"))

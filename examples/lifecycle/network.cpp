@@ -11,6 +11,10 @@
 
 #include <linux/filter.h>
 #include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -32,18 +36,103 @@ void write_file(char const* path, std::string const& text)
     check(static_cast<bool>(file), path);
 }
 
+class control_socket
+{
+public:
+    explicit control_socket(int type = SOCK_DGRAM, int protocol = 0)
+        : descriptor_{::socket(AF_INET, type | SOCK_CLOEXEC, protocol)}
+    {
+        check(descriptor_ >= 0, "socket");
+    }
+
+    control_socket(control_socket const&) = delete;
+    control_socket& operator=(control_socket const&) = delete;
+    ~control_socket() { ::close(descriptor_); }
+
+    int get() const noexcept { return descriptor_; }
+
+private:
+    int const descriptor_;
+};
+
 void bring_loopback_up()
 {
-    int const socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    check(socket >= 0, "socket");
+    control_socket const socket;
     ::ifreq request{};
     std::strcpy(request.ifr_name, "lo");
     request.ifr_flags = IFF_UP | IFF_RUNNING;
-    bool const up = ::ioctl(socket, SIOCSIFFLAGS, &request) == 0;
-    int const error = errno;
-    ::close(socket);
-    errno = error;
-    check(up, "bring the loopback interface up");
+    check(::ioctl(socket.get(), SIOCSIFFLAGS, &request) == 0, "bring the loopback interface up");
+}
+
+::sockaddr_in address_of(std::uint32_t address)
+{
+    ::sockaddr_in result{};
+    result.sin_family = AF_INET;
+    result.sin_addr.s_addr = htonl(address);
+    return result;
+}
+
+constexpr std::uint32_t nobody = 0xc6120000;  // 198.18.0.0/15, for tests of networks: RFC 2544
+
+/// What is sent to these addresses is lost: it comes back through the loopback interface, and is for nobody here.
+void lose_what_is_for_nobody()
+{
+    control_socket const socket;
+    char loopback[] = "lo";
+    ::rtentry route{};
+    auto const destination = address_of(nobody);
+    auto const mask = address_of(0xfffe0000);
+    std::memcpy(&route.rt_dst, &destination, sizeof destination);
+    std::memcpy(&route.rt_genmask, &mask, sizeof mask);
+    route.rt_flags = RTF_UP;
+    route.rt_dev = loopback;
+    check(::ioctl(socket.get(), SIOCADDRT, &route) == 0 || errno == EEXIST, "add a route");
+}
+
+/// RFC 1071, of data that has an even size.
+std::uint16_t checksum(void const* data, std::size_t size, std::uint32_t sum = 0)
+{
+    for (std::size_t at = 0; at < size; at += 2)
+    {
+        std::uint16_t word = 0;
+        std::memcpy(&word, static_cast<char const*>(data) + at, 2);
+        sum += word;
+    }
+    while (sum > 0xffff)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return static_cast<std::uint16_t>(~sum);
+}
+
+struct syn_packet
+{
+    ::iphdr ip{};
+    ::tcphdr tcp{};
+};
+
+syn_packet make_syn(std::uint32_t from, boost::asio::ip::tcp::endpoint const& to)
+{
+    syn_packet result;
+    result.ip.version = 4;
+    result.ip.ihl = 5;
+    result.ip.ttl = 64;
+    result.ip.protocol = IPPROTO_TCP;
+    result.ip.tot_len = htons(sizeof result);
+    result.ip.saddr = htonl(from);
+    result.ip.daddr = htonl(to.address().to_v4().to_uint());
+    result.tcp.source = htons(40'000);
+    result.tcp.dest = htons(to.port());
+    result.tcp.seq = htonl(1);
+    result.tcp.doff = 5;
+    result.tcp.syn = 1;
+    result.tcp.window = htons(65'535);
+    struct
+    {
+        std::uint32_t from, to;
+        std::uint16_t protocol, size;
+    } const pseudo{result.ip.saddr, result.ip.daddr, htons(IPPROTO_TCP), htons(sizeof result.tcp)};
+    std::uint32_t const sum = static_cast<std::uint16_t>(~checksum(&pseudo, sizeof pseudo));
+    result.tcp.check = checksum(&result.tcp, sizeof result.tcp, sum);
+    return result;
 }
 
 }  // namespace
@@ -85,6 +174,35 @@ void lose_nothing(int socket)
 {
     int const unused = 0;
     check(::setsockopt(socket, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) == 0, "SO_DETACH_FILTER");
+}
+
+void vanish(int socket)
+{
+    lose_incoming(socket, static_cast<duet::tcp_flags>(0xff));  // there is no segment without a flag
+    int const on = 1;
+    ::setsockopt(socket, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on);
+}
+
+void flood_with_syns(boost::asio::ip::tcp::endpoint const& to, unsigned count)
+{
+    lose_what_is_for_nobody();
+    control_socket const socket{SOCK_RAW, IPPROTO_RAW};
+    for (unsigned number = 1; number <= count; ++number)
+    {
+        auto const packet = make_syn(nobody + number, to);
+        check(::sendto(socket.get(), &packet, sizeof packet, 0, to.data(), static_cast<::socklen_t>(to.size())) > 0,
+            "send a SYN");
+    }
+}
+
+void set_parameter(std::string const& name, std::string const& value)
+try
+{
+    write_file(("/proc/sys/" + name).c_str(), value);
+}
+catch (std::system_error const& error)
+{
+    throw not_permitted{std::string{"a parameter of the network cannot be set: "} + error.what()};
 }
 
 std::uint64_t counter(std::string_view name)

@@ -5,12 +5,14 @@
 
 // What a scene does to the network, on Linux: a network of its own, and segments that are lost.
 
-#include <duet/trace_log.hpp>
+#include <boost/asio/ip/tcp.hpp>
 
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+
+#include <duet/trace_log.hpp>
 
 namespace example {
 
@@ -30,11 +32,18 @@ void enter_own_network();
 /// privilege.
 void lose_incoming(int socket, duet::tcp_flags which);
 
-/// There is no segment without one of them.
-constexpr auto any_segment = static_cast<duet::tcp_flags>(0xff);
-
 /// The end of lose_incoming().
 void lose_nothing(int socket);
+
+/// From now on this socket hears nothing, and its close() says nothing, if the process may have that (CAP_NET_ADMIN):
+/// as if its machine was off.
+void vanish(int socket);
+
+/// Send this many SYNs from addresses that answer nothing. It needs a network of its own.
+void flood_with_syns(boost::asio::ip::tcp::endpoint const& to, unsigned count);
+
+/// Set a parameter of this network: "net/ipv4/tcp_syncookies". Throws not_permitted.
+void set_parameter(std::string const& name, std::string const& value);
 
 /// A counter of this network namespace, as in /proc/net/netstat: "ListenOverflows".
 std::uint64_t counter(std::string_view name);

@@ -18,6 +18,7 @@ struct scene
     char const* title;
     char const* about;  ///< what there is to see
     void (*play)(stage&);
+    bool own_network = false;  ///< it needs one
 };
 
 /// In the order of the book.
@@ -32,11 +33,27 @@ void question_answer(stage& on);
 void half_close(stage& on);
 void full_duplex(stage& on);
 
-// endings.cpp: one of them does not.
+// endings.cpp: not as both want it.
 void abort_by_server(stage& on);
+void unread_input_by_hand(stage& on);
+void unread_input(stage& on);
+void simultaneous_close(stage& on);
 
-// connecting.cpp: what a client meets.
+// silence.cpp: one end says nothing any more.
+void peer_vanishes(stage& on);
+void keep_alive(stage& on);
+void zero_window(stage& on);
+
+// queues.cpp: behind listen().
+void backlog_overflow(stage& on);
+void syn_flood(stage& on);
+void syn_cookies(stage& on);
+void reset_in_queue(stage& on);
+
+// connecting.cpp: before there is a connection.
 void refused(stage& on);
+void happy_eyeballs(stage& on);
+void time_wait(stage& on);
 
 }  // namespace example
 

@@ -21,11 +21,6 @@ namespace {
 
 constexpr std::chrono::seconds longest{60};
 
-stage::endpoint any_port()
-{
-    return {asio::ip::address_v4::loopback(), 0};
-}
-
 asio::awaitable<void> accept_one(duet::acceptor& listening, stage::part& act)
 {
     duet::session peer = co_await listening.accept();
@@ -36,28 +31,6 @@ asio::awaitable<void> connect_one(duet::connector& connecting, stage::endpoint t
 {
     duet::session peer = co_await connecting.connect(to);
     co_await act(std::move(peer));
-}
-
-/// In a network of its own; where that is refused, here, if that is allowed.
-void capture(std::optional<duet::tap>& tap)
-{
-    std::string refusal;
-    try
-    {
-        enter_own_network();
-    }
-    catch (not_permitted const& error)
-    {
-        refusal = error.what();
-    }
-    try
-    {
-        tap.emplace();
-    }
-    catch (boost::system::system_error const& error)
-    {
-        throw not_permitted{refusal.empty() ? error.what() : refusal + "; " + error.what()};
-    }
 }
 
 /// One session of each connection: the client's, if both are here.
@@ -72,10 +45,35 @@ std::vector<std::uint32_t> connections_of(duet::trace_log const& log)
 
 }  // namespace
 
-stage::stage(std::string const& scene, bool tap) : trace_{{.program = "lifecycle " + scene}}
+stage::stage(std::string const& scene, bool own_network, bool tap) : trace_{{.program = "lifecycle " + scene}}
 {
+    if (own_network)
+        enter_own_network();
     if (tap)
-        capture(tap_);
+        capture(own_network);
+}
+
+/// In a network of its own; where that is refused, here, if that is allowed.
+void stage::capture(bool own_network)
+{
+    std::string refusal;
+    try
+    {
+        if (!own_network)
+            enter_own_network();
+    }
+    catch (not_permitted const& error)
+    {
+        refusal = error.what() + std::string{"; "};
+    }
+    try
+    {
+        tap_.emplace();
+    }
+    catch (boost::system::system_error const& error)
+    {
+        throw not_permitted{refusal + error.what()};
+    }
 }
 
 void stage::play(part& server, part& client, duet::session_options const& options)
@@ -87,11 +85,17 @@ void stage::play(part& server, part& client, duet::session_options const& option
     run();
 }
 
-duet::acceptor stage::listen(duet::acceptor_options const& options)
+duet::acceptor stage::listen(duet::acceptor_options const& options, endpoint const& at)
 {
-    duet::acceptor result{context_, any_port(), options};
+    auto result = listen_unseen(options, at);
     trace_.attach(result);
-    listens(result.local_endpoint());
+    return result;
+}
+
+duet::acceptor stage::listen_unseen(duet::acceptor_options const& options, endpoint const& at)
+{
+    duet::acceptor result{context_, at, options};
+    endpoints_.push_back(result.local_endpoint());
     return result;
 }
 
@@ -100,20 +104,28 @@ asio::ip::tcp::acceptor stage::listen_by_hand(int backlog)
     asio::ip::tcp::acceptor result{context_, asio::ip::tcp::v4()};
     result.bind(any_port());
     result.listen(backlog);
-    listens(result.local_endpoint());
+    endpoints_.push_back(result.local_endpoint());
     return result;
 }
 
 asio::ip::tcp::socket stage::reserve()
 {
     asio::ip::tcp::socket result{context_, any_port()};
-    listens(result.local_endpoint());
+    endpoints_.push_back(result.local_endpoint());
     return result;
 }
 
-duet::connector stage::connector(duet::connector_options const& options)
+std::vector<asio::ip::tcp::socket> stage::fill_queue(endpoint const& of, int count)
 {
-    duet::connector result{context_, options};
+    std::vector<asio::ip::tcp::socket> result;
+    for (int number = 0; number != count; ++number)
+        result.emplace_back(context_).connect(of);
+    return result;
+}
+
+duet::connector stage::connector(duet::connector_options const& options, duet::system_resolver const& resolver)
+{
+    duet::connector result{context_, options, resolver};
     trace_.attach(result);
     return result;
 }

@@ -8,6 +8,8 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include <chrono>
+#include <cstdint>
+#include <deque>
 #include <exception>
 #include <optional>
 #include <string>
@@ -34,8 +36,9 @@ public:
 
     using endpoint = asio::ip::tcp::endpoint;
 
-    /// `tap`: capture the segments. Throws not_permitted.
-    stage(std::string const& scene, bool tap);
+    /// `own_network`: in a network namespace of its own. `tap`: capture the segments; also in one, where it can be had.
+    /// Throws not_permitted.
+    stage(std::string const& scene, bool own_network, bool tap);
 
     // ---- For scenes -------------------------------------------------------------------------------------------------
 
@@ -43,15 +46,24 @@ public:
     void play(part& server, part& client, duet::session_options const& options = {});
 
     /// Listen on a port that the system chooses.
-    duet::acceptor listen(duet::acceptor_options const& options = {});
+    duet::acceptor listen(duet::acceptor_options const& options = {}, endpoint const& at = any_port());
 
-    /// The same without duet: a descriptor of the scene's own.
+    /// The same without the trace, until `trace().attach()`.
+    duet::acceptor listen_unseen(duet::acceptor_options const& options, endpoint const& at = any_port());
+
+    /// The same without duet.
     asio::ip::tcp::acceptor listen_by_hand(int backlog = 16);
+
+    /// Connections that wait in the queue of a listener, made without duet.
+    std::vector<asio::ip::tcp::socket> fill_queue(endpoint const& of, int count);
 
     /// A socket that has a port, and does not listen: nobody else gets the port.
     asio::ip::tcp::socket reserve();
 
-    duet::connector connector(duet::connector_options const& options = {});
+    duet::connector connector(duet::connector_options const& options = {}, duet::system_resolver const& resolver = {});
+
+    /// A socket without duet that stays until all has been recorded: its close is not part of the scene.
+    asio::ip::tcp::socket& socket_that_stays() { return stays_.emplace_back(context_); }
 
     /// What else happens at the same time.
     void begin(asio::awaitable<void> act);
@@ -81,13 +93,16 @@ public:
     recording end();
 
 private:
-    void listens(endpoint const& at) { endpoints_.push_back(at); }
+    static endpoint any_port() { return {asio::ip::address_v4::loopback(), 0}; }
+
+    void capture(bool own_network);
 
     asio::io_context context_;
     duet::trace trace_;
     std::optional<duet::tap> tap_;
     std::exception_ptr failure_;
     std::vector<endpoint> endpoints_;  // where the scene listens
+    std::deque<asio::ip::tcp::socket> stays_;
 };
 
 }  // namespace example
