@@ -33,7 +33,7 @@ try
 {
     example::options const options{argc, argv, "Plays a scene from the life of a connection, and shows it.",
         {{"scene", "whole_flow", "which one"}, {"scenes", "", "list them"},
-            {"diagram", "none", "draw it into this file: .svg, .html, .mmd or .txt"},
+            {"diagram", "none", "draw it into this file: .svg, .html, .mmd, .md or .txt"},
             {"pcap", "none", "write its packets into this file, for Wireshark"},
             {"trace", "none", "write its trace into this file, for duet-trace"},
             {"tap", "", "capture the segments, in a network namespace of its own"}}};

@@ -29,10 +29,11 @@ namespace {
 
 using drawing = std::string (*)(duet::diagram const&);
 
-constexpr std::array<std::pair<char const*, drawing>, 4> formats{{
+constexpr std::array<std::pair<char const*, drawing>, 5> formats{{
     {".svg", [](duet::diagram const& picture) { return picture.svg(); }},
     {".html", [](duet::diagram const& picture) { return picture.html(); }},
     {".mmd", [](duet::diagram const& picture) { return picture.mermaid(); }},
+    {".md", [](duet::diagram const& picture) { return picture.markdown(); }},
     {".txt", [](duet::diagram const& picture) { return picture.text(); }},
 }};
 

@@ -33,6 +33,31 @@ asio::awaitable<void> connect_one(duet::connector& connecting, stage::endpoint t
     co_await act(std::move(peer));
 }
 
+/// Captured is in a network of its own; where that is refused, here, if that is allowed.
+std::unique_ptr<duet::tap> capture(bool own_network, bool wanted)
+{
+    std::string refusal;
+    try
+    {
+        if (own_network || wanted)
+            enter_own_network();
+    }
+    catch (not_permitted const& error)
+    {
+        if (own_network)
+            throw;
+        refusal = error.what() + std::string{"; "};
+    }
+    try
+    {
+        return wanted ? std::make_unique<duet::tap>() : nullptr;
+    }
+    catch (boost::system::system_error const& error)
+    {
+        throw not_permitted{refusal + error.what()};
+    }
+}
+
 /// One session of each connection: the client's, if both are here.
 std::vector<std::uint32_t> connections_of(duet::trace_log const& log)
 {
@@ -45,35 +70,9 @@ std::vector<std::uint32_t> connections_of(duet::trace_log const& log)
 
 }  // namespace
 
-stage::stage(std::string const& scene, bool own_network, bool tap) : trace_{{.program = "lifecycle " + scene}}
+stage::stage(std::string const& scene, bool own_network, bool tap)
+    : tap_{capture(own_network, tap)}, trace_{{.program = "lifecycle " + scene}}
 {
-    if (own_network)
-        enter_own_network();
-    if (tap)
-        capture(own_network);
-}
-
-/// In a network of its own; where that is refused, here, if that is allowed.
-void stage::capture(bool own_network)
-{
-    std::string refusal;
-    try
-    {
-        if (!own_network)
-            enter_own_network();
-    }
-    catch (not_permitted const& error)
-    {
-        refusal = error.what() + std::string{"; "};
-    }
-    try
-    {
-        tap_.emplace();
-    }
-    catch (boost::system::system_error const& error)
-    {
-        throw not_permitted{refusal + error.what()};
-    }
 }
 
 void stage::play(part& server, part& client, duet::session_options const& options)
@@ -161,7 +160,7 @@ asio::awaitable<void> stage::pause(std::chrono::milliseconds time)
 
 stage::recording stage::end()
 {
-    recording result{trace_.log(), {}, tap_.has_value(), {}};
+    recording result{trace_.log(), {}, tap_ != nullptr, {}};
     if (tap_)
     {
         result.capture = tap_->take();

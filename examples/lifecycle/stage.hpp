@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
-#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -95,11 +95,9 @@ public:
 private:
     static endpoint any_port() { return {asio::ip::address_v4::loopback(), 0}; }
 
-    void capture(bool own_network);
-
     asio::io_context context_;
+    std::unique_ptr<duet::tap> tap_;  // it may be null
     duet::trace trace_;
-    std::optional<duet::tap> tap_;
     std::exception_ptr failure_;
     std::vector<endpoint> endpoints_;  // where the scene listens
     std::deque<asio::ip::tcp::socket> stays_;

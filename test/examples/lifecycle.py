@@ -183,11 +183,11 @@ def every_scene_captured():
 @case
 def every_format():
     with folder() as here:
-        for ending in ("svg", "html", "mmd", "txt"):
+        for ending in ("svg", "html", "mmd", "md", "txt"):
             said, _ = run("--scene", "half_close", "--diagram", here / f"out.{ending}")
             check_equal(said, f"{here}/out.{ending}\n", "it names what it writes")
             text = (here / f"out.{ending}").read_text(encoding="utf-8")
-            in_order(text, ["FIN is its whole protocol", "FIN, ACK"])
+            in_order(text, ["FIN is its whole protocol", "FIN, ACK"] if ending != "md" else ["| call |", "shutdown_send", "FIN"])
         xml.etree.ElementTree.parse(here / "out.svg")
         said, _ = run("--scene", "half_close", "--diagram", here / "a.txt", "--pcap", here / "a.pcapng", "--trace",
                       here / "a.jsonl")

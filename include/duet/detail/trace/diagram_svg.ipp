@@ -340,9 +340,9 @@ private:
     {
         auto const lines = lines_of(item);
         auto y = rows_[item.row].arrow;
-        out_ += "<rect rx=\"4\" x=\"" + std::to_string(at_.left + 12) + "\" y=\"" + std::to_string(y - 14) +
+        out_ += "<rect rx=\"4\" x=\"" + std::to_string(at_.left + 12) + "\" y=\"" + std::to_string(y - 16) +
                 "\" width=\"" + std::to_string(at_.right - at_.left - 24) + "\" height=\"" +
-                std::to_string(static_cast<int>(lines.size()) * line_height + 4) + "\"/>";
+                std::to_string(static_cast<int>(lines.size()) * line_height + 6) + "\"/>";
         for (auto const& part : lines)
         {
             text((at_.left + at_.right) / 2, y, part, "", "middle");
