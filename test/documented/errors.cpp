@@ -4,18 +4,25 @@
 
 #define BOOST_TEST_MODULE documented.errors
 #include "session/memory_fixture.hpp"
+#include "support/started.hpp"
 
 #include <duet/connector.hpp>
+#include <duet/kept_connection.hpp>
+#include <duet/line_reader.hpp>
 #include <duet/post_mortem.hpp>
 #include <duet/server.hpp>
 
 #include <boost/test/unit_test.hpp>
 
 #include <array>
+#include <chrono>
 #include <iostream>
 #include <string>
+#include <string_view>
+#include <utility>
 
 using namespace duet_test;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -59,6 +66,36 @@ void tell(duet::server const& server)
               << counters.ended(duet::close_reason::peer_reset) << " reset by their peers\n";
 
     BOOST_TEST(counters.accepted == 0U);
+}
+
+int shown = 0;
+
+void show(std::string_view line)
+{
+    BOOST_TEST(line == "answer");
+    ++shown;
+}
+
+asio::awaitable<bool> watch(duet::session& feed, duet::kept_trial& trial)
+{
+    duet::line_reader lines{feed, 4096};
+    for (;;)
+    {
+        auto const line = co_await lines.next();
+        if (!line)
+            co_return true;  // the server has ended it: connect again
+        trial.succeeded();   // it is of use: begin again with the shortest pause
+        show(*line);
+    }
+}
+
+asio::awaitable<void> watch_again_and_again(std::string host, std::string port)
+{
+    auto const executor = co_await asio::this_coro::executor;
+    duet::connector connector{executor, {.timeout = 5s}};
+    duet::kept_connection feed{std::move(connector), host, port, {.initial = 50ms, .maximum = 10s}};
+    feed.on_lost([](duet::lost_connection const& loss) { std::clog << "lost: " << loss.what() << '\n'; });
+    co_await feed.run(watch);
 }
 
 int connect_to_nobody()
@@ -128,4 +165,20 @@ BOOST_AUTO_TEST_CASE(a_server_logs_and_counts)
     log_ends(options);
     duet::server server{context, options, handler};
     tell(server);
+}
+
+BOOST_AUTO_TEST_CASE(a_lost_connection_is_made_again)
+{
+    asio::io_context context;
+    duet::server server{context, {.address = "127.0.0.1"}, handler};
+    run(context,
+        [&]() -> asio::awaitable<void>
+        {
+            std::string const port = std::to_string(server.local_endpoint().port());
+            started<void> kept{context.get_executor(), watch_again_and_again("127.0.0.1", port)};
+            co_await until([&] { return shown >= 2; }, "the second connection");
+            kept.cancel();
+            co_await expect_error(kept.result(), duet::condition::cancelled);
+            co_await server.drain(run_guard);
+        }());
 }

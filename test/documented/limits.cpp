@@ -5,11 +5,13 @@
 #define BOOST_TEST_MODULE documented.limits
 #include "session/memory_fixture.hpp"
 
+#include <duet/connector.hpp>
 #include <duet/resolver.hpp>
 #include <duet/server.hpp>
 
 #include <boost/test/unit_test.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <iostream>
@@ -60,6 +62,21 @@ asio::awaitable<void> fail_to_read_a_line(memory_session& peer)
     co_await read_line(peer);
 }
 
+asio::awaitable<bool> answer(duet::session& peer)
+{
+    std::string input;
+    do
+    {
+        std::size_t const size = co_await peer.read_until(input, "\n", 4096);
+        if (size == 0)
+            co_return false;  // the client has finished
+        co_await peer.write("ok\n");
+        input.erase(0, size);
+    }
+    while (!input.empty());  // the next call would not have what came along
+    co_return true;          // wait for more
+}
+
 asio::awaitable<void> handler(duet::session peer)
 {
     co_await peer.wait_readable();
@@ -102,4 +119,23 @@ BOOST_AUTO_TEST_CASE(a_server_tells_its_queue)
     duet::server server{context, bounded(), handler};
     watch(server);
     BOOST_TEST(duet::system_resolver::max_queued_lookups() == 1024U);
+}
+
+BOOST_AUTO_TEST_CASE(two_messages_that_came_together_are_answered)
+{
+    asio::io_context context;
+    duet::server server{context, bounded(), answer};
+    run(context,
+        [&]() -> asio::awaitable<void>
+        {
+            duet::connector connector{context};
+            duet::session client = co_await connector.connect(server.local_endpoint());
+            co_await client.write("a\nb\n");
+            std::array<char, 6> answers{};
+            co_await client.read(asio::buffer(answers));
+            BOOST_TEST((std::string(answers.data(), answers.size()) == "ok\nok\n"));
+            auto const report = co_await client.close();
+            BOOST_TEST(report.clean());
+            co_await server.drain(run_guard);
+        }());
 }
