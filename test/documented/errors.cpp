@@ -94,7 +94,8 @@ asio::awaitable<void> watch_again_and_again(std::string host, std::string port)
     auto const executor = co_await asio::this_coro::executor;
     duet::connector connector{executor, {.timeout = 5s}};
     duet::kept_connection feed{std::move(connector), host, port, {.initial = 50ms, .maximum = 10s}};
-    feed.on_lost([](duet::lost_connection const& loss) { std::clog << "lost: " << loss.what() << '\n'; });
+    feed.on_lost([](duet::lost_connection const& loss)
+        { std::clog << "lost: " << (loss.failure ? loss.what() : "the server has ended it") << '\n'; });
     co_await feed.run(watch);
 }
 
