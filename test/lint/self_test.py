@@ -326,11 +326,6 @@ class Snippets(unittest.TestCase):
     def test_other_words(self):
         self.assertEqual(list(snippets.missing(self.PAGE, ["f(1);  // one\nh();\n", "g();\n"])), [5])
 
-    def test_a_translation_has_the_same_code(self):
-        self.assertIsNone(snippets.translated_otherwise("y\n" + self.PAGE, self.PAGE))
-        self.assertEqual(snippets.translated_otherwise(self.PAGE.replace("g();", "h();"), self.PAGE), 5)
-        self.assertEqual(snippets.translated_otherwise("# x\n", self.PAGE), 1)
-
 
 class Pages(unittest.TestCase):
     """What docs/site/pages.py sees in Markdown."""
