@@ -55,12 +55,13 @@ SCENES = {
 # What only a capture shows.
 CAPTURED = {
     "unread_input_by_hand": [["PSH, ACK 22 bytes", "RST, ACK", "the network"]],
-    "unread_input": [["PSH, ACK 22 bytes", "FIN, ACK", "PSH, ACK 22 bytes", "read_all: 22 bytes"]],
-    "simultaneous_close": [["FIN, ACK", "FIN, ACK", "lost both", "FIN, ACK", "FIN, ACK"]],
-    "peer_vanishes": [["PSH, ACK 1 byte"] * 5 + ["RST, ACK"]],
-    "keep_alive": [["read ", "ACK", "ACK", "machine is off", "ACK", "RST, ACK"]],
-    "backlog_overflow": [["SYN", "accepts again", "━ SYN ━", "SYN, ACK"]],
-    "zero_window": [["is busy", "ACK", "ACK", "read_all: "]],
+    "unread_input": [["22 bytes lost", "FIN, ACK", "22 bytes", "read_all: 22 bytes"]],
+    "simultaneous_close": [["FIN, ACK lost", "FIN, ACK lost", "lost both", "CLOSING", "FIN, ACK", "FIN, ACK", "TIME_WAIT",
+                            "TIME_WAIT"]],
+    "peer_vanishes": [["1 byte lost"] * 3 + ["RST, ACK"]],
+    "keep_alive": [["read ", "keep-alive probe", "answers probe", "machine is off", "keep-alive probe", "RST, ACK"]],
+    "backlog_overflow": [["SYN", "accepts again", "━ SYN", "SYN, ACK"]],
+    "zero_window": [["is busy", "zero window", "zero-window probe", "answers probe", "read_all: "]],
 }
 PRIVILEGED = ("syn_flood", "syn_cookies")
 
