@@ -3,8 +3,7 @@
 
 import re
 
-from sphinx.search import languages
-from sphinx.search.zh import SearchChinese
+from sphinx.search import SearchLanguage, languages
 
 chinese = tags.has("zh")  # noqa: F821: Sphinx gives `tags` to this file
 
@@ -43,10 +42,13 @@ html_theme_options = {
 }
 
 
-class SearchPairs(SearchChinese):
+class SearchPairs(SearchLanguage):
     """Chinese has no spaces between words. The index has each pair of neighbours, and a question is cut in the same way:
-    what is found has all pairs of the question, whatever words it consists of."""
+    what is found has all pairs of the question, whatever words it consists of. So no dictionary has to know these words."""
 
+    lang = "zh"
+    language_name = "Chinese"
+    latin = re.compile(r"\w+", re.A)
     run = re.compile(r"[\u3400-\u9fff]+")
     js_splitter_code = r"""
 function splitQuery(query) {
@@ -59,15 +61,16 @@ function splitQuery(query) {
 """
 
     def split(self, input):  # the name is Sphinx's
-        latin = self.latin1_letters.findall(input)
-        self.latin_terms.extend(latin)
-        pairs = []
+        parts = self.latin.findall(input)
         for run in self.run.findall(input):
-            pairs += [run] if len(run) == 1 else [run[at:at + 2] for at in range(len(run) - 1)]
-        return latin + pairs
+            parts += [run] if len(run) == 1 else [run[at:at + 2] for at in range(len(run) - 1)]
+        return parts
 
-    def word_filter(self, stemmed_word):
-        return len(stemmed_word) > 1 or bool(self.run.match(stemmed_word))
+    def stem(self, word):
+        return word.lower()
+
+    def word_filter(self, word):
+        return len(word) > 1 or bool(self.run.match(word))
 
 
 languages["zh"] = SearchPairs
