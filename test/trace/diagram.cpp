@@ -282,6 +282,12 @@ BOOST_AUTO_TEST_CASE(a_page_has_every_event_and_refers_to_nothing)
         BOOST_TEST(count_of(page, "<tr><td>") == it.log.events.size());
         for (auto const& event : it.log.events)
             BOOST_TEST(has(page, "<tr><td>" + std::to_string(event.number) + "</td>"));
+        auto const table = page.substr(page.find("<table>"));
+        BOOST_TEST(!has(table, "time: "));
+        BOOST_TEST(!has(table, "event: "));
+        // What can be chosen has a name, and can be reached.
+        BOOST_TEST(count_of(page, "<g class=\"item ") == count_of(page, " role=\"img\" tabindex=\"-1\" data-i=\""));
+        BOOST_TEST(!has(page, "p.addEventListener('focus"));  // Chromium would focus the image
     }
 }
 

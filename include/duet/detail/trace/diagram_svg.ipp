@@ -124,37 +124,52 @@ private:
     /// Between the lifelines, an event of the end that sends stands above its arrow, and others below.
     bool is_above(diagram_item const& item) const noexcept { return at_.narrow && !item.returned; }
 
+    /// What the items of a row need.
+    struct row_need
+    {
+        int above = 0;
+        std::array<int, 2> sides{};
+        std::array<std::size_t, 2> widest{};
+        bool wire = false;
+    };
+
+    std::vector<row_need> needs() const
+    {
+        std::vector<row_need> result(rows_.size());
+        for (auto const& item : layout_.items)
+        {
+            auto& need = result[item.row];
+            auto const lines = static_cast<int>(lines_of(item).size());
+            if (item.kind != item_kind::event && item.kind != item_kind::state)
+            {
+                need.wire = result[item.last_row].wire = true;
+                if (item.kind == item_kind::note)
+                    need.sides = {lines + 1, lines + 1};
+                continue;
+            }
+            if (item.kind == item_kind::event && is_above(item))
+            {
+                need.above += lines;
+                continue;
+            }
+            std::size_t const side = item.client ? 0 : 1;
+            need.sides[side] += item.kind == item_kind::event ? lines : 1;
+            need.widest[side] =
+                std::max(need.widest[side], lines > 1 ? at_.side_columns(item.client) : columns(item.text) + 2);
+        }
+        return result;
+    }
+
     void measure()
     {
+        auto const needed = needs();
         auto y = life_top_ + 6;
         for (std::size_t row = 0; row != rows_.size(); ++row)
         {
-            int above = 0;
-            int below = 0;
-            std::array<int, 2> sides{};
-            std::array<std::size_t, 2> widest{};
-            bool wire = false;
-            for (auto const& item : layout_.items)
-            {
-                if (item.row != row && item.last_row != row)
-                    continue;
-                auto const lines = static_cast<int>(lines_of(item).size());
-                if (item.kind == item_kind::note)
-                    sides = {lines + 1, lines + 1};
-                if (item.kind == item_kind::event && is_above(item))
-                    above += lines;
-                else if (item.kind == item_kind::event || item.kind == item_kind::state)
-                {
-                    auto& wide = widest[item.client ? 0 : 1];
-                    sides[item.client ? 0 : 1] += item.kind == item_kind::event ? lines : 1;
-                    wide = std::max(wide, lines > 1 ? at_.side_columns(item.client) : columns(item.text) + 2);
-                }
-                else
-                    wire = true;
-            }
+            auto const& [above, sides, widest, wire] = needed[row];
             auto& place = rows_[row];
             place.shared = at_.narrow && widest[0] + widest[1] > at_.side_columns(true);
-            below = place.shared ? sides[0] + sides[1] : std::max(sides[0], sides[1]);
+            int const below = place.shared ? sides[0] + sides[1] : std::max(sides[0], sides[1]);
             place.top = y + static_cast<int>(layout_.rows[row].space * 18);
             place.arrow = place.top + above * line_height + (wire ? 22 : at_.narrow ? 0 : 16);
             place.side = {place.arrow, place.arrow};
@@ -216,7 +231,7 @@ private:
         for (auto const& [name, value] : item.facts)
             facts += (facts.empty() ? "" : "&#10;") + xml(name) + ": " + xml(value);
         if (style_.for_page)
-            out_ += " tabindex=\"-1\" data-i=\"" + std::to_string(index) + "\" data-facts=\"" + facts +
+            out_ += " role=\"img\" tabindex=\"-1\" data-i=\"" + std::to_string(index) + "\" data-facts=\"" + facts +
                     "\" aria-label=\"" + xml(item.text) + "\">";
         else
             out_ += "><title>" + facts + "</title>";
@@ -269,7 +284,7 @@ private:
             auto const width = static_cast<int>(columns(part)) * 73 / 10;
             auto const x = side_x(item.client);
             bool const leftwards = std::string_view(anchor(item.client)) == "end";
-            hit(leftwards ? x - width : x, y - 13, width, line_height);
+            hit((leftwards ? x - width : x) - 3, y - 13, width + 6, line_height - 2);
             text(x, y, part, "", anchor(item.client));
             y += line_height;
         }

@@ -283,9 +283,11 @@ inline void fill_table(diagram_layout& layout, trace_log const& log, traced_ends
         bool const server = ends.server != nullptr && event.session == ends.server->number;
         if (!client && !server && (event.session != 0 || event.kind != trace_kind::note))
             continue;
-        std::string facts;
+        // Number and time have columns of their own.
+        std::string facts(to_string(event.kind));
         for (auto const& [name, value] : event.segment ? segment_facts(*event.segment, events) : event_facts(event))
-            facts += (facts.empty() ? "" : "; ") + name + ": " + value;
+            if (name != "event" && name != "time")
+                facts.append("; ").append(name).append(": ").append(value);
         layout.table.push_back({std::to_string(event.number), clock_text(event.time),
             client   ? "client"
             : server ? "server"
