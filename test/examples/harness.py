@@ -164,6 +164,10 @@ class Program:
             raise Failure(f"{self.command} said nothing more in time") from None
         return line.decode() if line is not None else None
 
+    def says_something(self):
+        """True if line() has something to return at once."""
+        return not self._lines.empty()
+
     def expect(self, pattern):
         """Skip lines up to one that matches; returns the match."""
         while (line := self.line()) is not None:
