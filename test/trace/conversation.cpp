@@ -215,7 +215,8 @@ BOOST_AUTO_TEST_CASE(captured_or_inferred_the_same_segments_make_the_same_table)
 // Two programs run as they like: on one thread, or on two.
 BOOST_AUTO_TEST_CASE(when_it_was_and_between_whom_changes_nothing)
 {
-    for (auto const& it : {whole_flow(), abort_by_client(), refused(), write_to_closed_peer(), download(4, 1448)})
+    for (auto const& it :
+        {whole_flow(), abort_by_client(), refused(), simultaneous_close(), write_to_closed_peer(), download(4, 1448)})
     {
         auto log = captured(it);
         auto const linked = duet::segments_of(log, log.sessions.front());

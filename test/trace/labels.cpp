@@ -138,6 +138,53 @@ BOOST_AUTO_TEST_CASE(a_fin_that_is_lost_changes_no_state)
         "| client's TCP | → FIN, ACK, repeated<br>← ACK | FIN_WAIT2 / CLOSE_WAIT | |\n"));
 }
 
+// The FIN waits, in the peer's TCP, for what was lost before it.
+BOOST_AUTO_TEST_CASE(a_fin_lands_with_what_is_repeated_before_it)
+{
+    capture it;
+    it.handshake().forth(push, 1, 1, 5).forth(fin | ack, 6, 1).back(ack, 1, 1).forth(push, 1, 1, 5).back(ack, 1, 7);
+    BOOST_TEST_INFO(duet::diagram(it.log, 1).markdown());
+    BOOST_TEST(duet::diagram(it.log, 1).markdown().ends_with(
+        "| client | → PSH, ACK 5 bytes, lost | | |\n"
+        "| client | → FIN, ACK | FIN_WAIT1 / ESTABLISHED | |\n"
+        "| client's TCP | → PSH, ACK 5 bytes, repeated<br>← ACK | FIN_WAIT2 / CLOSE_WAIT | |\n"));
+}
+
+// Its number is beyond what the peer expects, because bytes before it were lost: the peer answers, and that is
+// answered.
+BOOST_AUTO_TEST_CASE(a_reset_that_is_not_taken_is_asked_about)
+{
+    capture it;
+    it.handshake().back(push, 1, 1, 5).back(tcp_flags::rst | ack, 6, 1).forth(ack, 1, 1).back(tcp_flags::rst, 1, 0);
+    BOOST_TEST(it.labels(3) == "<x\n<\n> duplicate acknowledgement\n<\n");
+    auto const all = it.segments();
+    BOOST_TEST((!all[4].received && !all[4].lost));
+    BOOST_TEST(all[6].received.has_value());
+    BOOST_TEST_INFO(duet::diagram(it.log, 1).markdown());
+    BOOST_TEST(duet::diagram(it.log, 1).markdown().ends_with(
+        "| server | ← PSH, ACK 5 bytes, lost | | |\n"
+        "| server | ← RST, ACK | ESTABLISHED / CLOSED | |\n"
+        "| client's TCP | → ACK, duplicate<br>← RST | CLOSED / CLOSED | |\n"));
+}
+
+// Which of two that repeat at the same time is first is a matter of milliseconds.
+BOOST_AUTO_TEST_CASE(both_repeat_their_fins)
+{
+    capture client_first;
+    client_first.handshake().forth(fin | ack, 1, 1).back(fin | ack, 1, 1);
+    auto server_first = client_first;
+    client_first.forth(fin | ack, 1, 1).back(fin | ack, 1, 1).forth(ack, 2, 2).back(ack, 2, 2);
+    server_first.back(fin | ack, 1, 1).forth(fin | ack, 1, 1).back(ack, 2, 2).forth(ack, 2, 2);
+    auto const table = duet::diagram(client_first.log, 1).markdown();
+    BOOST_TEST(table == duet::diagram(server_first.log, 1).markdown());
+    BOOST_TEST_INFO(table);
+    BOOST_TEST(table.ends_with("| client | → FIN, ACK, lost | FIN_WAIT1 / ESTABLISHED | |\n"
+                               "| server | ← FIN, ACK, lost | FIN_WAIT1 / FIN_WAIT1 | |\n"
+                               "| client's TCP | → FIN, ACK, repeated | | |\n"
+                               "| server's TCP | ← FIN, ACK, repeated | CLOSING / CLOSING | |\n"
+                               "| client's TCP<br>server's TCP | → ACK<br>← ACK | TIME_WAIT / TIME_WAIT | |\n"));
+}
+
 BOOST_AUTO_TEST_CASE(a_keep_alive_probe_asks_after_all_was_acknowledged)
 {
     capture it;
@@ -158,9 +205,10 @@ BOOST_AUTO_TEST_CASE(a_window_closes_is_asked_for_and_opens)
     capture it;
     it.handshake().forth(push, 1, 1, 100).back(ack, 1, 101, 0, 0);
     it.forth(ack, 100, 1).back(ack, 1, 101, 0, 0).forth(push, 101, 1, 1).back(ack, 1, 101, 0, 0);
-    it.back(ack, 1, 101, 0, 80).forth(push, 101, 1, 50).back(ack, 1, 151, 0, 30);
+    it.forth(ack, 100, 1).back(ack, 1, 101, 0, 80).forth(push, 101, 1, 50).back(ack, 1, 151, 0, 30);
     BOOST_TEST(it.labels(4) == "< zero window\n> zero-window probe\n< answer to a zero-window probe\n"
-                               "> zero-window probe\n< answer to a zero-window probe\n< window update\n>\n<\n");
+                               "> zero-window probe\n< answer to a zero-window probe\n> zero-window probe\n"
+                               "< window update\n>\n<\n");
     BOOST_TEST_INFO(duet::diagram(it.log, 1).markdown());
     BOOST_TEST(duet::diagram(it.log, 1).markdown().ends_with(
         "| client | → PSH, ACK 100 bytes<br>← ACK, zero window | | |\n"

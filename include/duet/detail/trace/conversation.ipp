@@ -29,7 +29,8 @@ class states_of_parts
 {
 public:
     states_of_parts(std::vector<trace_segment> const& segments, std::vector<tcp_state_change> const& changes)
-        : segments_(segments), ends_{tcp_end(first(changes, true)), tcp_end(first(changes, false))}
+        : segments_(segments), ends_{tcp_end(first(changes, true)), tcp_end(first(changes, false))},
+          sent_(segments.size(), false)
     {
     }
 
@@ -40,20 +41,23 @@ public:
         {
             auto const& segment = segments_[index];
             end(segment.from_client).send(segment);
+            sent_[index] = true;
             if (segment.lost || !segment.received)
                 continue;
-            if (!part.crosses)
+            if (part.lands && contains(segment.flags, tcp_flags::fin))
+                under_way_.emplace_back(index, *part.lands);
+            else
                 arrive(segment);
-            if (contains(segment.flags, tcp_flags::fin))
-            {
-                if (part.acknowledged)
-                    acknowledge(segment);
-                for (auto const* const each : std::exchange(under_way_, {}))
-                    arrive(*each);
-                if (part.crosses)
-                    under_way_.push_back(&segment);
-            }
+            std::erase_if(under_way_,
+                [&](auto const& each)
+                {
+                    if (sent_[each.second])
+                        arrive(segments_[each.first]);
+                    return sent_[each.second];
+                });
         }
+        if (part.acknowledged)
+            acknowledge(segments_[*part.acknowledged]);
         if (part.kind == conversation_part::what::failure)
             fail(part);
         auto words = words_of(true) + " / " + words_of(false);
@@ -92,7 +96,8 @@ private:
 
     std::vector<trace_segment> const& segments_;
     std::array<tcp_end, 2> ends_;
-    std::vector<trace_segment const*> under_way_{};
+    std::vector<bool> sent_;
+    std::vector<std::pair<std::size_t, std::size_t>> under_way_{};  // FINs, and what they wait for
     std::string last_{};
 };
 
@@ -108,24 +113,15 @@ public:
     {
         conversation_row row;
         row.calls = calls_of(part);
-        auto const& all = part.segments;
-        for (std::size_t at = 0; at != all.size();)
+        for (auto const& line : lines_of(part))
         {
-            auto next = at + 1;
-            auto bytes = segments_[all[at]].bytes;
-            for (; next != all.size() && continues(all[at], all[next]); ++next)
-                bytes += segments_[all[next]].bytes;
-            auto line = line_of(segments_[all[at]], bytes) + (next != at + 1 ? ", in segments" : "");
+            auto text =
+                arrow(line.segment.from_client) + words_of(line.segment) + (line.several ? ", in segments" : "");
             // TCP asks, and repeats, as often as time allows.
             bool const again = part.kind == what::tcp &&
-                               std::find(row.segments.begin(), row.segments.end(), line) != row.segments.end();
+                               std::find(row.segments.begin(), row.segments.end(), text) != row.segments.end();
             if (!again)
-                row.segments.push_back(std::move(line));
-            at = next;
-            auto const& last = segments_[all[at - 1]];
-            if (part.acknowledged && contains(last.flags, tcp_flags::fin) && !last.lost &&
-                (at == all.size() || !is_bare(segments_[all[at]])))
-                row.segments.push_back(std::string(arrow(!last.from_client)) + "ACK");
+                row.segments.push_back(std::move(text));
         }
         row.seen = seen_in(part);
         return row;
@@ -162,11 +158,53 @@ private:
         return {who + ": " + (named ? event_words(*part.call, false) : printable(part.call->name))};
     }
 
-    /// Bytes that one call has sent are one line, however TCP cuts them.
-    bool continues(std::size_t first, std::size_t next) const noexcept
+    struct wire_line
     {
-        auto const& a = segments_[first];
-        auto const& b = segments_[next];
+        trace_segment segment;
+        bool several = false;
+    };
+
+    /// Bytes that one call has sent are one line, however TCP cuts them.
+    std::vector<wire_line> lines_of(conversation_part const& part) const
+    {
+        std::vector<wire_line> result;
+        bool alone = false;  // the FIN was acknowledged by a segment of its own
+        for (auto const index : part.segments)
+            alone = alone || (part.acknowledged && is_bare(segments_[index]) &&
+                                 covers(segments_[index].acknowledgement, segments_[*part.acknowledged]));
+        for (auto const index : part.segments)
+        {
+            auto const& segment = segments_[index];
+            auto const found = std::find_if(
+                result.begin(), result.end(), [&](auto const& line) { return continues(line.segment, segment); });
+            if (found != result.end())
+            {
+                found->segment.bytes += segment.bytes;
+                found->segment.flags = found->segment.flags | segment.flags;
+                found->several = true;
+            }
+            else
+                result.push_back({segment});
+            if (part.acknowledged == index && !alone)
+                result.push_back({acknowledgement_of(segment)});
+        }
+        bool const here = part.acknowledged && std::find(part.segments.begin(), part.segments.end(),
+                                                   *part.acknowledged) != part.segments.end();
+        if (part.acknowledged && !here && !alone)
+            result.push_back({acknowledgement_of(segments_[*part.acknowledged])});
+        return result;
+    }
+
+    static trace_segment acknowledgement_of(trace_segment const& fin)
+    {
+        trace_segment result;
+        result.from_client = !fin.from_client;
+        result.flags = tcp_flags::ack;
+        return result;
+    }
+
+    static bool continues(trace_segment const& a, trace_segment const& b) noexcept
+    {
         auto const is_data = [](trace_segment const& each)
         {
             return each.bytes != 0 && !contains(each.flags, tcp_flags::syn) && !contains(each.flags, tcp_flags::fin) &&
@@ -176,14 +214,11 @@ private:
                a.label != segment_label::retransmission;
     }
 
-    static std::string line_of(trace_segment const& segment, std::uint64_t bytes)
+    static std::string words_of(trace_segment const& segment)
     {
-        auto whole = segment;
-        whole.bytes = bytes;
-        auto const line = arrow(segment.from_client) + segment_words(whole);
         // How many of these are lost is a matter of time.
         bool const own = segment.label == segment_label::retransmission || is_probe(segment.label);
-        return line + (segment.lost && !own ? ", lost" : "");
+        return segment_words(segment) + (segment.lost && !own ? ", lost" : "");
     }
 
     /// Reads that go on are one line.

@@ -182,23 +182,27 @@ private:
             all.emplace_back(time_of(place), place);
         std::sort(all.begin(), all.end());
         std::array<std::size_t, 2> acted{none, none};
-        std::size_t own = none;
+        std::array<std::size_t, 2> own{none, none};
         std::array<bool, 2> told{};
         for (auto const& [when, place] : all)
         {
             auto const side = parts_[place].client ? std::size_t(0) : std::size_t(1);
             if (parts_[place].kind == what::tcp)
             {
+                // Which end's TCP is earlier, if both act, is a matter of milliseconds.
                 edge(acted[0], place);
                 edge(acted[1], place);
-                edge(own, place);
-                own = place;
+                edge(own[side], place);
+                own[side] = place;
                 told = {};
             }
             else if (parts_[place].kind != what::both)
             {
                 if (!std::exchange(told[side], true))
-                    edge(own, place);
+                {
+                    edge(own[0], place);
+                    edge(own[1], place);
+                }
                 acted[side] = place;
             }
         }

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <duet/trace_log.hpp>
@@ -31,8 +32,13 @@ struct conversation_part
     trace_event const* call = nullptr;       ///< may be unknown
     std::vector<std::size_t> segments{};     ///< indices, in the order in which they were sent
     std::vector<trace_event const*> told{};  ///< what returned
-    bool crosses = false;                    ///< its FIN arrives when the other end has sent its own
-    bool acknowledged = false;  ///< its FIN is acknowledged, alone or with what was sent next: that belongs here
+
+    /// Its FIN arrives, for TCP, with that segment: the other end's FIN, which it crosses; or one that is repeated and
+    /// comes before it.
+    std::optional<std::size_t> lands{};
+
+    /// The FIN that is acknowledged here, alone or with what was sent next.
+    std::optional<std::size_t> acknowledged{};
 };
 
 }  // namespace detail

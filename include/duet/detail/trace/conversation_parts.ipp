@@ -56,7 +56,9 @@ private:
         if (length_of(segment) != 0)
             last_[segment.from_client ? 0 : 1] = index;
         if (contains(segment.flags, tcp_flags::fin) && !segment.lost)
-            take_acknowledgement(index, place);
+            take_fin(index, place);
+        if (auto const held = held_.find(index); held != held_.end())
+            acknowledge(held->second, place);
     }
 
     void put(std::size_t index, std::size_t place)
@@ -93,10 +95,9 @@ private:
             return completes_handshake(segment) ? part_of_[*heard] : none;
         if (segment.cause != 0)
             return place_of_cause(segment);
-        bool const answers = contains(segment.flags, tcp_flags::syn)
-                                 ? contains(segment.flags, tcp_flags::ack)
-                                 : contains(segment.flags, tcp_flags::rst) && answers_with_reset(segment);
-        if (answers && heard)
+        if (contains(segment.flags, tcp_flags::rst))
+            return place_of_reset(index);
+        if (contains(segment.flags, tcp_flags::syn) && contains(segment.flags, tcp_flags::ack) && heard)
             return part_of_[*heard];
         return joins_last(segment) ? parts_.size() - 1 : add(what::program, segment.from_client);
     }
@@ -132,10 +133,25 @@ private:
         return true;
     }
 
-    /// RST without ACK answers what came to an end that is closed; so does one from an end that has said nothing.
-    bool answers_with_reset(trace_segment const& segment) const noexcept
+    /// RST without ACK answers what has acknowledged its number; so does one from an end that has said nothing.
+    std::size_t place_of_reset(std::size_t index)
     {
-        return !contains(segment.flags, tcp_flags::ack) || !last_[segment.from_client ? 0 : 1];
+        auto const& segment = segments_[index];
+        auto const& heard = last_[segment.from_client ? 1 : 0];
+        if (contains(segment.flags, tcp_flags::ack) && !last_[segment.from_client ? 0 : 1] && heard)
+            return part_of_[*heard];
+        for (auto at = index; !contains(segment.flags, tcp_flags::ack) && at-- != 0;)
+        {
+            auto const& before = segments_[at];
+            if (before.from_client == segment.from_client || !contains(before.flags, tcp_flags::ack) ||
+                before.acknowledgement != segment.sequence)
+                continue;
+            if (part_of_[at] == none)
+                put(at, place_of_tcp(before));
+            return part_of_[at];
+        }
+        bool const traced = (segment.from_client ? ends_.client : ends_.server) != nullptr;
+        return traced ? place_of_tcp(segment) : add(what::program, segment.from_client);
     }
 
     /// What TCP does on its own between what the programs do is one part.
@@ -171,43 +187,68 @@ private:
                segments_[part.segments.back()].bytes != 0;
     }
 
-    /// Whether a FIN is acknowledged alone or with bytes is a matter of milliseconds, so it is told with the FIN.
-    void take_acknowledgement(std::size_t fin, std::size_t place)
+    /// A FIN that waits for something: the FIN, and the segment that acknowledges it if it does nothing else.
+    struct held_fin
+    {
+        std::size_t fin;
+        std::size_t answer;
+    };
+
+    /// Whether a FIN is acknowledged alone or with bytes is a matter of milliseconds, so it is told with the FIN, or
+    /// with what was lost before it.
+    void take_fin(std::size_t fin, std::size_t place)
     {
         auto const& segment = segments_[fin];
+        parts_[place].lands = crossing_fin(fin);
+        std::optional<std::size_t> again;
         for (auto index = fin + 1; index != segments_.size(); ++index)
         {
-            auto const& answer = segments_[index];
-            if (answer.from_client == segment.from_client || contains(answer.flags, tcp_flags::rst))
-                continue;
-            bool const covering = covers(answer.acknowledgement, segment);
-            if (!covering && contains(answer.flags, tcp_flags::fin))
-                parts_[place].crosses = true;
-            if (!covering)
-                continue;
-            bool const alone = is_bare(answer) && !taken_[index];
-            if (crosses(fin, place))
+            auto const& next = segments_[index];
+            if (next.from_client == segment.from_client)
             {
-                if (alone)
-                    crossing_acknowledgements_.push_back(index);
-                taken_[index] = taken_[index] || alone;
-                return;
+                if (next.label == segment_label::retransmission && !next.lost)
+                    again = index;
+                continue;
             }
-            parts_[place].acknowledged = true;
-            if (alone)
-                put(index, place);
+            if (contains(next.flags, tcp_flags::rst))
+                continue;
+            if (!covers(next.acknowledgement, segment))
+            {
+                if (contains(next.flags, tcp_flags::fin) && !next.lost)
+                    parts_[place].lands = index;
+                continue;
+            }
+            bool const alone = is_bare(next) && !taken_[index];
+            taken_[index] = taken_[index] || alone;
+            held_fin const held{fin, alone ? index : none};
+            if (parts_[place].lands && alone)
+                crossing_acknowledgements_.push_back(index);
+            else if (again && !parts_[place].lands)
+            {
+                parts_[place].lands = again;
+                held_.emplace(*again, held);
+            }
+            else if (!parts_[place].lands)
+                acknowledge(held, place);
             return;
         }
     }
 
-    /// Neither FIN acknowledges the other.
-    bool crosses(std::size_t fin, std::size_t place)
+    void acknowledge(held_fin const& held, std::size_t place)
+    {
+        parts_[place].acknowledged = held.fin;
+        if (held.answer != none)
+            put(held.answer, place);
+    }
+
+    /// The other end's FIN if neither acknowledges the other.
+    std::optional<std::size_t> crossing_fin(std::size_t fin) const
     {
         auto const& segment = segments_[fin];
         auto const& other = last_[segment.from_client ? 1 : 0];
-        bool const second = other && contains(segments_[*other].flags, tcp_flags::fin) && !segments_[*other].lost &&
-                            !covers(segment.acknowledgement, segments_[*other]);
-        return second || parts_[place].crosses;
+        bool const crosses = other && contains(segments_[*other].flags, tcp_flags::fin) && !segments_[*other].lost &&
+                             !covers(segment.acknowledgement, segments_[*other]);
+        return crosses ? other : std::nullopt;
     }
 
     void acknowledge_crossing()
@@ -228,14 +269,24 @@ private:
         for (std::size_t index = 0; index != segments_.size(); ++index)
             if (segments_[index].told != 0 && part_of_[index] != none)
                 last[segments_[index].told] = index;
+        auto const told_here = [&](conversation_part& part, std::size_t index)
+        {
+            auto const* const event = events_.find(segments_[index].told);
+            if (event == nullptr || last[event->number] != index)
+                return;
+            told_.insert(event->number);
+            part.told.push_back(event);
+        };
+        std::unordered_set<std::size_t> waiting;
+        for (auto const& [segment, held] : held_)
+            waiting.insert(held.fin);
         for (auto& part : parts_)
             for (auto const index : part.segments)
             {
-                auto const* const event = events_.find(segments_[index].told);
-                if (event == nullptr || last[event->number] != index)
-                    continue;
-                told_.insert(event->number);
-                part.told.push_back(event);
+                if (waiting.count(index) == 0)
+                    told_here(part, index);
+                if (auto const held = held_.find(index); held != held_.end())
+                    told_here(part, held->second.fin);
             }
     }
 
@@ -271,8 +322,9 @@ private:
     std::unordered_map<std::uint64_t, std::size_t> causes_;  // the part of each call that caused a segment
     std::unordered_set<std::uint64_t> told_;                 // the returns that told of one
     std::vector<std::size_t> crossing_acknowledgements_;
-    std::unordered_set<std::size_t> stalls_;  // where a window closes, and opens
-    bool complete_ = false;                   // the handshake is
+    std::unordered_map<std::size_t, held_fin> held_;  // by the repeated segment that they wait for
+    std::unordered_set<std::size_t> stalls_;          // where a window closes, and opens
+    bool complete_ = false;                           // the handshake is
 };
 
 /// A close has ended when both FINs have gone: it returns after the later one.

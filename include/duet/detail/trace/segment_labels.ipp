@@ -45,8 +45,10 @@ private:
         std::optional<std::uint32_t> window{};
         std::vector<std::size_t> unacknowledged{};
         std::vector<std::pair<std::uint32_t, std::uint32_t>> gaps{};  // numbers that it has left out
-        std::optional<std::size_t> probe{};                           // which nothing has answered yet
-        bool asked_in_vain = false;                                   // a probe before that one was lost
+        std::vector<std::size_t> passed{};   // not acknowledged by what the other end has sent since
+        std::optional<std::size_t> reset{};  // its RST, which nothing has contradicted
+        std::optional<std::size_t> probe{};  // which nothing has answered yet
+        bool asked_in_vain = false;          // a probe before that one was lost
     };
 
     static std::int32_t distance(std::uint32_t from, std::uint32_t to) noexcept
@@ -64,6 +66,10 @@ private:
         bool const begins = segment.flags == tcp_flags::syn;
         if (contains(segment.flags, tcp_flags::rst))
         {
+            for (auto const earlier : mine.passed)
+                lose(earlier);
+            mine.passed.clear();
+            mine.reset = index;
             theirs.unacknowledged.clear();
             theirs.probe.reset();
             return;
@@ -91,6 +97,9 @@ private:
             return segment_label::zero_window_probe;
         if (length_of(segment) != 0 && distance(end_of(segment), *mine.next) >= 0)
             return fills_gap(segment, mine) ? segment_label::out_of_order : segment_label::retransmission;
+        bool const opens = mine.window && *mine.window == 0 && segment.window && *segment.window != 0;
+        if (is_bare(segment) && theirs.probe && opens && mine.acknowledged == segment.acknowledgement)
+            return segment_label::window_update;
         if (is_bare(segment) && theirs.probe)
             return segments_[*theirs.probe].label == segment_label::zero_window_probe
                        ? segment_label::zero_window_answer
@@ -167,6 +176,10 @@ private:
         theirs.probe.reset();
         std::erase_if(theirs.unacknowledged,
             [&](std::size_t earlier) { return covers(segment.acknowledgement, segments_[earlier]); });
+        theirs.passed = theirs.unacknowledged;
+        // Who goes on has not taken the RST: its number was not the expected one.
+        if (auto const reset = std::exchange(theirs.reset, std::nullopt))
+            segments_[*reset].received.reset();
         std::erase_if(theirs.gaps, [&](auto const& gap) { return distance(gap.second, segment.acknowledgement) >= 0; });
     }
 

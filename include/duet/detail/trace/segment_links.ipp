@@ -64,8 +64,9 @@ public:
         else if (rst)
         {
             cause = call_of({fact_kind::reset});
-            // RST without ACK answers what came to an end that is closed already.
-            if (cause == 0 && contains(segment.flags, tcp_flags::ack))
+            // RST without ACK answers what came to an end that is closed already. Who hears nothing more gives up.
+            if (cause == 0 && contains(segment.flags, tcp_flags::ack) &&
+                find_fact(sender_, fact_kind::vanished) == nullptr)
                 cause = call_of({fact_kind::closed});
             told = told_of({fact_kind::refused, fact_kind::peer_reset});
         }
