@@ -211,6 +211,86 @@ def play(scene, here):
     return len(wanted)
 
 
+@contextlib.contextmanager
+def http_server(network, here):
+    """python -m http.server with a file of 300,000 bytes; its port."""
+    (here / "file").write_bytes(bytes(range(250)) * 1200)
+    server = Program(*network.inside, sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "--directory", here, "0")
+    yield int(server.expect(r" port (\d+)").group(1))
+    server.kill()
+
+
+def through_proxy(network, here, *options):
+    """Let curl talk with python -m http.server; returns the traces of the connection of curl, and of that to the server."""
+    with http_server(network, here) as port:
+        proxy = Program(*network.inside, TOOL, "proxy", "--listen", "0", "--connect", f"127.0.0.1:{port}", "--once", "--format",
+                        "jsonl", *options)
+        address = proxy.expect(r"^listening on (.*)$").group(1)
+        curl = Program(*network.inside, tool("curl"), "--silent", "--show-error", f"http://{address}/file")
+        curl.end_input()
+        check_equal(curl.finish(), (here / "file").read_bytes(), "what curl has fetched")
+        said = proxy.finish().decode()
+    traces = []
+    for number, text in enumerate(re.split(r"^(?={\"line\":\"duet_trace\")", said, flags=re.M)[1:]):
+        traces.append(here / f"{number}.jsonl")
+        traces[-1].write_text(text, encoding="utf-8")
+    check_equal(len(traces), 2, "connections of the proxy")
+    return traces
+
+
+def between(packets, trace):
+    """The packets between the ends of a trace's session."""
+    sessions, _ = trace_of(trace)
+    one = next(iter(sessions.values()))
+    return [packet for packet in packets if {packet[0], packet[1]} == {one["local"], one["remote"]}]
+
+
+@case
+def a_captured_proxy_has_the_segments_that_tshark_sees():
+    with tempfile.TemporaryDirectory() as name:
+        network = Network()
+        traces = through_proxy(network, pathlib.Path(name), "--tap")
+        seen = network.packets()
+        for trace in traces:
+            wanted = segments_of(trace)
+            check(len(wanted) > 10, f"{len(wanted)} segments")
+            check_same(between(seen, trace), wanted, trace.name)
+            check_pictures(trace)
+
+
+def in_sum(packets):
+    """For each direction, by who is first: SYN, bytes, FIN and RST in their order, however the bytes are cut."""
+    result = [[], []]
+    for packet in packets:
+        way = result[packet[0] != packets[0][0]]
+        for name in "SYN", "RST":
+            if packet[2] & FLAGS[name]:
+                way.append(name)
+        if packet[3]:
+            if way and isinstance(way[-1], int):
+                way[-1] += packet[3]
+            else:
+                way.append(packet[3])
+        if packet[2] & FLAGS["FIN"]:
+            way.append("FIN")
+    return result
+
+
+@case
+def an_inferred_proxy_has_in_sum_what_tshark_sees():
+    with tempfile.TemporaryDirectory() as name:
+        network, here = Network(), pathlib.Path(name)
+        traces = through_proxy(network, here)
+        seen = network.packets()
+        for trace in traces:
+            subprocess.run([TOOL, "view", trace, "--out", here / "made.pcapng"], check=True, capture_output=True)
+            wanted = in_sum(between(seen, trace))
+            if not next(iter(trace_of(trace)[0].values())).get("client", False):
+                # The proxy's trace of it begins when it has been accepted.
+                check_equal([way.pop(0) for way in wanted], ["SYN", "SYN"], "the handshake of curl")
+            check_equal(in_sum(packets_of(here / "made.pcapng")), wanted, f"{trace.name}, in sum")
+
+
 def scene_cases():
     """A case for each scene, of the same name."""
     listed = subprocess.run([harness.example("lifecycle"), "--scenes"], check=True, capture_output=True).stdout.decode()

@@ -17,11 +17,14 @@ constexpr auto usage = R"(duet-trace view FILE [--session N] [--format FORMAT] [
     Draws a connection of a trace (JSON lines, as duet::trace and DUET_TRACE write them). Without --session: each
     connection, or with --out the first. --list names the sessions. --all draws what is otherwise folded.
 
-duet-trace proxy --listen [HOST:]PORT --connect HOST:PORT [--out FILE] [--quiet] [--once] [--width COLUMNS]
+duet-trace proxy --listen [HOST:]PORT --connect HOST:PORT [--out FILE] [--tap] [--quiet] [--once]
+                 [--width COLUMNS]
     Passes connections on to another server, and shows what both sides say while they do, with a number in front that
     tells conversations apart. HOST is localhost unless given. --out writes the whole picture to a file when a
-    conversation has ended, those of further ones to FILE-2, FILE-3, ... --quiet shows nothing before that; without
-    --out, or with --format, the picture then goes to standard output. --once ends after the first conversation.
+    conversation has ended, those of further ones to FILE-2, FILE-3, ... --tap captures the segments for it, which
+    needs root, CAP_NET_RAW or a network namespace of one's own; else they are inferred. --quiet shows nothing before
+    the end; without --out, or with --format, the picture then goes to standard output. --once ends after the first
+    conversation.
 
 duet-trace attach --out FILE PROGRAM [ARGUMENT...]
     Runs a program that uses duet, and writes the trace of all its connections to FILE. Its code need not be changed.

@@ -5,8 +5,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -20,6 +22,7 @@
 #include <duet/trace.hpp>
 
 #include "arguments.hpp"
+#include "capture.hpp"
 #include "commands.hpp"
 #include "live.hpp"
 #include "output.hpp"
@@ -35,7 +38,8 @@ struct proxy_settings
     address target;
     output out;
     bool live = true;
-    bool pictures = false;  // on standard output
+    bool pictures = false;         // on standard output
+    capture* segments = nullptr;  // or null: they are inferred
 };
 
 /// "talk.html", then "talk-2.html".
@@ -69,6 +73,13 @@ void draw(duet::trace_log const& log, proxy_settings const& settings, std::size_
         out.write(text, log, each.number);
         printer.say(text.str());
     }
+}
+
+/// 0: it is the name of a service.
+std::uint16_t known_port(std::string const& port)
+{
+    bool const is_number = port.find_first_not_of("0123456789") == port.npos;
+    return is_number ? port_number(port) : std::uint16_t{0};
 }
 
 asio::awaitable<void> pass_on(duet::session client, proxy_settings const& settings, duet::trace& trace)
@@ -113,7 +124,10 @@ asio::awaitable<void> serve(
     {
         if (live)
             live->finish();
-        draw(trace.log(), settings, number, printer);
+        auto log = trace.log();
+        if (settings.segments != nullptr)
+            settings.segments->merge_into(log);
+        draw(log, settings, number, printer);
     }
     catch (std::exception const& error)
     {
@@ -127,7 +141,7 @@ asio::awaitable<void> serve(
 
 int proxy(std::vector<std::string> const& words)
 {
-    arguments const given{words, {"listen", "connect", "out", "format", "width"}, {"once", "quiet"}};
+    arguments const given{words, {"listen", "connect", "out", "format", "width"}, {"once", "quiet", "tap"}};
     if (!given.rest().empty() || !given.has("listen") || !given.has("connect"))
         throw usage_error{"proxy needs --listen [HOST:]PORT and --connect HOST:PORT"};
     auto const listen = parse_address(given.text("listen"), "127.0.0.1");
@@ -155,9 +169,20 @@ int proxy(std::vector<std::string> const& words)
         if (given.has("once"))
             context.stop();
     };
+    auto const target_port = known_port(settings.target.port);
+    std::optional<capture> segments;
+    if (given.has("tap"))
+    {
+        // Before anybody can connect.
+        bool const known = options.port != 0 && target_port != 0;
+        segments.emplace(known ? std::vector{options.port, target_port} : std::vector<std::uint16_t>{});
+        settings.segments = &*segments;
+    }
     std::size_t conversations = 0;
     duet::server server{context, options,
         [&](duet::session client) { return serve(std::move(client), settings, ++conversations, printer); }};
+    if (segments && target_port != 0)
+        segments->keep({server.local_endpoint().port(), target_port});
     printer.say("listening on " + duet::to_string(server.local_endpoint()) + '\n');
     auto const report = duet::run(context, server);
     auto const status = given.has("once") ? 0 : static_cast<int>(report);
