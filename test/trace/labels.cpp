@@ -150,6 +150,40 @@ BOOST_AUTO_TEST_CASE(a_fin_lands_with_what_is_repeated_before_it)
         "| client's TCP | → PSH, ACK 5 bytes, repeated<br>← ACK | FIN_WAIT2 / CLOSE_WAIT | |\n"));
 }
 
+BOOST_AUTO_TEST_CASE(what_tells_of_a_fin_that_waited_is_told_where_it_lands)
+{
+    capture it;
+    it.handshake().back(push, 1, 1, 5).back(fin | ack, 6, 1).back(push, 1, 1, 5).forth(ack, 1, 7);
+    for (auto const bytes : {5U, 0U})
+    {
+        duet::trace_event event;
+        event.number = it.log.events.size() + 1;
+        event.time = std::chrono::milliseconds{it.log.events.size()};
+        event.session = 1;
+        event.kind = duet::trace_kind::result;
+        event.name = "read_some";
+        event.bytes = bytes;
+        it.log.events.push_back(event);
+    }
+    it.log.events[5].segment->told = it.log.events.size() - 1;
+    it.log.events[4].segment->told = it.log.events.size();
+    BOOST_TEST_INFO(duet::diagram(it.log, 1).markdown());
+    BOOST_TEST(duet::diagram(it.log, 1).markdown().ends_with(
+        "| server's TCP | ← PSH, ACK 5 bytes, repeated<br>→ ACK | CLOSE_WAIT / FIN_WAIT2 | "
+        "client: read_some → 5 bytes<br>client: read_some → 0 (the server's FIN) |\n"));
+}
+
+BOOST_AUTO_TEST_CASE(a_window_opens_after_it_was_asked_for)
+{
+    capture it;
+    it.handshake().back(push, 1, 1, 100).forth(ack, 1, 101, 0, 0).back(ack, 100, 1).forth(ack, 1, 101, 0, 0);
+    it.back(ack, 100, 1).forth(ack, 1, 101, 0, 80);
+    BOOST_TEST_INFO(duet::diagram(it.log, 1).markdown());
+    BOOST_TEST(duet::diagram(it.log, 1).markdown().ends_with(
+        "| server's TCP | ← ACK, zero-window probe<br>→ ACK, answers probe | | |\n"
+        "| client's TCP | → ACK, window update | | |\n"));
+}
+
 // Its number is beyond what the peer expects, because bytes before it were lost: the peer answers, and that is
 // answered.
 BOOST_AUTO_TEST_CASE(a_reset_that_is_not_taken_is_asked_about)

@@ -250,9 +250,10 @@ private:
 
     bool tells(conversation_part const& part, trace_event const& event, tcp_flags flag) const noexcept
     {
-        return std::any_of(part.segments.begin(), part.segments.end(),
-            [&](std::size_t index)
-            { return segments_[index].told == event.number && contains(segments_[index].flags, flag); });
+        auto const told = [&](std::size_t index)
+        { return segments_[index].told == event.number && contains(segments_[index].flags, flag); };
+        return std::any_of(part.segments.begin(), part.segments.end(), told) ||
+               (part.acknowledged && told(*part.acknowledged));
     }
 
     std::string seen(conversation_part const& part, trace_event const& event) const

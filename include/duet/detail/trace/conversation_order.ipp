@@ -98,9 +98,10 @@ private:
     /// An end learns from the segments that came to it.
     bool learns(trace_event const& event, bool client, conversation_part const& part) const noexcept
     {
-        return std::any_of(part.segments.begin(), part.segments.end(),
-            [&](std::size_t index)
-            { return segments_[index].told == event.number && segments_[index].from_client != client; });
+        auto const told = [&](std::size_t index)
+        { return segments_[index].told == event.number && segments_[index].from_client != client; };
+        return std::any_of(part.segments.begin(), part.segments.end(), told) ||
+               (part.acknowledged && told(*part.acknowledged));
     }
 
     /// Segments of one direction keep their order; what TCP, or a program that is not traced, sends comes after what it
@@ -174,6 +175,12 @@ private:
         return part.kind == what::failure ? part.told.front()->time : part.call != nullptr ? part.call->time : time();
     }
 
+    bool repeats(std::size_t place) const noexcept
+    {
+        auto const& first = parts_[place].segments;
+        return !first.empty() && segments_[first.front()].label == segment_label::retransmission;
+    }
+
     /// What TCP does on its own is between what the programs did before and after it.
     void own_times()
     {
@@ -189,10 +196,12 @@ private:
             auto const side = parts_[place].client ? std::size_t(0) : std::size_t(1);
             if (parts_[place].kind == what::tcp)
             {
-                // Which end's TCP is earlier, if both act, is a matter of milliseconds.
                 edge(acted[0], place);
                 edge(acted[1], place);
                 edge(own[side], place);
+                // Which of two that repeat is earlier is a matter of milliseconds.
+                if (!repeats(place) || own[1 - side] == none || !repeats(own[1 - side]))
+                    edge(own[1 - side], place);
                 own[side] = place;
                 told = {};
             }
