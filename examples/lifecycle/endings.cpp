@@ -96,8 +96,9 @@ asio::awaitable<void> close_both(stage& on, duet::acceptor& listening, duet::con
     for (int const socket : sockets)
         lose_incoming(socket, duet::tcp_flags::fin);
     on.begin(close(std::move(client)));
+    co_await stage::pause(30ms);  // so that the client's FIN is also the first that is sent again
     on.begin(close(std::move(server)));
-    co_await stage::pause(50ms);
+    co_await stage::pause(30ms);
     for (int const socket : sockets)
         lose_nothing(socket);
     on.note("each end has sent its FIN and not seen the other's: the network has lost both. They are sent again");

@@ -12,6 +12,8 @@
 namespace example {
 namespace {
 
+using namespace std::chrono_literals;
+
 asio::awaitable<void> answer(duet::session& peer)
 {
     std::string input;
@@ -78,11 +80,13 @@ asio::awaitable<void> be_sorted(duet::session peer)
     co_await peer.close();
 }
 
-/// Neither waits for the other.
+/// Neither waits for the other: each has something to say, and some more a little later.
 asio::awaitable<void> talk(duet::session& peer, std::string_view first, std::string_view second)
 {
     co_await peer.write(first);
+    co_await stage::pause(20ms);
     co_await peer.write(second);
+    co_await stage::pause(20ms);
     co_await peer.shutdown_send();
     co_await peer.read_all(1000);
     co_await peer.close();

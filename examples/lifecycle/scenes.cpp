@@ -20,8 +20,8 @@ constexpr scene all[] = {
         "then FIN; the server reads up to it and answers, over a connection that goes one way only from there on.",
         half_close},
     {"full_duplex", "Both ends write at once",
-        "The two directions of a connection know nothing of each other: neither end waits for what the other has to\n"
-        "say. Segments cross on their way, and each end finishes when it likes.",
+        "The two directions of a connection know nothing of each other: each end writes when it likes, and what it\n"
+        "hears is no answer to what it has said. Each direction ends on its own, too.",
         full_duplex},
     {"abort", "The server gives up",
         "abort() sends RST and no FIN: the client must not take half an answer for a whole one. Its read fails, and\n"
@@ -38,8 +38,8 @@ constexpr scene all[] = {
         "away, up to its FIN. The answer that was lost is sent again, and the client reads it.",
         unread_input},
     {"simultaneous_close", "Both ends finish at once",
-        "Each has sent FIN before it sees the other's. The network loses both, so that it happens for certain; then\n"
-        "they are sent again. Each end goes from FIN_WAIT1 to CLOSING, and both stay in TIME_WAIT.",
+        "Each has sent FIN before it sees the other's: the network loses both, so that it happens for certain. Then\n"
+        "they are sent again, the client's first: the server, which has sent its own and had no answer, is CLOSING.",
         simultaneous_close},
     {"peer_vanishes", "The server's machine is switched off",
         "No FIN comes and no RST. write() succeeds, because the kernel takes the byte; the kernel sends it again and\n"

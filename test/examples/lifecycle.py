@@ -56,8 +56,7 @@ SCENES = {
 CAPTURED = {
     "unread_input_by_hand": [["PSH, ACK 22 bytes", "RST, ACK", "the network"]],
     "unread_input": [["22 bytes lost", "FIN, ACK", "22 bytes", "read_all: 22 bytes"]],
-    "simultaneous_close": [["FIN, ACK lost", "FIN, ACK lost", "lost both", "CLOSING", "FIN, ACK", "FIN, ACK", "TIME_WAIT",
-                            "TIME_WAIT"]],
+    "simultaneous_close": [["FIN, ACK lost", "FIN, ACK lost", "lost both", "FIN, ACK", "CLOSING", "FIN, ACK", "TIME_WAIT"]],
     "peer_vanishes": [["1 byte lost"] * 3 + ["RST, ACK"]],
     "keep_alive": [["read ", "keep-alive probe", "answers probe", "machine is off", "keep-alive probe", "RST, ACK"]],
     "backlog_overflow": [["SYN", "accepts again", "━ SYN", "SYN, ACK"]],

@@ -112,6 +112,21 @@ BOOST_AUTO_TEST_CASE(segments_that_cross_are_drawn_crossing)
     BOOST_TEST(has(picture_of(simultaneous_close()).mermaid(), "C-->>S: FIN, ACK (crosses another)"));
 }
 
+BOOST_AUTO_TEST_CASE(a_fin_that_never_arrived_ends_no_direction)
+{
+    story it(true, false);
+    it.connect();
+    it.write(story::client, 5);
+    it.read(story::client, 5);
+    it.at(2'000'000).finish(story::client);
+    auto const read = it.call(story::client, "read_some", 4096);
+    it.at(12'000'000).result(story::client, "read_some", read, 0, duet::errc::dead_peer);
+    it.end(story::client, duet::close_reason::dead_peer, "the peer no longer answers");
+    auto const text = picture_of(it).text();
+    BOOST_TEST(has(text, "FIN, ACK lost"));
+    BOOST_TEST(!has(text, "half-closed"));
+}
+
 // What the program says is between the lifelines, from the first event of the connection to its last.
 BOOST_AUTO_TEST_CASE(notes_of_the_program_are_in_every_format)
 {

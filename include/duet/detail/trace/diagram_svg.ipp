@@ -144,7 +144,7 @@ private:
             {
                 need.wire = result[item.last_row].wire = true;
                 if (item.kind == item_kind::note)
-                    need.sides = {lines + 1, lines + 1};
+                    need.sides = {lines, lines};
                 continue;
             }
             if (item.kind == item_kind::event && is_above(item))
@@ -330,10 +330,11 @@ private:
                     number(y2 - 11 * dy + 5 * dx) + "z\"/>";
         }
         auto const words = item.text + (item.lost ? ", lost" : item.unknown ? ", arrived?" : "");
-        if (!slanted)
-            return text(static_cast<int>((x1 + x2) / 2), static_cast<int>(y1) - 5, words, "", "middle");
-        // Near the end that sends, where nothing crosses it yet.
         auto const half = static_cast<double>(columns(words)) * 7.3 / 2;
+        auto const end = 2 * half + 24 > std::abs(x2 - x1) ? whole : x2;  // it may be longer than an arrow that is lost
+        if (!slanted)
+            return text(static_cast<int>((x1 + end) / 2), static_cast<int>(y1) - 5, words, "", "middle");
+        // Near the end that sends, where nothing crosses it yet.
         auto const reach = 10 + half;
         auto const middle = item.client ? x1 + reach : x1 - reach;
         auto const lowest = y1 + (y2 - y1) * std::max(0.0, reach - half) / std::abs(x2 - x1);

@@ -227,7 +227,7 @@ private:
                     continue;
                 auto const& item = layout_.items[arrows_[index]];
                 bool const ends = contains(segments_[index].flags, tcp_flags::rst) ||
-                                  (item.client != from_client && contains(segments_[index].flags, tcp_flags::fin));
+                                  (item.client != from_client && has_arrived_with_fin(segments_[index]));
                 if (ends)
                     stretch.last_row = std::min(stretch.last_row, item.row);
             }
@@ -239,10 +239,15 @@ private:
     diagram_item const* find_fin(bool from_client) const
     {
         for (std::size_t index = 0; index != segments_.size(); ++index)
-            if (segments_[index].from_client == from_client && contains(segments_[index].flags, tcp_flags::fin) &&
+            if (segments_[index].from_client == from_client && has_arrived_with_fin(segments_[index]) &&
                 arrows_[index] != none)
                 return &layout_.items[arrows_[index]];
         return nullptr;
+    }
+
+    static bool has_arrived_with_fin(trace_segment const& segment) noexcept
+    {
+        return contains(segment.flags, tcp_flags::fin) && !segment.lost;
     }
 
     /// Time to scale, with the square root so that short times can be seen beside long ones.
