@@ -20,6 +20,7 @@ html_theme = "furo"
 templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["duet.css"]
+html_js_files = ["zh.js"] if chinese else []
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
@@ -74,3 +75,17 @@ function splitQuery(query) {
 
 
 languages["zh"] = SearchPairs
+
+
+# The theme has no Chinese of its own.
+WORDS = {"On this page": "本页内容", "Back to top": "回到顶部", "Made with ": "主题："}
+
+
+def translate_theme(app, pagename, templatename, context, doctree):  # the names are Sphinx's
+    known = app.builder.templates.environment.globals["gettext"]
+    context["_"] = context["gettext"] = lambda text, *rest, **more: WORDS.get(text) or known(text, *rest, **more)
+
+
+def setup(app):
+    if chinese:
+        app.connect("html-page-context", translate_theme)
