@@ -112,12 +112,12 @@ class Browser:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
 
-    def open(self, path):
-        """A file. What it asks for, and complains about, is counted from here on."""
+    def open(self, path, query=""):
+        """A file, perhaps with "?words". What it asks for, and complains about, is counted from here on."""
         self.requests.clear()
         self.complaints.clear()
         self._loaded = False
-        self.call("Page.navigate", url=pathlib.Path(path).absolute().as_uri())
+        self.call("Page.navigate", url=pathlib.Path(path).absolute().as_uri() + query)
         while not self._loaded:
             self._receive()
 

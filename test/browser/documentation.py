@@ -11,10 +11,10 @@ import pathlib
 import sys
 import urllib.parse
 
-import browser
+from cdp import Browser, BrowserError
 
 SITE = pathlib.Path(__file__).resolve().parents[2] / "build/docs/site"
-PHONE, DESK = 390, 1280  # pixels
+PHONE, DESK, HEIGHT = 390, 1280, 900  # pixels
 BROADER = "document.documentElement.scrollWidth - window.innerWidth"
 # What is found: a word, and a page that has it; None: no page has it.
 SEARCHES = [
@@ -61,48 +61,50 @@ def dead_links(site):
                 yield path, f"links to {link}, but there is no such anchor"
 
 
+def problems(tab):
+    """What a page has said or asked for since it was opened."""
+    return [*tab.complaints, *(f"asks for {url}" for url in tab.requests if not url.startswith(("file:", "data:")))]
+
+
 def look(site, tab):
     """At every page; not at the copies of files, which are all alike."""
     for path in sorted(site.glob("*/**/*.html")):
         if path.relative_to(site).parts[1] == "files":
             continue
-        tab.open(path, PHONE)
+        tab.open(path)
         for width in (PHONE, DESK):
-            tab.resize(width)
-            broader = tab.evaluate(BROADER)
+            tab.window(width, HEIGHT, touch=width == PHONE)
+            broader = tab.run(BROADER)
             if broader > 0:
                 yield path, f"is {broader} pixels broader than a window of {width}"
-        yield from ((path, problem) for problem in tab.problems)
-        tab.problems.clear()
+        yield from ((path, problem) for problem in problems(tab))
 
 
 def search(site, tab):
     for language, words, wanted in SEARCHES:
         path = site / language / "search.html"
-        tab.open(f"{path.as_uri()}?q={urllib.parse.quote(words)}")
-        found = [urllib.parse.urlsplit(link).path.removesuffix(".html") for link in tab.evaluate(RESULTS)]
+        tab.open(path, "?q=" + urllib.parse.quote(words))
+        found = [urllib.parse.urlsplit(link).path.removesuffix(".html") for link in tab.run(RESULTS)]
         if wanted is None and found:
             yield path, f"finds '{words}' in {found[0]}"
         elif wanted is not None and wanted not in found:
             yield path, f"does not find '{words}' in {wanted}, but in: {', '.join(found)}"
-        yield from ((path, f"searching '{words}': {problem}") for problem in tab.problems)
-        tab.problems.clear()
+        yield from ((path, f"searching '{words}': {problem}") for problem in problems(tab))
 
 
 def entrance(site, tab):
     tab.open(site / "index.html")
-    yield from ((site / "index.html", problem) for problem in tab.problems)
-    tab.problems.clear()
+    yield from ((site / "index.html", problem) for problem in problems(tab))
 
 
 def main(site):
     wrong = list(dead_links(site))
-    program = browser.find()
-    if program:
-        with browser.Browser(program) as tab:
+    try:
+        with Browser() as tab:
             wrong += [*entrance(site, tab), *look(site, tab), *search(site, tab)]
-    else:
-        print(f"docs: none of {', '.join(browser.PROGRAMS)} is installed: no page was looked at")
+    except BrowserError as error:
+        print(f"docs: not all pages were looked at: {error}")
+        return 1
     for path, words in wrong:
         print(f"{path.relative_to(site)}: {words}")
     print(f"docs: {len(wrong)} found" if wrong else "docs: nothing found")
