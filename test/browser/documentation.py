@@ -15,7 +15,7 @@ from cdp import Browser, BrowserError
 
 SITE = pathlib.Path(__file__).resolve().parents[2] / "build/docs/site"
 PHONE, DESK, HEIGHT = 390, 1280, 900  # pixels
-BROADER = "document.documentElement.scrollWidth - window.innerWidth"
+BROADER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # What is found: a word, and a page that has it; None: no page has it.
 SEARCHES = [
     ("en", "shutdown_send", "reference/session"), ("en", "truncated answers", "pages/readme"), ("en", "zyxwvu", None),
