@@ -1,16 +1,19 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
 // The README's echo server, with a port to choose, every deadline armed by --deadlines, --threads, and --pin, which
-// keeps them on cores of their own. With --patient it holds a buffer only while there are bytes. It listens where all
-// the others do, and not on every address.
+// keeps them on cores of their own. With --patient it holds a buffer only while there are bytes. --trace records the
+// sessions: WHAT is memory, recorder (the last 64 events of each), file (to /dev/null), or unattached, which only makes
+// the trace. It listens where all the others do, and not on every address.
 
 #include <array>
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
+#include <optional>
 #include <string_view>
 
 #include <duet/duet.hpp>
+#include <duet/trace.hpp>
 
 namespace asio = boost::asio;
 
@@ -49,11 +52,29 @@ duet::deadlines every_deadline()
         .first_message = seconds{3600}};
 }
 
+duet::trace_options trace_options_of(std::string_view what)
+{
+    duet::trace_options result;
+    if (what == "recorder")
+        result.last_events = 64;
+    else if (what == "file")
+        result.file = "/dev/null";
+    else
+        result.most_events = 100'000'000;
+    return result;
+}
+
+/// `traced`: see --trace; empty: there is no trace.
 template <class Handler>
-int serve(duet::server_options const& options, Handler handler)
+int serve(duet::server_options const& options, std::string_view traced, Handler handler)
 {
     asio::io_context context;
     duet::server server{context, options, handler};
+    std::optional<duet::trace> trace;
+    if (!traced.empty())
+        trace.emplace(trace_options_of(traced));
+    if (trace && traced != "unattached")
+        trace->attach(server);
     std::cout << "listening on " << server.local_endpoint() << std::endl;
     return duet::run(context, {.print = true}, server);
 }
@@ -62,6 +83,7 @@ int main(int argc, char** argv)
 {
     duet::server_options options{.address = "127.0.0.1"};
     bool patient = false;
+    std::string_view traced;
     for (int i = 1; i < argc; ++i)
     {
         std::string_view const word = argv[i];
@@ -73,8 +95,10 @@ int main(int argc, char** argv)
             options.pin_threads = true;
         else if (word == "--patient")
             patient = true;
+        else if (word == "--trace" && i + 1 < argc)
+            traced = argv[++i];
         else
             options.port = static_cast<std::uint16_t>(std::atoi(argv[i]));
     }
-    return patient ? serve(options, answer) : serve(options, echo);
+    return patient ? serve(options, traced, answer) : serve(options, traced, echo);
 }

@@ -2,7 +2,8 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 """Fails when an echo or a session of duet costs more than guard.json says: guard.py <build>/bench [--record]
 
-Not by the clock, but by what repeats on any machine: instructions, system calls and allocations.
+Not by the clock, but by what repeats on any machine: instructions, system calls and allocations. And when a trace that
+is not attached to a session makes an echo of it dearer at all.
 """
 
 import functools
@@ -28,6 +29,10 @@ MEASURES = {
 }
 
 
+# Of a single connection, where every echo has a wake-up of its own: then two runs of one program differ by less.
+SAME = 0.002
+
+
 def compiler():
     try:
         return subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
@@ -51,6 +56,16 @@ def compare(expected, found):
         yield f"{name}: {value:.3f}, recorded {expected[name]:.3f}: {word}", value > limit
 
 
+def compare_unattached(directory):
+    """The same line, for a program that has a trace, to itself without one."""
+    programs = processes.Programs(directory)
+    without, unattached = (counts.instructions(programs, processes.TRACED[name][1], connections=1)
+        for name in ("none", "unattached"))
+    bad = unattached > without * (1 + SAME)
+    word = "TOO MUCH" if bad else "the same"
+    return f"instructions per echo beside a trace: {unattached:.3f}, without one {without:.3f}: {word}", bad
+
+
 def main(directory, *options):
     missing = counts.missing_tools()
     if missing:
@@ -65,7 +80,7 @@ def main(directory, *options):
         print(f"bench_guard: skipped: the record is of g++ {record.get('compiler')}, this is {compiler()}")
         return SKIPPED
     failed = False
-    for line, bad in compare(record, measure(directory)):
+    for line, bad in (compare_unattached(directory), *compare(record, measure(directory))):
         print(line)
         failed |= bad
     if failed:

@@ -36,6 +36,11 @@ IDLE = {
     "duet_patient_deadlines": ("duet, no buffer held, every deadline",
         ["duet_echo", "{port}", "--patient", "--deadlines"]),
 }
+# The cost of a trace: see trace_cost.py.
+TRACED = {"none": ("no trace", ECHO["duet"][1]),
+    **{what: (how, [*ECHO["duet"][1], "--trace", what]) for what, how in (
+        ("unattached", "a trace that is not attached"), ("recorder", "flight recorder, 64 events"),
+        ("memory", "in memory"), ("file", "to a file"))}}
 TWO_THREADS = {name: (ECHO[name][0], [*ECHO[name][1], *more]) for name, more in (
     ("epoll", ["2"]), ("tokio", ["2"]), ("duet", ["--threads", "2"]), ("duet_deadlines", ["--threads", "2"]),
     ("asio_awaitable", ["2"]), ("go", []))}
