@@ -198,6 +198,16 @@ BOOST_AUTO_TEST_CASE(a_long_run_of_bytes_is_one_line_and_its_ends_stay)
     BOOST_TEST(has(text, "SYN, ACK"));
     BOOST_TEST(has(text, "FIN, ACK"));
     BOOST_TEST(count_of(text, "1448 bytes ") >= 2U);
+    for (std::size_t const width : {48U, 60U, 80U})
+        for (auto const& drawn :
+            {picture_of(download(300, 1448)).text(width), picture_of(download(300, 1448)).terminal(width, false)})
+        {
+            BOOST_TEST_INFO(drawn);
+            BOOST_TEST(has(drawn, "596 segments,"));
+            BOOST_TEST(has(drawn, "432 kB"));
+            for (char const* const torn : {". segments", "\u2026 segments", ". s ", "\u2026 s ", ". kB", "\u2026 kB"})
+                BOOST_TEST(!has(drawn, torn));
+        }
 
     duet::diagram_options options;
     options.fold_after = 0;

@@ -219,16 +219,21 @@ private:
         if (item.kind == item_kind::note)
             return wrapped(shown(item.text), wire_ - 2);
         std::string const dots = glyphs_.ellipsis;
-        auto const text = shown(item.text);
         auto const most = wire_ - 2 * columns(dots) - 2;
-        auto const comma = columns(text) > most ? text.find(", ") : text.npos;
-        auto lines = wrapped(text.substr(0, comma == text.npos ? comma : comma + 1), most);
-        if (comma != text.npos)
-            for (auto& line : wrapped(text.substr(comma + 2), most))
-                lines.push_back(std::move(line));
-        for (auto& line : lines)
-            line = dots + " " + line + " " + dots;
-        return lines;
+        // What stands between commas stays together.
+        std::vector<std::string> parts{""};
+        for (std::string rest = shown(item.text); !rest.empty();)
+        {
+            auto const part = rest.substr(0, std::min(rest.find(", "), rest.size() - 1) + 1);
+            if (!parts.back().empty() && columns(parts.back()) + 1 + columns(part) > most)
+                parts.emplace_back();
+            parts.back() += (parts.back().empty() ? "" : " ") + part;
+            rest.erase(0, part.size() + 1);
+        }
+        for (auto& part : parts)
+            if (columns(part) <= most)
+                part = dots + " " + part + " " + dots;
+        return parts;
     }
 
     void draw_labels(diagram_item const& item)
