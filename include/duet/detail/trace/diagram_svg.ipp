@@ -316,10 +316,8 @@ private:
         hit(left, static_cast<int>(y1) - 16, static_cast<int>(std::abs(x2 - x1)), static_cast<int>(y2 - y1) + 22);
         line("arrow", x1, y1, x2, y2);
         if (item.lost)
-        {
             out_ += "<path class=\"arrow\" style=\"stroke-dasharray:none\" d=\"M" + number(x2 - 6) + " " +
                     number(y2 - 6) + "l12 12m0 -12l-12 12\"/>";
-        }
         else
         {
             auto const length = std::hypot(x2 - x1, y2 - y1);
@@ -331,9 +329,10 @@ private:
         }
         auto const words = item.text + (item.lost ? ", lost" : item.unknown ? ", arrived?" : "");
         auto const half = static_cast<double>(columns(words)) * 7.3 / 2;
-        auto const end = 2 * half + 24 > std::abs(x2 - x1) ? whole : x2;  // it may be longer than an arrow that is lost
+        bool const longer = item.lost && 2 * half + 24 > std::abs(x2 - x1);
+        auto const middle_of_words = static_cast<int>((x1 + (longer ? whole : x2)) / 2);
         if (!slanted)
-            return text(static_cast<int>((x1 + end) / 2), static_cast<int>(y1) - 5, words, "", "middle");
+            return text(middle_of_words, static_cast<int>(y1) - (longer ? 10 : 5), words, "", "middle");
         // Near the end that sends, where nothing crosses it yet.
         auto const reach = 10 + half;
         auto const middle = item.client ? x1 + reach : x1 - reach;
