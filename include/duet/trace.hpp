@@ -35,8 +35,10 @@ inline namespace DUET_ABI {
 /// ```
 ///
 /// A session that is not traced pays a load and a branch for each operation. Measured for a traced server with 1,000
-/// clients and six events an echo: 0.3 us for each event in memory or in a flight recorder, a fifth of the server's
-/// processor time; 0.8 us in a file.
+/// clients and six events an echo: about a twentieth of the server's processor time in memory or in a flight recorder,
+/// half of it in a file. See docs/performance.md.
+///
+/// A call, what it sends at once and its result have one time, and so have bytes received and the result of that read.
 ///
 /// What is recorded is bounded; what had no room is counted, in trace_log::lost.
 ///

@@ -36,9 +36,9 @@ struct trace_options
     /// run() of its context.
     std::function<void(trace_log const&)> on_unclean_end{};
 
-    /// Called after an event has been kept in memory, on the thread that recorded it: trace::log() has it now, so a
-    /// program can follow a trace. It may wake another part of the program; it does not block, does not throw, and uses
-    /// no session. Not called for a file or a flight recorder.
+    /// Called after an event has been kept in memory, or a few that happened at once, on the thread that recorded it:
+    /// trace::log() has it now, so a program can follow a trace. It may wake another part of the program; it does not
+    /// block, does not throw, and uses no session. Not called for a file or a flight recorder.
     std::function<void()> on_event{};
 
     /// How often, in a second, the kernel is asked for its view of a connection (trace_event::kernel), over all

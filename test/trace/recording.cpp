@@ -110,6 +110,73 @@ BOOST_AUTO_TEST_CASE(a_conversation_is_told_in_its_order)
     BOOST_TEST(end.text == "clean, by the peer, between messages, direction receive; received 3, sent 5 bytes");
 }
 
+// What a call, its transfer and its result tell at once is kept as one record, unless the kernel is asked at each: that
+// makes no difference to what is told, and what is bounded is the number of events.
+BOOST_AUTO_TEST_CASE(what_is_kept_together_is_told_as_single_events)
+{
+    std::vector<std::string> all;
+    for (std::uint32_t const queries : {1000U, 0U})
+        for (std::size_t most = 17; most > 0; --most)
+        {
+            duet::trace trace{{.most_events = most, .kernel_queries = queries}};
+            memory_talk talk;
+            talk.play(
+                [&](memory_session& s) -> asio::awaitable<void>
+                {
+                    trace.attach(s);
+                    co_await converse(talk, s);
+                });
+            auto const log = trace.log();
+            if (all.empty())
+                all = lines_of(log);
+            BOOST_REQUIRE(all.size() == 17U);
+            check_lines(log, {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(most)});
+            BOOST_TEST(trace.recorded() == most);
+            BOOST_TEST(trace.lost() == all.size() - most);
+            for (std::size_t i = 0; i < log.events.size(); ++i)
+            {
+                auto const& event = log.events[i];
+                BOOST_TEST(event.number == i + 1);
+                BOOST_TEST(event.bytes == (i == 1 || i == 7      ? 65536U
+                                              : i == 2 || i == 3 ? 3U
+                                              : i > 3 && i < 7   ? 5U
+                                                                 : 0U));
+                BOOST_TEST(event.call == (i == 3 ? 2U : i == 6 ? 5U : i == 9 ? 8U : i == 16 ? 11U : 0U));
+            }
+        }
+}
+
+BOOST_AUTO_TEST_CASE(a_trace_is_complete_whenever_the_program_looks)
+{
+    duet::trace trace{{.kernel_queries = 0}};
+    memory_talk talk{small_capacity};
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            trace.attach(s);
+            auto const executor = co_await asio::this_coro::executor;
+            started<std::size_t> writing{executor, write(s, pattern(stalling_size))};
+            co_await settle();
+            auto lines = lines_of(trace.log());
+            BOOST_REQUIRE(lines.size() == 3U);  // begin, the call, a part of it
+            BOOST_TEST(lines[2].starts_with("transfer send "));
+            started<std::size_t> queued{executor, write(s, "behind")};
+            started<std::string> reading{executor, read(s)};
+            co_await settle();
+            lines = lines_of(trace.log());
+            BOOST_REQUIRE(lines.size() == 5U);
+            BOOST_TEST(lines[3] == "call write 6");
+            BOOST_TEST(lines[4] == "call read_some 65536");
+            s.abort();
+            co_await error_of(writing.result());
+            co_await error_of(queued.result());
+            co_await error_of(reading.result());
+        });
+    auto const log = trace.log();
+    auto const is_result = [](trace_event const& event) { return event.kind == trace_kind::result; };
+    BOOST_TEST(std::count_if(log.events.begin(), log.events.end(), is_result) == 4);
+}
+
 BOOST_AUTO_TEST_CASE(an_error_is_told_as_the_program_is_told)
 {
     duet::trace trace;
@@ -301,6 +368,44 @@ BOOST_AUTO_TEST_CASE(a_flight_recorder_tells_the_last_events_of_an_unclean_end)
     BOOST_TEST(told[0].sessions[0].name == "one");
     BOOST_TEST(told[0].events[4].text.starts_with("aborted, by the program"));
     BOOST_TEST(trace.log().sessions.empty());  // nothing is left of it
+}
+
+// A record of several events has room in the ring for more than are asked for, and may be cut.
+BOOST_AUTO_TEST_CASE(a_flight_recorder_tells_as_many_events_as_it_is_asked_for)
+{
+    std::vector<std::string> all;
+    for (std::size_t size = 20; size > 0; --size)
+    {
+        std::vector<trace_log> told;
+        duet::trace trace{{.last_events = size,
+            .on_unclean_end = [&](trace_log const& log) { told.push_back(log); },
+            .kernel_queries = 0}};
+        memory_talk talk;
+        talk.play(
+            [&](memory_session& s) -> asio::awaitable<void>
+            {
+                trace.attach(s);
+                for (int i = 0; i < 2; ++i)
+                {
+                    talk.peer.send_all("ask");
+                    co_await read(s);
+                    co_await write(s, "reply");
+                }
+                s.abort();
+                co_await settle();
+            });
+        BOOST_REQUIRE(told.size() == 1U);
+        if (all.empty())
+            all = lines_of(told[0]);
+        BOOST_REQUIRE(all.size() == 18U);
+        auto const left = std::min(size, all.size());
+        check_lines(told[0], {all.end() - static_cast<std::ptrdiff_t>(left), all.end()});
+        BOOST_TEST(told[0].lost == all.size() - left);
+        for (auto const& event : told[0].events)
+            if (event.kind == trace_kind::result && event.name == "write")
+                BOOST_TEST(event.call == event.number - 2);
+        BOOST_TEST(told[0].events.back().number == all.size());
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_flight_recorder_waits_for_the_results_that_the_end_completes)

@@ -33,6 +33,11 @@ namespace detail {
 inline thread_local int inline_depth = 0;
 inline constexpr int maximum_inline_depth = 16;
 
+inline bool may_nest() noexcept
+{
+    return inline_depth < maximum_inline_depth;
+}
+
 /// RAII: counts one level, also when the handler throws. What a handler throws leaves through the context's run().
 struct inline_level
 {
@@ -110,7 +115,7 @@ public:
     }
 
     /// True if the handler may be called from within its initiating function.
-    bool inline_allowed() const noexcept { return inline_allowed_ && inline_depth < maximum_inline_depth; }
+    bool inline_allowed() const noexcept { return inline_allowed_ && may_nest(); }
 
     /// Call `cancel` with the cancellation type when the handler's owner requests cancellation. Set this only when the
     /// operation has to wait, because connecting a cancellation slot has a cost.

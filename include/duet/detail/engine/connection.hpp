@@ -154,6 +154,7 @@ public:
     [[gnu::cold]] DUET_DECL char const* tell_operation(char const* name, std::size_t size) noexcept;
     [[gnu::cold]] DUET_DECL char const* tell_result(
         char const* name, error_code const& error, std::size_t size) noexcept;
+    [[gnu::cold]] DUET_DECL void tell_leave() noexcept;
 
     // ---- State. ----------------------------------------------------------------------------------------------------
 
@@ -169,6 +170,9 @@ public:
     std::uint64_t bytes_sent() const noexcept { return sender_.sent(); }
 
     std::uint64_t bytes_queued() const noexcept { return sender_.queued(); }
+
+    /// Writes wait for the channel.
+    bool has_writes() const noexcept { return !sender_.empty(); }
 
     bool finish_requested() const noexcept { return receiver_.finish_requested(); }
 

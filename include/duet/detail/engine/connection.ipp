@@ -113,6 +113,11 @@ DUET_DECL char const* connection::tell_result(char const* name, error_code const
     return observed_->tell_result(name, error, size);
 }
 
+DUET_DECL void connection::tell_leave() noexcept
+{
+    observed_->tell_leave();
+}
+
 DUET_DECL void connection::on_turn()
 {
     if (peer_just_finished_)

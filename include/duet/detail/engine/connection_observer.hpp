@@ -56,7 +56,7 @@ public:
     /// none of this observer's. True: `name` is the operation's again.
     virtual bool on_result(char const*& name, error_code const& error, std::size_t size) noexcept = 0;
 
-    /// An operation was tried. would_block is a result like any other.
+    /// An operation of the channel was tried. would_block is a result like any other.
     virtual void on_call(channel_call what, error_code const& result, std::size_t size) noexcept = 0;
 
     virtual void on_wait_begun(channel_wait what) noexcept = 0;
@@ -65,6 +65,10 @@ public:
     /// The state has changed. `error` is the first terminal error, if there is one. A change is reported with the next
     /// call or the next end of a wait, at the latest with the close or the reset of the channel.
     virtual void on_state(lifecycle const& now, error_code const& error) noexcept = 0;
+
+    /// What was told last stands by itself: the program goes on, or may. Not called between an operation, the write to
+    /// the channel that it makes at once, and its result.
+    virtual void on_leave() noexcept {}
 };
 
 }  // namespace detail

@@ -169,6 +169,9 @@ public:
 
     std::size_t wanted() const { return boost::asio::buffer_size(buffers_); }
 
+    /// Unless it is refused, at_once() writes to the channel.
+    bool writes_now(connection const& target) const noexcept { return !target.has_writes(); }
+
     std::optional<io_result> at_once(connection& target)
     {
         if constexpr (is_single)
@@ -258,14 +261,21 @@ private:
     deadlines::duration limit_{};
 };
 
-/// An observer of the connection is told of an operation that begins now. Returns its name from now on.
+/// An observer of the connection is told of an operation that begins now. Returns its name from now on. `goes_on`: if
+/// it completes at once, its result is told before the program goes on.
 template <class Start>
-[[gnu::cold, gnu::noinline]] char const* tell_operation(connection& target, Start const& start, char const* name)
+[[gnu::cold, gnu::noinline]] char const* tell_operation(
+    connection& target, Start const& start, char const* name, bool goes_on)
 {
     if constexpr (requires { start.wanted(); })
-        return target.tell_operation(name, start.wanted());
+        name = target.tell_operation(name, start.wanted());
     else
-        return target.tell_operation(name, 0);
+        name = target.tell_operation(name, 0);
+    if constexpr (requires { start.writes_now(target); })
+        if (goes_on && start.writes_now(target))
+            return name;
+    target.tell_leave();
+    return name;
 }
 
 /// Begin an operation: it has to wait, or its result is `known` but its handler must not be called directly. The

@@ -31,7 +31,7 @@ class connection;
 ///
 /// The connection owns it. Pending waits hold references to this object instead of the connection. Therefore this
 /// object keeps the connection alive until the channel is closed and the last wait has ended.
-class observed_channel final : public channel, private channel_user
+class alignas(64) observed_channel final : public channel, private channel_user
 {
 public:
     DUET_DECL observed_channel(connection& user, channel& inner);
@@ -40,8 +40,24 @@ public:
     DUET_DECL void observe(std::shared_ptr<connection_observer> observer);
 
     /// See connection_observer::on_operation() and on_result(). Returns the name that the operation has from now on.
-    DUET_DECL char const* tell_operation(char const* name, std::size_t size) noexcept;
-    DUET_DECL char const* tell_result(char const* name, error_code const& error, std::size_t size) noexcept;
+    char const* tell_operation(char const* name, std::size_t size) noexcept
+    {
+        return observer_ ? observer_->on_operation(name, size) : name;
+    }
+
+    char const* tell_result(char const* name, error_code const& error, std::size_t size) noexcept
+    {
+        if (!observer_ || !observer_->on_result(name, error, size))
+            tell_earlier(name, error, size);
+        return name;
+    }
+
+    /// See connection_observer::on_leave().
+    void tell_leave() noexcept
+    {
+        if (observer_)
+            observer_->on_leave();
+    }
 
     /// The connection changes to another channel.
     DUET_DECL channel& followed_by(channel& next) noexcept override;
@@ -92,18 +108,20 @@ private:
     void begin(channel_wait what, Begin wait);
     template <class Tell>
     void pass_on(channel_wait what, error_code const& error, std::size_t size, Tell tell);
+    DUET_DECL void tell_earlier(char const*& name, error_code const& error, std::size_t size) noexcept;
     void tell_call(channel_call what, error_code const& error, std::size_t size) noexcept;
     void tell_state() noexcept;
     void end() noexcept;
 
+    // What each event needs is in two lines of the cache.
+    connection_observer* observer_ = nullptr;
     connection& connection_;
     channel* inner_;
-    connection_observer* observer_ = nullptr;
-    std::vector<std::shared_ptr<connection_observer>> known_;  // earlier ones, too: operations have names of theirs
-    owner_ref<channel_user> keep_;                             // the connection
     lifecycle seen_;
     channel_wait reading_ = channel_wait::read;  // which wait on_read() ends
     bool ended_ = false;
+    owner_ref<channel_user> keep_;                             // the connection
+    std::vector<std::shared_ptr<connection_observer>> known_;  // earlier ones, too: operations have names of theirs
 };
 
 }  // namespace detail

@@ -15,7 +15,7 @@ inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL observed_channel::observed_channel(connection& user, channel& inner)
-    : channel{inner.able()}, connection_{user}, inner_{&inner}, keep_{&user}, seen_{user.life()}
+    : channel{inner.able()}, connection_{user}, inner_{&inner}, seen_{user.life()}, keep_{&user}
 {
     may_read_ = true;  // read_some() and readable_now() ask the inner channel
     inner_->set_user(*this);
@@ -31,18 +31,12 @@ DUET_DECL void observed_channel::observe(std::shared_ptr<connection_observer> ob
     observer_ = next;
 }
 
-DUET_DECL char const* observed_channel::tell_operation(char const* name, std::size_t size) noexcept
-{
-    return observer_ ? observer_->on_operation(name, size) : name;
-}
-
-DUET_DECL char const* observed_channel::tell_result(
-    char const* name, error_code const& error, std::size_t size) noexcept
+/// It may have begun when another observed.
+DUET_DECL void observed_channel::tell_earlier(char const*& name, error_code const& error, std::size_t size) noexcept
 {
     for (auto const& each : known_)
-        if (each->on_result(name, error, size))
+        if (each.get() != observer_ && each->on_result(name, error, size))
             break;
-    return name;
 }
 
 DUET_DECL channel& observed_channel::followed_by(channel& next) noexcept
@@ -57,11 +51,12 @@ DUET_DECL channel& observed_channel::followed_by(channel& next) noexcept
 
 inline std::size_t observed_channel::read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept
 {
-    std::size_t size = 0;
-    if (inner_->may_read())
-        size = inner_->read_some(buffer, error);
-    else
+    if (!inner_->may_read())
+    {
         error = boost::asio::error::would_block;
+        return 0;
+    }
+    auto const size = inner_->read_some(buffer, error);
     tell_call(channel_call::read_some, error, size);
     return size;
 }
@@ -187,10 +182,16 @@ void observed_channel::pass_on(channel_wait what, error_code const& error, std::
         observer_->on_wait_ended(what, error, size);
     tell(static_cast<channel_user&>(connection_));
     tell_state();
+    tell_leave();
 }
 
 inline void observed_channel::on_read(error_code const& error, std::size_t size)
 {
+    if (observer_)
+    {
+        __builtin_prefetch(observer_, 1);
+        __builtin_prefetch(reinterpret_cast<char const*>(observer_) + 64, 1);  // a recorder has the rest there
+    }
     pass_on(reading_, error, size, [&](channel_user& user) { user.on_read(error, size); });
 }
 

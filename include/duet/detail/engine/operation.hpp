@@ -247,11 +247,11 @@ private:
                 constexpr bool is_coroutine = is_awaiting_coroutine<handler_type, signature>::value;
                 auto const* called = name;
                 if (target.observed()) [[unlikely]]
-                    called = tell_operation(target, start, name);
+                    called = tell_operation(target, start, name, is_coroutine && may_nest());
                 auto const known = start.at_once(target);
                 if constexpr (is_coroutine)
                 {
-                    if (known && inline_depth < maximum_inline_depth)
+                    if (known && may_nest())
                     {
                         inline_level const level;
                         return wrapped::deliver(

@@ -183,7 +183,7 @@ auto basic_session<Stream>::initiate(char const* name, Start start, Token&& toke
             auto& c = static_cast<detail::connection&>(*owner);
             if (c.observed()) [[unlikely]]
             {
-                auto const* const called = detail::tell_operation(c, begun, name);
+                auto const* const called = detail::tell_operation(c, begun, name, false);
                 auto const result = begun.at_once(c);
                 return detail::begin<detail::observed_handler<handler_type>, is_coroutine>(
                     c, begun, result, std::forward<decltype(handler)>(handler), &c, called);

@@ -15,8 +15,9 @@ namespace detail {
 
 class connection;
 
-/// Is told of the sessions that acceptors and connectors make, and of how connecting goes. Called on the executor of
-/// the acceptor or the connector; several of them may share one watcher, on several threads.
+/// Is told of the sessions that acceptors and connectors make, and the program itself, and of how connecting goes.
+/// Called on the executor of the acceptor or the connector, or where the program makes the session; several of them may
+/// share one watcher, on several threads.
 class session_watcher
 {
 public:
@@ -27,6 +28,9 @@ public:
 
     /// An acceptor hands out this session.
     virtual void on_accepted(connection& made) noexcept = 0;
+
+    /// The program has made this session of a socket of its own.
+    virtual void on_adopted(connection& made) noexcept = 0;
 
     /// An operation that belongs to no session begins: "connect" or "resolve", and for what. Returns its number.
     virtual std::uint64_t on_call(char const* name, std::string const& target) noexcept = 0;

@@ -16,7 +16,10 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-DUET_DECL recording::recording(trace_options options) : options_{std::move(options)}
+DUET_DECL recording::recording(trace_options options)
+    : options_{std::move(options)}, query_step_{options_.kernel_queries == 0 ? second
+                                                                             : second / options_.kernel_queries},
+      query_room_{options_.kernel_queries == 0 ? std::numeric_limits<std::int64_t>::min() / 2 : second - query_step_}
 {
     auto const& file = options_.file;
     if (file.empty())
@@ -75,78 +78,102 @@ DUET_DECL std::optional<trace_session> recording::forget(std::uint32_t session) 
 }
 
 DUET_DECL std::uint64_t recording::put(
-    trace_record record, tcp_snapshot const* kernel, std::string const* text) noexcept
+    trace_record record, std::uint64_t call, tcp_snapshot const* kernel, std::string const* text) noexcept
 {
     if (ended())
         return 0;
     std::uint64_t number = 0;
     try
     {
-        number = keep(record, kernel, text);
+        number = keep(record, call, kernel, text);
     }
     catch (std::exception const&)  // no memory
     {
-        ++lost_;
+        lost_ += record.events();
     }
     if (number != 0 && options_.on_event && !output_)
         options_.on_event();
     return number;
 }
 
-inline std::uint64_t recording::keep(trace_record record, tcp_snapshot const* kernel, std::string const* text)
+inline std::uint64_t recording::keep(
+    trace_record record, std::uint64_t call, tcp_snapshot const* kernel, std::string const* text)
 {
     std::lock_guard const lock{mutex_};
-    if (output_)
+    auto const first = last_number_ + 1;
+    record.set_call(call, last_number_ + record.events());
+    if (output_) [[unlikely]]
+        return write(record, kernel, text);
+    auto const room = options_.most_events - last_number_;
+    if (room < record.events()) [[unlikely]]
     {
-        auto event = record.event(began_);
-        event.number = ++last_number_;
-        if (kernel)
-            event.kernel = *kernel;
-        if (text)
-            event.text = *text;
-        output_->writer->write(event);
-        if (record.kind == trace_kind::end || record.time - output_->flushed > std::chrono::milliseconds{20})
-        {
-            output_->flushed = record.time;
-            output_->file.flush();
-        }
-        if (!output_->file)  // the disk is full, for instance
-        {
-            ++lost_;
+        lost_ += record.events() - room;
+        if (room == 0)
             return 0;
-        }
-        ++recorded_;
-        return last_number_;
-    }
-    if (records_.size() >= options_.most_events)
-    {
-        ++lost_;
-        return 0;
+        // The first of its events. Without the last of them it has no result.
+        record.more = static_cast<std::uint8_t>(room - 1) & 3U;
     }
     if (kernel)
     {
         samples_.push_back(*kernel);
         record.sample = static_cast<std::uint32_t>(samples_.size());
     }
-    if (text && !text->empty())
+    else if (text && !text->empty())
     {
         texts_.push_back(*text);
-        record.text = static_cast<std::uint32_t>(texts_.size());
+        record.sample = static_cast<std::uint32_t>(texts_.size());
+        record.sample_is_text = true;
     }
     records_.push_back(record);
-    ++recorded_;
-    return ++last_number_;
+    last_number_ += record.events();
+    recorded_ += record.events();
+    return first;
 }
 
-inline trace_event recording::event_of(trace_record const& record, std::uint64_t number) const
+/// To the file.
+inline std::uint64_t recording::write(trace_record const& record, tcp_snapshot const* kernel, std::string const* text)
 {
-    auto result = record.event(began_);
-    result.number = number;
-    if (record.sample != 0)
-        result.kernel = samples_[record.sample - 1];
-    if (record.text != 0)
-        result.text = texts_[record.text - 1];
-    return result;
+    auto const first = last_number_ + 1;
+    for (std::uint32_t place = 0; place < record.events(); ++place)
+    {
+        auto event = record.event(place, last_number_ + 1);
+        event.error = error_of(record.error);
+        if (kernel)
+            event.kernel = *kernel;
+        if (text)
+            event.text = *text;
+        output_->writer->write(event);
+        ++last_number_;
+    }
+    constexpr std::int64_t flush_after = 20'000'000;
+    if (record.kind == trace_kind::end || record.time - output_->flushed > flush_after)
+    {
+        output_->flushed = record.time;
+        output_->file.flush();
+    }
+    auto& count = output_->file ? recorded_ : lost_;  // the disk is full, for instance
+    count += record.events();
+    return output_->file ? first : 0;
+}
+
+DUET_DECL std::uint16_t recording::place_of(error_code const& error)
+{
+    if (!error)
+        return 0;
+    std::lock_guard const lock{mutex_};
+    auto const known = std::find(errors_.begin(), errors_.end(), error);
+    auto const place = known - errors_.begin() + 1;
+    if (place > std::numeric_limits<std::uint16_t>::max())
+        throw std::bad_alloc{};
+    if (known == errors_.end())
+        errors_.push_back(error);
+    return static_cast<std::uint16_t>(place);
+}
+
+DUET_DECL trace_error recording::error_at(std::uint16_t place) const
+{
+    std::lock_guard const lock{mutex_};
+    return error_of(place);
 }
 
 DUET_DECL trace_log recording::empty_log() const
@@ -163,10 +190,23 @@ DUET_DECL trace_log recording::log(std::uint64_t after) const
     std::lock_guard const lock{mutex_};
     result.sessions = sessions_;
     result.lost = lost_;
-    auto number = std::min<std::uint64_t>(after, records_.size());
-    result.events.reserve(records_.size() - number);
-    for (; number != records_.size(); ++number)
-        result.events.push_back(event_of(records_[number], number + 1));
+    result.events.reserve(last_number_ - std::min(after, last_number_));
+    std::uint64_t number = 0;
+    records_.each(
+        [&](trace_record const& record)
+        {
+            for (std::uint32_t place = 0; place < record.events(); ++place)
+            {
+                if (++number <= after)
+                    continue;
+                auto& event = result.events.emplace_back(record.event(place, number));
+                event.error = error_of(record.error);
+                if (record.sample != 0 && record.sample_is_text)
+                    event.text = texts_[record.sample - 1];
+                else if (record.sample != 0)
+                    event.kernel = samples_[record.sample - 1];
+            }
+        });
     // Threads read the clock before they come here, and the session of a test has a clock of its own.
     std::stable_sort(result.events.begin(), result.events.end(),
         [](trace_event const& a, trace_event const& b) { return a.time < b.time; });
@@ -174,20 +214,15 @@ DUET_DECL trace_log recording::log(std::uint64_t after) const
 }
 
 /// At most kernel_queries in a second, evenly spread after a burst of as many.
-DUET_DECL bool recording::may_ask_kernel(time_point now) noexcept
+DUET_DECL bool recording::take_query(std::int64_t now) noexcept
 {
-    if (options_.kernel_queries == 0)
-        return false;
-    constexpr std::int64_t second = 1'000'000'000;
-    auto const time = std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
-    auto const step = second / options_.kernel_queries;
     auto next = next_query_.load(std::memory_order_relaxed);
     do
     {
-        if (next > time + second - step)
+        if (next > now + query_room_)
             return false;
     }
-    while (!next_query_.compare_exchange_weak(next, std::max(next, time) + step, std::memory_order_relaxed));
+    while (!next_query_.compare_exchange_weak(next, std::max(next, now) + query_step_, std::memory_order_relaxed));
     return true;
 }
 
@@ -204,15 +239,20 @@ DUET_DECL void recording::end() noexcept
 
 DUET_DECL std::uint64_t recording::put_now(trace_kind kind, char const* name, std::string const& text,
     std::uint32_t session, std::uint64_t call, error_code const& error) noexcept
+try
 {
     trace_record record;
-    record.time = std::chrono::steady_clock::now();
-    record.call = call;
+    record.time = time_of(std::chrono::steady_clock::now());
     record.name = name;
-    record.error = error;
     record.session = session;
+    record.error = place_of(error);
     record.kind = kind;
-    return put(record, nullptr, &text);
+    return put(record, call, nullptr, &text);
+}
+catch (std::exception const&)
+{
+    lose();
+    return 0;
 }
 
 }  // namespace detail

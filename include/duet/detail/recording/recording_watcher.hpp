@@ -28,6 +28,7 @@ public:
     explicit recording_watcher(std::shared_ptr<recording> into) noexcept : into_{std::move(into)} {}
 
     DUET_DECL void on_accepted(connection& made) noexcept override;
+    DUET_DECL void on_adopted(connection& made) noexcept override;
     DUET_DECL std::uint64_t on_call(char const* name, std::string const& target) noexcept override;
     DUET_DECL void on_result(
         std::uint64_t call, char const* name, std::string const& target, error_code const& error) noexcept override;
@@ -38,12 +39,14 @@ public:
     DUET_DECL void on_connected(std::uint32_t session, connection& made) noexcept override;
 
 private:
+    void record_as(char const* how, connection& made) noexcept;
+
     std::shared_ptr<recording> into_;
 };
 
 /// The environment variable DUET_TRACE names a file: then every acceptor and every connector of this program is watched
-/// from its beginning, and the trace is written to that file. Null if the variable is not set, or the file cannot be
-/// written; then a line on standard error says so.
+/// from its beginning, and so is every session that it makes of a socket; the trace is written to that file. Null if
+/// the variable is not set, or the file cannot be written; then a line on standard error says so.
 DUET_DECL std::shared_ptr<session_watcher> const& program_watcher() noexcept;
 
 }  // namespace detail

@@ -32,15 +32,25 @@ DUET_DECL void record(std::shared_ptr<recording> const& into, connection& one, c
         into->update(described);
     if (number == 0)
         return;
-    auto const recorder = std::make_shared<session_recorder>(into, one, number);
+    auto const recorder = session_recorder::make(into, one, number);
     one.observe(recorder);
     recorder->begin(how);
 }
 
 DUET_DECL void recording_watcher::on_accepted(connection& made) noexcept
+{
+    record_as("accept", made);
+}
+
+DUET_DECL void recording_watcher::on_adopted(connection& made) noexcept
+{
+    record_as("attach", made);
+}
+
+inline void recording_watcher::record_as(char const* how, connection& made) noexcept
 try
 {
-    record(into_, made, "accept", {});
+    record(into_, made, how, {});
 }
 catch (std::exception const&)
 {

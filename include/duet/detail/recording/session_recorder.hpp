@@ -3,21 +3,20 @@
 #ifndef DUET_DETAIL_RECORDING_SESSION_RECORDER_HPP
 #define DUET_DETAIL_RECORDING_SESSION_RECORDER_HPP
 
-#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include <duet/detail/engine/connection.hpp>
 #include <duet/detail/engine/connection_observer.hpp>
+#include <duet/detail/recording/event_ring.hpp>
 #include <duet/detail/recording/trace_record.hpp>
 #include <duet/detail/time/context_clock.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
-#include <duet/tcp_info.hpp>
 #include <duet/trace_log.hpp>
 
 namespace duet {
@@ -26,46 +25,18 @@ namespace detail {
 
 class recording;
 
-/// The last events of one session, and the last samples of the kernel that belong to them. A ring: it takes its memory
-/// at the beginning.
-class event_ring
-{
-public:
-    explicit event_ring(std::size_t size) : records_(size), samples_(std::min<std::size_t>(size, most_samples)) {}
-
-    /// Returns the number of the event, from 1 on.
-    std::uint64_t put(trace_record const& record, tcp_snapshot const* kernel) noexcept
-    {
-        auto& place = records_[count_ % records_.size()];
-        place = record;
-        if (kernel)
-        {
-            samples_[sampled_ % samples_.size()] = *kernel;
-            place.sample = static_cast<std::uint32_t>(++sampled_);
-        }
-        return ++count_;
-    }
-
-    std::uint64_t lost() const noexcept { return count_ - kept(); }
-
-    std::uint64_t kept() const noexcept { return std::min<std::uint64_t>(count_, records_.size()); }
-
-    /// Append the events that are left.
-    DUET_DECL void append_to(std::vector<trace_event>& events, std::chrono::steady_clock::time_point began) const;
-
-private:
-    static constexpr std::size_t most_samples = 16;
-
-    std::vector<trace_record> records_;
-    std::vector<tcp_snapshot> samples_;
-    std::uint64_t count_ = 0;
-    std::uint64_t sampled_ = 0;
-};
-
 /// Records one session.
-class session_recorder final : public connection_observer, public std::enable_shared_from_this<session_recorder>
+///
+/// What a call, its use of the socket and its result tell at once becomes one record: the first of them is held until
+/// it is known that the next does not follow. on_leave() says so before the program goes on, so nobody sees a trace
+/// without it. One reading of the clock is for all of them.
+class alignas(64) session_recorder final : public connection_observer
 {
 public:
+    /// Throws std::bad_alloc.
+    DUET_DECL static std::shared_ptr<session_recorder> make(
+        std::shared_ptr<recording> to, connection& of, std::uint32_t number);
+
     DUET_DECL session_recorder(std::shared_ptr<recording> to, connection& of, std::uint32_t number);
 
     /// The first event.
@@ -77,28 +48,54 @@ public:
     void on_wait_begun(channel_wait) noexcept override {}
     DUET_DECL void on_wait_ended(channel_wait what, error_code const& result, std::size_t size) noexcept override;
     DUET_DECL void on_state(lifecycle const& now, error_code const& error) noexcept override;
+    void on_leave() noexcept override { release(); }
 
 private:
-    /// A call that has not returned. Its tag stands for it: see connection_observer::on_operation().
+    /// A call that has not returned. Its address stands for it: see connection_observer::on_operation().
     struct pending_call
     {
-        char tag = '\0';             // its address is what counts
         char const* name = nullptr;  // null: this place is free
         std::uint64_t number = 0;
+
+        char const* tag() const noexcept { return reinterpret_cast<char const*>(this); }
     };
 
+    std::int64_t now() const noexcept;
+    trace_record event(trace_kind kind, char const* name, std::uint64_t bytes) const noexcept;
+    void hold(trace_record const& one, pending_call* call) noexcept;
+    bool follows(bool is_next, std::size_t size) noexcept;
+    std::uint64_t keep(trace_record const& one, std::uint64_t call) noexcept;
+
+    void release() noexcept
+    {
+        if (held_.more != nothing)
+            release_held();
+    }
+
+    DUET_DECL void release_held() noexcept;
+    pending_call* free_place() noexcept;
+    pending_call* find(char const* tag) noexcept;
     void received(error_code const& result, std::size_t size) noexcept;
     DUET_DECL std::uint64_t put(trace_kind kind, char const* name, std::uint64_t bytes = 0,
         error_code const& error = {}, std::uint64_t call = 0, std::string const* text = nullptr) noexcept;
     void tell_end(std::string text) noexcept;
 
-    std::shared_ptr<recording> recording_;
+    static constexpr std::uint8_t nothing = 3;
+
+    // What each event needs, in two lines of the cache: of a thousand sessions, none of them is there.
+    recording* to_;
     connection* connection_;
     context_clock clock_;
+    pending_call* held_call_ = nullptr;  // what is held is this call
+    std::array<pending_call, 1> calls_;  // mostly there is one
+    event_ring ring_;                    // empty: the recording keeps the events
+    trace_record held_{.more = nothing};
+
     std::uint32_t number_;
-    std::deque<pending_call> calls_;    // their addresses stay
-    std::unique_ptr<event_ring> ring_;  // null: the recording keeps the events
     bool ended_ = false;
+    std::deque<pending_call> more_calls_;  // their addresses stay
+    std::shared_ptr<recording> recording_;
+    std::weak_ptr<session_recorder> self_;
 };
 
 }  // namespace detail

@@ -18,45 +18,87 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-DUET_DECL void event_ring::append_to(
-    std::vector<trace_event>& events, std::chrono::steady_clock::time_point began) const
-{
-    for (auto number = lost() + 1; number <= count_; ++number)
-    {
-        auto const& record = records_[(number - 1) % records_.size()];
-        auto& event = events.emplace_back(record.event(began));
-        event.number = number;
-        if (record.sample != 0 && record.sample + samples_.size() > sampled_)
-            event.kernel = samples_[(record.sample - 1) % samples_.size()];
-    }
-}
-
 DUET_DECL session_recorder::session_recorder(std::shared_ptr<recording> to, connection& of, std::uint32_t number)
-    : recording_{std::move(to)}, connection_{&of}, clock_{of.executor()}, number_{number}
+    : to_{to.get()}, connection_{&of}, clock_{of.executor()}, ring_{to->options().last_events}, number_{number},
+      recording_{std::move(to)}
 {
-    if (auto const size = recording_->options().last_events; size > 0)
-        ring_ = std::make_unique<event_ring>(size);
 }
 
+DUET_DECL std::shared_ptr<session_recorder> session_recorder::make(
+    std::shared_ptr<recording> to, connection& of, std::uint32_t number)
+{
+    auto result = std::make_shared<session_recorder>(std::move(to), of, number);
+    result->self_ = result;
+    return result;
+}
+
+inline std::int64_t session_recorder::now() const noexcept
+{
+    return to_->time_of(clock_.now());
+}
+
+/// Of now.
+inline trace_record session_recorder::event(trace_kind kind, char const* name, std::uint64_t bytes) const noexcept
+{
+    trace_record result;
+    result.time = now();
+    result.name = name;
+    result.bytes = bytes;
+    result.session = number_;
+    result.states = packed_states{connection_->life()};
+    result.kind = kind;
+    return result;
+}
+
+inline std::uint64_t session_recorder::keep(trace_record const& one, std::uint64_t call) noexcept
+{
+    return ring_ ? ring_.put(one, call, nullptr) : to_->put(one, call);
+}
+
+/// `call`: what it is the call of, or null.
+inline void session_recorder::hold(trace_record const& one, pending_call* call) noexcept
+{
+    if (to_->ended())
+        return;
+    held_ = one;
+    held_call_ = call;
+}
+
+/// What was held has no successor.
+DUET_DECL void session_recorder::release_held() noexcept
+{
+    auto const number = keep(held_, 0);
+    held_.more = nothing;
+    if (held_call_)
+        held_call_->number = number;
+}
+
+/// Let an event that has transferred so many bytes follow what is held, if it may. Without: keep what is held by
+/// itself.
+inline bool session_recorder::follows(bool is_next, std::size_t size) noexcept
+{
+    if (is_next && held_.bytes == size && held_.states == packed_states{connection_->life()} &&
+        !to_->kernel_may_be_asked(held_.time)) [[likely]]
+    {
+        ++held_.more;
+        return true;
+    }
+    release();
+    return false;
+}
+
+/// An event by itself, with what the kernel says.
 DUET_DECL std::uint64_t session_recorder::put(trace_kind kind, char const* name, std::uint64_t bytes,
     error_code const& error, std::uint64_t call, std::string const* text) noexcept
+try
 {
-    if (recording_->ended())
+    release();
+    if (to_->ended())
         return 0;
-    trace_record record;
-    record.time = clock_.now();
-    record.bytes = bytes;
-    record.call = call;
-    record.name = name;
-    record.error = error;
-    record.session = number_;
-    record.kind = kind;
-    auto const& life = connection_->life();
-    record.receive = life.receive();
-    record.send = life.send();
-    record.reason = life.reason();
+    auto record = event(kind, name, bytes);
+    record.error = to_->place_of(error);
     std::optional<tcp_snapshot> kernel;
-    if (!ended_ && recording_->may_ask_kernel(record.time))
+    if (!ended_ && to_->may_ask_kernel(record.time))
     {
         error_code unknown;
         kernel = connection_->info(unknown);
@@ -64,36 +106,82 @@ DUET_DECL std::uint64_t session_recorder::put(trace_kind kind, char const* name,
             kernel.reset();
     }
     auto const* const known = kernel ? &*kernel : nullptr;
-    return ring_ ? ring_->put(record, known) : recording_->put(record, known, text);
+    return ring_ ? ring_.put(record, call, known) : to_->put(record, call, known, text);
+}
+catch (std::exception const&)  // no memory for the error
+{
+    to_->lose();
+    return 0;
+}
+
+/// Null: there is no memory for it.
+inline session_recorder::pending_call* session_recorder::free_place() noexcept
+try
+{
+    for (auto& each : calls_)
+        if (each.name == nullptr)
+            return &each;
+    for (auto& each : more_calls_)
+        if (each.name == nullptr)
+            return &each;
+    return &more_calls_.emplace_back();
+}
+catch (std::exception const&)
+{
+    return nullptr;
+}
+
+/// Null: it is not ours.
+inline session_recorder::pending_call* session_recorder::find(char const* tag) noexcept
+{
+    for (auto& each : calls_)
+        if (each.tag() == tag)
+            return &each;
+    for (auto& each : more_calls_)
+        if (each.tag() == tag)
+            return &each;
+    return nullptr;
 }
 
 DUET_DECL char const* session_recorder::on_operation(char const* name, std::size_t size) noexcept
 {
-    auto const number = put(trace_kind::call, name, size);
-    try
+    release();
+    auto* const place = free_place();
+    auto const record = event(trace_kind::call, name, size);
+    if (!place || to_->kernel_may_be_asked(record.time))
     {
-        auto place =
-            std::find_if(calls_.begin(), calls_.end(), [](pending_call const& each) { return each.name == nullptr; });
-        if (place == calls_.end())
-            place = calls_.insert(place, pending_call{});
-        place->name = name;
+        auto const number = put(trace_kind::call, name, size);
+        if (!place)
+            return name;  // its result will not be told
         place->number = number;
-        return &place->tag;
     }
-    catch (std::exception const&)
-    {
-        return name;  // no memory: its result will not be told
-    }
+    else
+        hold(record, place);
+    place->name = name;
+    return place->tag();
 }
 
 DUET_DECL bool session_recorder::on_result(char const*& name, error_code const& error, std::size_t size) noexcept
 {
-    auto const call = std::find_if(calls_.begin(), calls_.end(),
-        [&](pending_call const& each) { return each.name != nullptr && &each.tag == name; });
-    if (call == calls_.end())
+    auto* const call = find(name);
+    if (call == nullptr || call->name == nullptr)
+    {
+        release();
         return false;
+    }
     name = std::exchange(call->name, nullptr);
-    put(trace_kind::result, name, size, error, call->number);
+    bool const at_once = held_call_ == call && held_.more == 1;
+    bool const of_read = held_call_ == nullptr && held_.more == 0;
+    if (!error && follows(at_once || of_read, size)) [[likely]]
+    {
+        held_.name = name;
+        held_.of_result = of_read;
+        held_.back = at_once ? 2 : 0;
+        keep(held_, at_once ? 0 : call->number);
+        held_.more = nothing;
+    }
+    else
+        put(trace_kind::result, name, size, error, call->number);
     return true;
 }
 
@@ -101,8 +189,15 @@ DUET_DECL bool session_recorder::on_result(char const*& name, error_code const& 
 inline void session_recorder::received(error_code const& result, std::size_t size) noexcept
 {
     if (size > 0)
-        put(trace_kind::transfer, "receive", size);
-    if (!result)
+    {
+        release();
+        auto const record = event(trace_kind::transfer, "receive", size);
+        if (to_->kernel_may_be_asked(record.time))
+            put(trace_kind::transfer, "receive", size);
+        else
+            hold(record, nullptr);
+    }
+    if (!result) [[likely]]
         return;
     if (result == boost::asio::error::eof)
         put(trace_kind::transfer, "peer_fin");
@@ -119,6 +214,9 @@ DUET_DECL void session_recorder::on_call(channel_call what, error_code const& re
     case channel_call::take_into:
         return received(result, size);
     case channel_call::write_some:
+        if (!failed && size > 0 && follows(held_call_ != nullptr && held_.more == 0, size))
+            break;
+        release();
         if (size > 0 || failed)
             put(trace_kind::transfer, "send", size, failed ? result : error_code{});
         break;
@@ -149,6 +247,8 @@ DUET_DECL void session_recorder::on_call(channel_call what, error_code const& re
 
 DUET_DECL void session_recorder::on_wait_ended(channel_wait what, error_code const& result, std::size_t size) noexcept
 {
+    if (ring_)
+        ring_.prepare();
     if (what == channel_wait::read)
         received(result, size);
 }
@@ -177,23 +277,29 @@ DUET_DECL void session_recorder::on_state(lifecycle const& now, error_code const
 inline void session_recorder::tell_end(std::string text) noexcept
 try
 {
-    recording_->count(ring_->kept(), ring_->lost());
-    auto session = recording_->forget(number_);
-    if (!session || !recording_->options().on_unclean_end || connection_->report().clean())
+    to_->count(ring_.kept(), ring_.lost());
+    auto session = to_->forget(number_);
+    if (!session || !to_->options().on_unclean_end || connection_->report().clean())
         return;
     auto const executor = connection_->executor();
-    auto tell = [self = shared_from_this(), session = std::move(*session), text = std::move(text)]
+    auto tell = [self = self_.lock(), session = std::move(*session), text = std::move(text)]
     {
-        auto const& to = *self->recording_;
+        auto const& to = *self->to_;
         if (to.ended())
             return;
         auto log = to.empty_log();
         log.sessions.push_back(session);
-        log.lost = self->ring_->lost();
-        self->ring_->append_to(log.events, to.began());
-        for (auto& event : log.events)
-            if (event.kind == trace_kind::end)
-                event.text = text;
+        log.lost = self->ring_.lost();
+        self->ring_.each(
+            [&](trace_event event, trace_record const& record, tcp_snapshot const* kernel)
+            {
+                event.error = to.error_at(record.error);
+                if (kernel)
+                    event.kernel = *kernel;
+                if (event.kind == trace_kind::end)
+                    event.text = text;
+                log.events.push_back(std::move(event));
+            });
         to.options().on_unclean_end(log);
     };
     // What the end completes is posted, too, but behind this: so post once more.
