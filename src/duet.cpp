@@ -25,6 +25,7 @@
 #include <duet/detail/engine/connection_write.ipp>
 #include <duet/detail/engine/observed_channel.ipp>
 
+#include <duet/detail/recording/adopted.ipp>
 #include <duet/detail/recording/recording.ipp>
 #include <duet/detail/recording/recording_watcher.ipp>
 #include <duet/detail/recording/session_recorder.ipp>

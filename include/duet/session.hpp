@@ -28,6 +28,7 @@
 #include <duet/detail/engine/read_loops.hpp>
 #include <duet/detail/engine/session_handle.hpp>
 #include <duet/detail/engine/stream_connection.hpp>
+#include <duet/detail/recording/adopted.hpp>
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/session_options.hpp>
@@ -116,10 +117,9 @@ public:
     /// Adopt a connected stream whose endpoints are known, as accept and connect do.
     basic_session(
         Stream stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options = {})
+        : basic_session{made_of(std::move(stream), local, remote, options)}
     {
-        traits::apply(stream, options);
-        traits::prepare(stream);
-        connection_ = handle{ref{new connection{std::move(stream), local, remote, options}}};
+        detail::watch_adopted(*connection_.ref());
     }
 
     basic_session(basic_session&&) noexcept = default;
@@ -371,6 +371,9 @@ private:
     friend detail::session_access;
 
     explicit basic_session(ref existing) noexcept : state_type{handle{std::move(existing)}} {}
+
+    static ref made_of(
+        Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const&);
 
     template <class Result, class Start>
     auto make(char const* name, Start start)

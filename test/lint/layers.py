@@ -19,9 +19,9 @@ FLOORS = [
     "stream_traits session_stream connect_error tasks channel/",
     # one connection
     "engine/",
-    "session_state session line_reader canceller release remote",
     # what sees what happens to one
     "trace_options recording/",
+    "session_state session line_reader canceller release remote",
     # they yield sessions
     "accept/ resolve/ inherited hand_over acceptor resolver",
     "connect/ connector kept_connection",

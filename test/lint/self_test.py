@@ -208,7 +208,7 @@ class Picture(unittest.TestCase):
     def test_rooms_and_arrows(self):
         drawn = picture.draw({header: list(enumerate(targets, 1)) for header, targets in self.INCLUDES.items()})
         arrows = [line.strip() for line in drawn.split("\n") if "-->" in line]
-        self.assertEqual(arrows, ["floor4 --> engine", "engine --> channel", "channel --> floor0"])
+        self.assertEqual(arrows, ["floor5 --> engine", "engine --> channel", "channel --> floor0"])
         self.assertIn('floor0["error"]:::public\n', drawn)
         self.assertIn('channel["detail/channel/"]\n', drawn)
 

@@ -99,7 +99,7 @@ auto accept_queue<Protocol, Executor>::make(Executor const& executor, accepted_c
     stream_type stream{executor};
     stream.assign(from.local.protocol(), from.descriptor());
     from.release();
-    return session_type{std::move(stream), from.local, from.remote, options_.session};
+    return session_access::adopt<session_type>(std::move(stream), from.local, from.remote, options_.session);
 }
 
 template <class Protocol, class Executor>

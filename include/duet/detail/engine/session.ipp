@@ -120,6 +120,14 @@ struct session_access
             *connection, start, start.at_once(*connection), std::forward<Handler>(handler));
     }
 
+    /// Create a session of a connected stream, as its constructor does, but it is not the program's.
+    template <class Session>
+    static Session adopt(typename Session::stream_type&& stream, typename Session::endpoint_type const& local,
+        typename Session::endpoint_type const& remote, session_options const& options)
+    {
+        return Session{Session::made_of(std::move(stream), local, remote, options)};
+    }
+
     /// Create a session that may use the reactor of its context. Throws boost::system::system_error if neither the
     /// reactor nor Asio has memory for its socket.
     template <class Session>
@@ -162,9 +170,16 @@ basic_session<Stream>::basic_session(Stream stream, session_options const& optio
     error_code ignored;
     auto const local = stream.lowest_layer().local_endpoint(ignored);
     auto const remote = stream.lowest_layer().remote_endpoint(ignored);
+    *this = basic_session{std::move(stream), local, remote, options};
+}
+
+template <class Stream>
+auto basic_session<Stream>::made_of(
+    Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options) -> ref
+{
     traits::apply(stream, options);
     traits::prepare(stream);
-    connection_ = handle{ref{new connection{std::move(stream), local, remote, options}}};
+    return ref{new connection{std::move(stream), local, remote, options}};
 }
 
 template <class Stream>
