@@ -33,12 +33,27 @@ public:
         ++next_;
     }
 
-    /// Call `visit` with each, in their order.
-    template <class Visit>
-    void each(Visit visit) const
+    /// Call `visit` with the last records, in their order: with as many as `wanted` is true of, from the last one on.
+    template <class Wanted, class Visit>
+    void visit_last(Wanted wanted, Visit visit) const
     {
-        for (auto const& one : pieces_)
-            std::for_each(one.begin(), &one == &pieces_.back() ? next_ : one.end(), visit);
+        auto piece = pieces_.size();
+        trace_record const* first = nullptr;
+        for (bool enough = false; piece != 0 && !enough;)
+        {
+            --piece;
+            for (first = end_of(piece); first != pieces_[piece].begin() && !enough;)
+            {
+                enough = !wanted(first[-1]);
+                first -= enough ? 0 : 1;
+            }
+        }
+        for (; piece != pieces_.size(); ++piece)
+        {
+            std::for_each(first, end_of(piece), visit);
+            if (piece + 1 != pieces_.size())
+                first = pieces_[piece + 1].begin();
+        }
     }
 
 private:
@@ -84,6 +99,11 @@ private:
         std::unique_ptr<std::byte, free_aligned> memory_;
         std::size_t records_;
     };
+
+    trace_record const* end_of(std::size_t number) const noexcept
+    {
+        return number + 1 == pieces_.size() ? next_ : pieces_[number].end();
+    }
 
     [[gnu::cold]] void grow()
     {

@@ -191,8 +191,15 @@ DUET_DECL trace_log recording::log(std::uint64_t after) const
     result.sessions = sessions_;
     result.lost = lost_;
     result.events.reserve(last_number_ - std::min(after, last_number_));
-    std::uint64_t number = 0;
-    records_.each(
+    // Who follows a trace asks often for a few: a whole pass each time would take time squared.
+    auto number = last_number_;
+    records_.visit_last(
+        [&](trace_record const& record)
+        {
+            bool const wanted = number > after;
+            number -= wanted ? record.events() : 0;
+            return wanted;
+        },
         [&](trace_record const& record)
         {
             for (std::uint32_t place = 0; place < record.events(); ++place)
