@@ -308,3 +308,15 @@ BOOST_AUTO_TEST_CASE(every_picture_and_packet_says_so)
              "Label: keep-alive probe", "Label: answer to a keep-alive probe"})
         BOOST_TEST(out.str().find(comment) != std::string::npos);
 }
+
+BOOST_AUTO_TEST_CASE(a_direction_whose_fin_was_sent_is_over_though_the_network_has_lost_it)
+{
+    capture one_way;
+    one_way.handshake().forth(fin | ack, 1, 1).back(ack, 1, 2).back(push, 1, 2, 5).back(fin | ack, 6, 2);
+    BOOST_TEST(duet::diagram(one_way.log, 1).text().find("half-closed") != std::string::npos);
+    capture both;
+    both.handshake().forth(fin | ack, 1, 1).back(fin | ack, 1, 1);
+    both.forth(fin | ack, 1, 1).back(ack, 2, 2).back(fin | ack, 1, 2).forth(ack, 2, 2);
+    BOOST_TEST(both.labels(3) == ">x\n<x\n> retransmission\n<\n< retransmission\n>\n");
+    BOOST_TEST(duet::diagram(both.log, 1).text().find("half-closed") == std::string::npos);
+}

@@ -37,22 +37,22 @@ public:
     template <class Wanted, class Visit>
     void visit_last(Wanted wanted, Visit visit) const
     {
-        auto piece = pieces_.size();
+        auto place = pieces_.size();
         trace_record const* first = nullptr;
-        for (bool enough = false; piece != 0 && !enough;)
+        for (bool enough = false; place != 0 && !enough;)
         {
-            --piece;
-            for (first = end_of(piece); first != pieces_[piece].begin() && !enough;)
+            --place;
+            for (first = end_of(place); first != pieces_[place].begin() && !enough;)
             {
                 enough = !wanted(first[-1]);
                 first -= enough ? 0 : 1;
             }
         }
-        for (; piece != pieces_.size(); ++piece)
+        for (; place != pieces_.size(); ++place)
         {
-            std::for_each(first, end_of(piece), visit);
-            if (piece + 1 != pieces_.size())
-                first = pieces_[piece + 1].begin();
+            std::for_each(first, end_of(place), visit);
+            if (place + 1 != pieces_.size())
+                first = pieces_[place + 1].begin();
         }
     }
 

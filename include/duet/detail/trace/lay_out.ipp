@@ -227,7 +227,7 @@ private:
                     continue;
                 auto const& item = layout_.items[arrows_[index]];
                 bool const ends = contains(segments_[index].flags, tcp_flags::rst) ||
-                                  (item.client != from_client && has_arrived_with_fin(segments_[index]));
+                                  (item.client != from_client && contains(segments_[index].flags, tcp_flags::fin));
                 if (ends)
                     stretch.last_row = std::min(stretch.last_row, item.row);
             }
