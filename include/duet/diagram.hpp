@@ -25,9 +25,11 @@ inline namespace DUET_ABI {
 /// The sequence diagram of a connection: a lifeline for each end with the states of its TCP, what its program called
 /// and what it learned beside it, and the segments between them (duet/trace_segments.hpp tells where these come from).
 ///
-///     duet::diagram const picture(log, 1);
-///     std::cout << picture.terminal(100);
-///     std::ofstream("connection.html") << picture.html();
+/// ```cpp
+/// duet::diagram const picture(log, 1);
+/// std::cout << picture.terminal(100);
+/// std::ofstream("connection.html") << picture.html();
+/// ```
 ///
 /// What was captured or reported by the kernel is drawn otherwise than what is inferred, and a legend says so. Segments
 /// that cross on their way are drawn crossing, lost ones end half-way, a half-closed connection is shaded. Its title

@@ -22,7 +22,7 @@ inline namespace DUET_ABI {
 /// ```cpp
 /// ::pid_t const child = server.hand_over().start("/usr/bin/my_server", {"--port", "7777"});
 /// // When the successor says that it serves: co_await server.drain(10s), or return from duet::run().
-///
+/// ...
 /// // In the successor, and in the first program alike:
 /// duet::server server{context, duet::inherited_descriptors(), {.port = 7777}, handler};
 /// ```

@@ -71,7 +71,7 @@ private:
 ///         line.erase(0, size);
 ///     }
 /// }
-///
+/// ...
 /// duet::connector connector{context, {.timeout = 5s, .session = {.deadlines = {.read = 1min}}}};
 /// duet::kept_connection feed{std::move(connector), "feed.example", "7000", {.initial = 50ms, .maximum = 10s}};
 /// co_await feed.run(watch);

@@ -18,7 +18,7 @@ inline namespace DUET_ABI {
 
 /// Reads a session line by line, to where lines end.
 ///
-/// ```
+/// ```cpp
 /// duet::line_reader lines{peer, 4096};
 /// for (;;)
 /// {

@@ -28,12 +28,14 @@ struct live_diagram_options
 
 /// The sequence diagram of a connection while it goes on: lines for a terminal, in the columns of diagram::terminal().
 ///
-///     duet::live_diagram live(1, {.width = 100});
-///     ...
-///     auto const more = trace.log(seen);  // trace_options::on_event tells when
-///     for (auto const& event : more.events)
-///         seen = std::max(seen, event.number);
-///     std::cout << live.add(more);
+/// ```cpp
+/// duet::live_diagram live(1, {.width = 100});
+/// ...
+/// auto const more = trace.log(seen);  // trace_options::on_event tells when
+/// for (auto const& event : more.events)
+///     seen = std::max(seen, event.number);
+/// std::cout << live.add(more);
+/// ```
 ///
 /// It knows what this end of the connection knows, at that time. So an arrow from this end says that the segment was
 /// sent, not that it has arrived; a reset is the last thing that is drawn; acknowledgements that change no state are

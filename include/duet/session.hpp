@@ -157,7 +157,7 @@ public:
     /// As read(), where the peer may finish instead: between two messages. Completes with true if the whole buffer was
     /// read, with false if the peer's FIN came before the first byte.
     ///
-    /// ```
+    /// ```cpp
     /// auto const more = co_await s.read_or_end(asio::buffer(header));
     /// if (!more)
     ///     break;

@@ -21,11 +21,13 @@ class tap_thread;
 /// machine twice, is captured once, where it is sent: inside the system call that sends it. Times are the kernel's.
 /// IPv6 packets with extension headers and fragments are not captured.
 ///
-///     duet::tap tap{{.filters = {{server_endpoint}}}};
-///     ...
-///     auto captured = tap.take();
-///     duet::merge(log, captured);  // duet/merge.hpp
-///     duet::write_pcapng(file, log, captured.segments);  // duet/pcapng.hpp
+/// ```cpp
+/// duet::tap tap{{.filters = {{server_endpoint}}}};
+/// ...
+/// auto captured = tap.take();
+/// duet::merge(log, captured);  // duet/merge.hpp
+/// duet::write_pcapng(file, log, captured.segments);  // duet/pcapng.hpp
+/// ```
 ///
 /// Thread safety: take() may be called from any thread.
 class tap

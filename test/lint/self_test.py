@@ -326,6 +326,11 @@ class Snippets(unittest.TestCase):
     def test_other_words(self):
         self.assertEqual(list(snippets.missing(self.PAGE, ["f(1);  // one\nh();\n", "g();\n"])), [5])
 
+    def test_comments_of_headers(self):
+        header = "#pragma once\n/// Does:\n///\n/// ```cpp\n/// f(1);\n/// ```\nvoid f(int);\n"
+        self.assertEqual(list(snippets.missing(snippets.comments(header), ["f( 1 );\n"])), [])
+        self.assertEqual(list(snippets.missing(snippets.comments(header), ["f(2);\n"])), [4])
+
 
 class Pages(unittest.TestCase):
     """What docs/site/pages.py sees in Markdown."""

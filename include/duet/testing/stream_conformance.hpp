@@ -39,9 +39,11 @@ inline std::string to_string(std::vector<broken_rule> const& broken)
 /// Ask a stream for everything that session_stream says, and return the rules that it breaks; none: a session works on
 /// it. It belongs to no test framework:
 ///
-///     auto const make_pair = [](asio::any_io_executor executor) { return my_stream::connected_pair(executor); };
-///     auto const broken = duet::testing::check_stream(make_pair);
-///     BOOST_TEST(to_string(broken) == "");
+/// ```cpp
+/// auto const make_pair = [](asio::any_io_executor executor) { return my_stream::connected_pair(executor); };
+/// auto const broken = duet::testing::check_stream(make_pair);
+/// BOOST_TEST(to_string(broken) == "");
+/// ```
 ///
 /// `make_pair` is called with the executor of an io_context and returns a std::pair of two connected streams, with
 /// nothing on its way between them. It is called several times for each rule, as each rule is asked of both ends. If
