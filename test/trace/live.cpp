@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "stories.hpp"
+#include "trace/stories.hpp"
 
 using duet::live_diagram;
 using duet::trace_kind;
