@@ -308,6 +308,23 @@ BOOST_AUTO_TEST_CASE(a_trace_can_be_followed)
     BOOST_TEST(trace.log(told + 1).events.empty());
 }
 
+// A record may stand for several events: what comes after one of them is told, and nothing before.
+BOOST_AUTO_TEST_CASE(the_events_after_any_number_can_be_had)
+{
+    duet::trace trace;
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            trace.attach(s);
+            co_await converse(talk, s);
+        });
+    auto const all = trace.log().events;
+    for (std::size_t after = 0; after <= all.size(); ++after)
+        BOOST_TEST(
+            (trace.log(after).events == std::vector<trace_event>(all.begin() + std::ptrdiff_t(after), all.end())));
+}
+
 BOOST_AUTO_TEST_CASE(nobody_is_told_of_what_is_not_kept)
 {
     std::uint64_t told = 0;
