@@ -311,7 +311,7 @@ BOOST_AUTO_TEST_CASE(a_trace_can_be_followed)
 // A record may stand for several events: what comes after one of them is told, and nothing before.
 BOOST_AUTO_TEST_CASE(the_events_after_any_number_can_be_had)
 {
-    duet::trace trace;
+    duet::trace trace{{.kernel_queries = 0}};
     memory_talk talk;
     talk.play(
         [&](memory_session& s) -> asio::awaitable<void>

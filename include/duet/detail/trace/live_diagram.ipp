@@ -27,16 +27,6 @@ inline bool is_worth_a_line(trace_event const& event) noexcept
     return !event.name.starts_with("wait") && !(event.kind == trace_kind::call && is_read(event.name));
 }
 
-/// Something has come of the connect.
-inline bool is_connected(trace_log const& log) noexcept
-{
-    return std::none_of(log.events.begin(), log.events.end(),
-               [](auto const& event) { return event.session != 0 && event.name == "connect"; }) ||
-           std::any_of(log.events.begin(), log.events.end(),
-               [](auto const& event)
-               { return event.session != 0 && event.kind == trace_kind::result && event.name == "connect"; });
-}
-
 /// In each row, the end that is not traced has its name.
 inline void name_end(diagram_layout& layout, bool client)
 {
@@ -107,7 +97,6 @@ inline bool live_diagram::is_news(trace_segment const& segment)
 inline std::string live_diagram::draw(trace_session const& one)
 {
     auto const segments = segments_of(known_, one);
-    bool const connected = detail::is_connected(known_);
     std::vector<trace_segment> fresh;
     std::vector<std::size_t> place(segments.size() + 1);  // 1 + the index among the fresh ones; 0: it is none
     for (std::size_t index = 0; index != segments.size(); ++index)
@@ -117,7 +106,6 @@ inline std::string live_diagram::draw(trace_session const& one)
         fresh.push_back(segments[index]);
         place[index + 1] = fresh.size();
         auto& segment = fresh.back();
-        segment.lost = segment.lost && connected;
         if (!segment.received && !segment.lost)
             segment.received = segment.sent;
     }
