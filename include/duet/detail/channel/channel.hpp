@@ -39,6 +39,9 @@ public:
     /// The turn that turn() requested.
     virtual void on_turn() = 0;
 
+    /// A call of another function of these is near: 2, then 1. See watched::on_near().
+    virtual void on_near([[maybe_unused]] unsigned distance) noexcept {}
+
 protected:
     ~channel_user() = default;
 };
@@ -172,10 +175,25 @@ protected:
 
     void able_as(channel const& other) noexcept { able_ = other.able_; }
 
+    void set_may_read(bool may) noexcept
+    {
+        may_read_ = may;
+        if (above_)
+            above_->may_read_ = may;
+    }
+
+    /// This channel passes on what `other` reads, so their may_read() is the same from now on.
+    void reads_from(channel& other) noexcept
+    {
+        other.above_ = this;
+        may_read_ = other.may_read_;
+    }
+
     channel_user* user_;
-    bool may_read_ = false;
 
 private:
+    channel* above_ = nullptr;
+    bool may_read_ = false;
     features able_;
     ::pid_t maker_;
 };

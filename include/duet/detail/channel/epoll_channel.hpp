@@ -84,6 +84,7 @@ private:
 
     void on_events(std::uint32_t events) override;
     void on_turn() override;
+    void on_near(unsigned distance) noexcept override;
     void on_shutdown() noexcept override;
 
     void begin_read(reading what) noexcept;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <duet/detail/channel/epoll_channel.hpp>
+#include <duet/detail/completion/prefetch.hpp>
 #include <duet/detail/socket/socket_calls.hpp>
 #include <duet/stream_traits.hpp>
 
@@ -56,16 +57,16 @@ DUET_DECL std::size_t epoll_channel::read_some(boost::asio::mutable_buffer buffe
 {
     auto const size = receive_some(descriptor_, buffer, error);
     if (size > 0)
-        may_read_ = uncertain_ || size == buffer.size();
+        set_may_read(uncertain_ || size == buffer.size());
     else if (error == boost::asio::error::would_block)
-        may_read_ = false;
+        set_may_read(false);
     return size;
 }
 
 DUET_DECL bool epoll_channel::readable_now() noexcept
 {
-    may_read_ = has_input();
-    return may_read_;
+    set_may_read(has_input());
+    return may_read();
 }
 
 DUET_DECL std::size_t epoll_channel::write_some(boost::asio::const_buffer buffer, error_code& error) noexcept
@@ -86,13 +87,13 @@ DUET_DECL std::size_t epoll_channel::write_some(piped_bytes const& bytes, error_
 
 DUET_DECL std::size_t epoll_channel::take_into(splice_pipe& pipe, error_code& error) noexcept
 {
-    if (!may_read_)
+    if (!may_read())
         return 0;
     auto const size = pipe.take(descriptor_, error);
     if (error == boost::asio::error::would_block)
     {
         error.clear();
-        may_read_ = uncertain_;  // splice(2) stops before an urgent byte; a read skips it
+        set_may_read(uncertain_);  // splice(2) stops before an urgent byte; a read skips it
     }
     return size;
 }
@@ -100,7 +101,7 @@ DUET_DECL std::size_t epoll_channel::take_into(splice_pipe& pipe, error_code& er
 DUET_DECL std::size_t epoll_channel::discard(std::size_t limit, error_code& error) noexcept
 {
     auto const size = discard_input(descriptor_, limit, error);
-    may_read_ = error != boost::asio::error::would_block;
+    set_may_read(error != boost::asio::error::would_block);
     return size;
 }
 
@@ -123,7 +124,8 @@ DUET_DECL void epoll_channel::close() noexcept
     if (descriptor_ >= 0)
         ::close(std::exchange(descriptor_, -1));
     // No more events will arrive, so pending waits end at the next turn.
-    may_read_ = writing_ = false;
+    set_may_read(false);
+    writing_ = false;
     if (reading_ != reading::nothing)
         cancel_read();
     if (gone_)
@@ -188,7 +190,7 @@ inline void epoll_channel::begin_read(reading what) noexcept
 {
     reading_ = what;
     read_cancelled_ = false;
-    if (may_read_)
+    if (may_read())
         take_turn();
     else if (!waits())
         settle();
@@ -286,7 +288,7 @@ DUET_DECL void epoll_channel::on_events(std::uint32_t events)
     // Events report changes. After a short read the socket holds no more bytes, but the peer's FIN may have arrived
     // with them, or the read may have stopped before an urgent byte.
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
-        may_read_ = true;
+        set_may_read(true);
     if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0)
         uncertain_ = true;
     if (writing_ && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
@@ -295,7 +297,7 @@ DUET_DECL void epoll_channel::on_events(std::uint32_t events)
         user_->on_writable({});
     }
     bool const gone = gone_ && (events & (EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0;
-    if (reading_ == reading::nothing || !may_read_)
+    if (reading_ == reading::nothing || !may_read())
     {
         if (gone)
             tell_gone({});
@@ -368,6 +370,15 @@ inline void epoll_channel::tell_gone(error_code error)
 {
     gone_ = false;
     user_->on_gone(error);
+}
+
+/// The user is behind a pointer, and how much of it is needed, it knows itself.
+DUET_DECL void epoll_channel::on_near(unsigned distance) noexcept
+{
+    if (distance == 3)
+        prefetch(user_, 64);
+    else
+        user_->on_near(distance);
 }
 
 DUET_DECL void epoll_channel::on_shutdown() noexcept

@@ -16,12 +16,14 @@
 #include <boost/system/error_code.hpp>
 
 #include <cstddef>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
 
 #include <duet/detail/completion/operation_owner.hpp>
+#include <duet/detail/completion/prefetch.hpp>
 #include <duet/detail/config.hpp>
 
 namespace duet {
@@ -130,6 +132,15 @@ public:
     /// null. To a plain context it is posted with the memory of its handler, which an any_io_executor cannot use.
     static void post(
         boost::asio::any_io_executor const& executor, boost::asio::io_context* plain, posted_completion&& call);
+
+    /// A call is near. What is stored is mostly a pointer or two: to a coroutine, which has its cancellation slot
+    /// elsewhere.
+    void prefetch() const noexcept
+    {
+        prefetch_target(storage_);
+        prefetch_target(storage_ + sizeof(void*));
+        prefetch_target(&slot_);
+    }
 
     void operator()(boost::system::error_code error, std::size_t size)
     {
@@ -286,6 +297,16 @@ private:
         if (functions_)
             functions_->move(other.storage_, storage_);
     }
+
+    /// If it is no pointer, what is fetched is of no use.
+    static void prefetch_target(void const* pointer) noexcept
+    {
+        void const* target;
+        std::memcpy(&target, pointer, sizeof target);
+        detail::prefetch(target, 2 * 64);
+    }
+
+    static_assert(sizeof(boost::asio::cancellation_slot) >= sizeof(void*));
 
     void clear() noexcept
     {

@@ -250,6 +250,7 @@ private:
     void on_writable(error_code error) override;
     void on_gone(error_code error) override;
     void on_turn() override;
+    void on_near(unsigned distance) noexcept override;
     [[gnu::cold]] void abandon() noexcept override;
 
     // Reading (connection_read.ipp)

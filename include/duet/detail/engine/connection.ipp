@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <duet/detail/completion/prefetch.hpp>
 #include <duet/detail/engine/connection.hpp>
 
 namespace duet {
@@ -126,6 +127,14 @@ DUET_DECL void connection::on_turn()
         pump_writes();
     if (std::exchange(hang_up_due_, false))
         look_for_hang_up();
+}
+
+DUET_DECL void connection::on_near(unsigned distance) noexcept
+{
+    if (distance == 2)
+        prefetch(this, sizeof *this);
+    else
+        receiver_.prefetch();
 }
 
 /// Without its next operation or timer a connection could hang for ever, so end it.

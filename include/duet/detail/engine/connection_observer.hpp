@@ -69,6 +69,9 @@ public:
     /// What was told last stands by itself: the program goes on, or may. Not called between an operation, the write to
     /// the channel that it makes at once, and its result.
     virtual void on_leave() noexcept {}
+
+    /// A call of another function of these is near: the observer's first lines are in the cache, it may prefetch more.
+    virtual void on_near() noexcept {}
 };
 
 }  // namespace detail

@@ -101,6 +101,7 @@ private:
     void on_writable(error_code error) override;
     void on_gone(error_code error) override;
     void on_turn() override;
+    void on_near(unsigned distance) noexcept override;
     void abandon() noexcept override;
     void dispose() noexcept override;
 

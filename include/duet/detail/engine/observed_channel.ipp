@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include <duet/detail/completion/prefetch.hpp>
 #include <duet/detail/engine/connection.hpp>
 
 namespace duet {
@@ -17,8 +18,8 @@ namespace detail {
 DUET_DECL observed_channel::observed_channel(connection& user, channel& inner)
     : channel{inner.able()}, connection_{user}, inner_{&inner}, seen_{user.life()}, keep_{&user}
 {
-    may_read_ = true;  // read_some() and readable_now() ask the inner channel
     inner_->set_user(*this);
+    reads_from(inner);
 }
 
 DUET_DECL void observed_channel::observe(std::shared_ptr<connection_observer> observer)
@@ -43,6 +44,7 @@ DUET_DECL channel& observed_channel::followed_by(channel& next) noexcept
 {
     inner_ = &next;
     inner_->set_user(*this);
+    reads_from(next);
     able_as(next);
     return *this;
 }
@@ -51,11 +53,6 @@ DUET_DECL channel& observed_channel::followed_by(channel& next) noexcept
 
 inline std::size_t observed_channel::read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept
 {
-    if (!inner_->may_read())
-    {
-        error = boost::asio::error::would_block;
-        return 0;
-    }
     auto const size = inner_->read_some(buffer, error);
     tell_call(channel_call::read_some, error, size);
     return size;
@@ -63,7 +60,7 @@ inline std::size_t observed_channel::read_some(boost::asio::mutable_buffer buffe
 
 inline bool observed_channel::readable_now() noexcept
 {
-    return inner_->may_read() && inner_->readable_now();
+    return inner_->readable_now();
 }
 
 inline std::size_t observed_channel::write_some(boost::asio::const_buffer buffer, error_code& error) noexcept
@@ -187,11 +184,6 @@ void observed_channel::pass_on(channel_wait what, error_code const& error, std::
 
 inline void observed_channel::on_read(error_code const& error, std::size_t size)
 {
-    if (observer_)
-    {
-        __builtin_prefetch(observer_, 1);
-        __builtin_prefetch(reinterpret_cast<char const*>(observer_) + 64, 1);  // a recorder has the rest there
-    }
     pass_on(reading_, error, size, [&](channel_user& user) { user.on_read(error, size); });
 }
 
@@ -213,6 +205,18 @@ inline void observed_channel::on_turn()
 inline void observed_channel::abandon() noexcept
 {
     static_cast<channel_user&>(connection_).abandon();
+}
+
+inline void observed_channel::on_near(unsigned distance) noexcept
+{
+    if (distance == 2)
+    {
+        prefetch(this, sizeof *this);
+        prefetch(observer_, 4 * 64);
+    }
+    else if (observer_)
+        observer_->on_near();
+    static_cast<channel_user&>(connection_).on_near(distance);
 }
 
 /// The last wait has ended.

@@ -126,11 +126,9 @@ private:
     [[gnu::noinline]] static failure_type failure_or_told(
         connection& target, char const* name, error_code const& error, std::size_t size)
     {
-        if (Result::is_value(error) && !target.observed())
-            return {};
-        auto const failure = told(error);
         if (target.observed())
-            name = target.tell_result(name, seen(error), size);
+            name = target.tell_result(name, error ? seen(error) : error, size);
+        auto const failure = error ? told(error) : error;
         if (!failure)
             return {};
         if constexpr (throws)

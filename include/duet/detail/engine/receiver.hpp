@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/completion/prefetch.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
@@ -133,6 +134,13 @@ public:
 
     /// Call the handler, which may begin another read or destroy this.
     void complete(error_code const& error) { done_(error, size_); }
+
+    /// Its end is near: the handler and the buffer are in the caller's memory.
+    void prefetch() const noexcept
+    {
+        detail::prefetch(buffer_.data(), 64);
+        done_.prefetch();
+    }
 
     // ---- Over all reads --------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 
+#include <duet/detail/completion/prefetch.hpp>
 #include <duet/detail/recording/trace_record.hpp>
 #include <duet/tcp_info.hpp>
 
@@ -48,11 +49,11 @@ public:
         return first;
     }
 
-    /// A few put() are near: the memory for them may come from afar.
-    void prepare() const noexcept
+    /// A few put() are near.
+    void prefetch() const noexcept
     {
-        __builtin_prefetch(records_.get() + next_, 1);
-        __builtin_prefetch(records_.get() + (next_ + 2 < size_ ? next_ + 2 : 0), 1);
+        if (records_)
+            detail::prefetch(records_.get() + next_, few * sizeof(trace_record));
     }
 
     std::uint64_t lost() const noexcept { return count_ - kept(); }
@@ -89,6 +90,8 @@ private:
         bool const left = record.sample != 0 && record.sample + most_samples_ > sampled_;
         return left ? &samples_[(record.sample - 1) % most_samples_] : nullptr;
     }
+
+    static constexpr std::size_t few = 4;
 
     std::unique_ptr<trace_record[]> records_;
     std::uint32_t size_;

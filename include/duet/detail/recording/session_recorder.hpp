@@ -3,7 +3,6 @@
 #ifndef DUET_DETAIL_RECORDING_SESSION_RECORDER_HPP
 #define DUET_DETAIL_RECORDING_SESSION_RECORDER_HPP
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -49,6 +48,7 @@ public:
     DUET_DECL void on_wait_ended(channel_wait what, error_code const& result, std::size_t size) noexcept override;
     DUET_DECL void on_state(lifecycle const& now, error_code const& error) noexcept override;
     void on_leave() noexcept override { release(); }
+    void on_near() noexcept override { ring_.prefetch(); }
 
 private:
     /// A call that has not returned. Its address stands for it: see connection_observer::on_operation().
@@ -72,11 +72,15 @@ private:
             release_held();
     }
 
+    // What an event under load does not need is not inlined, so that the rest is few lines of code: the kernel has had
+    // the cache for itself since the last event.
     DUET_DECL void release_held() noexcept;
-    pending_call* free_place() noexcept;
-    pending_call* find(char const* tag) noexcept;
+    [[gnu::cold]] DUET_DECL pending_call* another_place() noexcept;
+    [[gnu::cold]] DUET_DECL pending_call* find_another(char const* tag) noexcept;
+    [[gnu::cold]] DUET_DECL void put_failed_read(error_code const& result) noexcept;
+    [[gnu::cold]] DUET_DECL void put_call(channel_call what, error_code const& result, std::size_t size) noexcept;
     void received(error_code const& result, std::size_t size) noexcept;
-    DUET_DECL std::uint64_t put(trace_kind kind, char const* name, std::uint64_t bytes = 0,
+    [[gnu::cold]] DUET_DECL std::uint64_t put(trace_kind kind, char const* name, std::uint64_t bytes = 0,
         error_code const& error = {}, std::uint64_t call = 0, std::string const* text = nullptr) noexcept;
     void tell_end(std::string text) noexcept;
 
@@ -87,7 +91,7 @@ private:
     connection* connection_;
     context_clock clock_;
     pending_call* held_call_ = nullptr;  // what is held is this call
-    std::array<pending_call, 1> calls_;  // mostly there is one
+    pending_call call_;                  // mostly there is one
     event_ring ring_;                    // empty: the recording keeps the events
     trace_record held_{.more = nothing};
 

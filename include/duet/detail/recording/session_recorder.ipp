@@ -115,12 +115,9 @@ catch (std::exception const&)  // no memory for the error
 }
 
 /// Null: there is no memory for it.
-inline session_recorder::pending_call* session_recorder::free_place() noexcept
+DUET_DECL session_recorder::pending_call* session_recorder::another_place() noexcept
 try
 {
-    for (auto& each : calls_)
-        if (each.name == nullptr)
-            return &each;
     for (auto& each : more_calls_)
         if (each.name == nullptr)
             return &each;
@@ -132,11 +129,8 @@ catch (std::exception const&)
 }
 
 /// Null: it is not ours.
-inline session_recorder::pending_call* session_recorder::find(char const* tag) noexcept
+DUET_DECL session_recorder::pending_call* session_recorder::find_another(char const* tag) noexcept
 {
-    for (auto& each : calls_)
-        if (each.tag() == tag)
-            return &each;
     for (auto& each : more_calls_)
         if (each.tag() == tag)
             return &each;
@@ -146,9 +140,9 @@ inline session_recorder::pending_call* session_recorder::find(char const* tag) n
 DUET_DECL char const* session_recorder::on_operation(char const* name, std::size_t size) noexcept
 {
     release();
-    auto* const place = free_place();
+    auto* const place = call_.name == nullptr ? &call_ : another_place();
     auto const record = event(trace_kind::call, name, size);
-    if (!place || to_->kernel_may_be_asked(record.time))
+    if (!place || to_->kernel_may_be_asked(record.time)) [[unlikely]]
     {
         auto const number = put(trace_kind::call, name, size);
         if (!place)
@@ -163,8 +157,8 @@ DUET_DECL char const* session_recorder::on_operation(char const* name, std::size
 
 DUET_DECL bool session_recorder::on_result(char const*& name, error_code const& error, std::size_t size) noexcept
 {
-    auto* const call = find(name);
-    if (call == nullptr || call->name == nullptr)
+    auto* const call = call_.tag() == name ? &call_ : find_another(name);
+    if (call == nullptr || call->name == nullptr) [[unlikely]]
     {
         release();
         return false;
@@ -188,17 +182,21 @@ DUET_DECL bool session_recorder::on_result(char const*& name, error_code const& 
 /// A read of the socket has returned.
 inline void session_recorder::received(error_code const& result, std::size_t size) noexcept
 {
-    if (size > 0)
+    if (size > 0) [[likely]]
     {
         release();
         auto const record = event(trace_kind::transfer, "receive", size);
-        if (to_->kernel_may_be_asked(record.time))
+        if (to_->kernel_may_be_asked(record.time)) [[unlikely]]
             put(trace_kind::transfer, "receive", size);
         else
             hold(record, nullptr);
     }
-    if (!result) [[likely]]
-        return;
+    if (result) [[unlikely]]
+        put_failed_read(result);
+}
+
+DUET_DECL void session_recorder::put_failed_read(error_code const& result) noexcept
+{
     if (result == boost::asio::error::eof)
         put(trace_kind::transfer, "peer_fin");
     else if (result != boost::asio::error::would_block && result != boost::asio::error::operation_aborted)
@@ -207,15 +205,26 @@ inline void session_recorder::received(error_code const& result, std::size_t siz
 
 DUET_DECL void session_recorder::on_call(channel_call what, error_code const& result, std::size_t size) noexcept
 {
+    if (what == channel_call::write_some && !result) [[likely]]
+    {
+        if (size > 0 && !follows(held_call_ != nullptr && held_.more == 0, size))
+            put(trace_kind::transfer, "send", size);
+    }
+    else if (what == channel_call::read_some || what == channel_call::take_into)
+        received(result, size);
+    else
+        put_call(what, result, size);
+}
+
+DUET_DECL void session_recorder::put_call(channel_call what, error_code const& result, std::size_t size) noexcept
+{
     bool const failed = result && result != boost::asio::error::would_block && result != boost::asio::error::try_again;
     switch (what)
     {
     case channel_call::read_some:
     case channel_call::take_into:
-        return received(result, size);
+        break;
     case channel_call::write_some:
-        if (!failed && size > 0 && follows(held_call_ != nullptr && held_.more == 0, size))
-            break;
         release();
         if (size > 0 || failed)
             put(trace_kind::transfer, "send", size, failed ? result : error_code{});
@@ -247,8 +256,6 @@ DUET_DECL void session_recorder::on_call(channel_call what, error_code const& re
 
 DUET_DECL void session_recorder::on_wait_ended(channel_wait what, error_code const& result, std::size_t size) noexcept
 {
-    if (ring_)
-        ring_.prepare();
     if (what == channel_wait::read)
         received(result, size);
 }

@@ -1,0 +1,26 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_COMPLETION_PREFETCH_HPP
+#define DUET_DETAIL_COMPLETION_PREFETCH_HPP
+
+#include <cstddef>
+
+#include <duet/detail/config.hpp>
+
+namespace duet {
+inline namespace DUET_ABI {
+namespace detail {
+
+/// Have the processor bring memory into its cache while the program goes on. The memory need not exist.
+[[gnu::always_inline]] inline void prefetch(void const* begin, std::size_t size) noexcept
+{
+    constexpr std::size_t line = 64;
+    for (std::size_t place = 0; place < size; place += line)
+        __builtin_prefetch(static_cast<char const*>(begin) + place, 1);
+}
+
+}  // namespace detail
+}  // namespace DUET_ABI
+}  // namespace duet
+
+#endif
