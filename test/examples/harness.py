@@ -270,9 +270,13 @@ def tcp_listeners(port):
     count = 0
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(FileNotFoundError), open(table, encoding="ascii") as lines:
-            for line in list(lines)[1:]:
+            next(lines)
+            for line in lines:
                 fields = line.split()
-                count += fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port
+                # All listeners come first. What follows, what other tests left in TIME_WAIT above all, may be long.
+                if fields[3] != "0A":
+                    break
+                count += int(fields[1].rpartition(":")[2], 16) == port
     return count
 
 
