@@ -7,6 +7,9 @@
 #include <duet/diagram.hpp>
 #include <duet/trace_segments.hpp>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -110,6 +113,37 @@ BOOST_AUTO_TEST_CASE(segments_that_cross_are_drawn_crossing)
     BOOST_TEST(has(text, "╱"));
     BOOST_TEST(count_of(picture_of(whole_flow()).terminal(80, false), "╳") == 0U);
     BOOST_TEST(has(picture_of(simultaneous_close()).mermaid(), "C-->>S: FIN, ACK (crosses another)"));
+}
+
+// What follows one that crosses another does not overtake it, unless it says so: the clocks of a trace may differ.
+BOOST_AUTO_TEST_CASE(an_arrow_that_has_arrived_when_it_was_sent_is_straight)
+{
+    story it;
+    auto const add = [&](bool from_client, std::uint32_t sequence, int sent, int received)
+    {
+        it.add(story::client, duet::trace_kind::segment, "");
+        auto& segment = it.last().segment.emplace();
+        segment.from_client = from_client;
+        segment.flags = duet::tcp_flags::psh | duet::tcp_flags::ack;
+        segment.sequence = sequence;
+        segment.bytes = 5;
+        segment.sent = std::chrono::microseconds(sent);
+        segment.received = std::chrono::microseconds(received);
+    };
+    for (int const arrival : {200, 190})
+    {
+        it = story();
+        add(true, 1, 100, 300);
+        add(false, 1, 150, 250);
+        add(true, 6, 200, arrival);
+        auto const lines = lines_of(picture_of(it).text(80));
+        BOOST_TEST(
+            std::count_if(lines.begin(), lines.end(), [](auto const& line) { return has(line, "200 us"); }) == 1);
+        BOOST_TEST(std::none_of(lines.begin(), lines.end(), [](auto const& line) { return has(line, "190 us"); }));
+        auto const row = std::find_if(lines.begin(), lines.end(), [](auto const& line) { return has(line, "200 us"); });
+        BOOST_TEST(has(*row, ">|"));
+        BOOST_TEST(!has(*(row + 1), "PSH, ACK"));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_fin_that_never_arrived_ends_no_direction)
