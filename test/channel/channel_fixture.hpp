@@ -103,11 +103,20 @@ struct connected
         {
             tcp::acceptor listener{context, {asio::ip::address_v4::loopback(), 0}};
             near.connect(listener.local_endpoint());
-            far = listener.accept();
+            do
+                far = listener.accept();
+            while (!is_from(near));
         }
         else
             asio::local::connect_pair(near, far);
         near.non_blocking(true);
+    }
+
+    /// Another program may have tried this port before.
+    bool is_from(socket const& client) const
+    {
+        boost::system::error_code gone;
+        return far.remote_endpoint(gone) == client.local_endpoint();
     }
 
     socket near;

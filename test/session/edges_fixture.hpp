@@ -26,7 +26,7 @@ inline raw_listener& shared_listener()
 inline raw_pair connected()
 {
     auto client = raw_socket::start_connect(shared_listener().address());
-    auto server = shared_listener().accept();
+    auto server = shared_listener().accept(client);
     client.wait_connected();
     return {std::move(client), std::move(server)};
 }

@@ -257,11 +257,21 @@ raw_socket raw_listener::accept()
     }
 }
 
+raw_socket raw_listener::accept(raw_socket const& from)
+{
+    for (;;)
+    {
+        auto accepted = accept();
+        if (accepted.remote_port() == from.local_port())
+            return accepted;
+    }
+}
+
 raw_pair connected_pair(raw_address const& at, raw_options const& client, raw_options const& server)
 {
     raw_listener listener{at, 1, server};
     auto connecting = raw_socket::start_connect(listener.address(), client);
-    auto accepted = listener.accept();
+    auto accepted = listener.accept(connecting);
     if (int const error = connecting.wait_connected(); error != 0)
         throw_errno("connect", error);
     return {std::move(connecting), std::move(accepted)};

@@ -110,6 +110,9 @@ public:
 
     raw_socket accept();
 
+    // The connection of that socket: another program may have tried this port before.
+    raw_socket accept(raw_socket const& from);
+
     // Where to connect to.
     raw_address const& address() const noexcept { return address_; }
 

@@ -85,6 +85,17 @@ BOOST_AUTO_TEST_CASE(p25_reset_in_the_accept_queue)
     BOOST_TEST(accepted.recv_some().error == ECONNRESET);
 }
 
+BOOST_AUTO_TEST_CASE(a_listener_passes_over_the_connections_of_strangers)
+{
+    raw_listener listener;
+    auto const stranger = raw_socket::connect(listener.address());
+    raw_socket::connect(listener.address()).close();
+    auto const client = raw_socket::connect(listener.address());
+    auto const accepted = listener.accept(client);
+    BOOST_TEST(accepted.remote_port() == client.local_port());
+    BOOST_TEST(accepted.remote_port() != stranger.local_port());
+}
+
 BOOST_AUTO_TEST_CASE(p27_closing_the_listener_resets_its_queue)
 {
     raw_listener listener;
