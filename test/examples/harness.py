@@ -52,6 +52,7 @@ def case(function):
 def main():
     """Run all cases, in their order; or, to look at one, those that are named after the directory."""
     global _deadline  # pylint: disable=global-statement
+    sys.stdout.reconfigure(errors="backslashreplace")  # what a program said may have more than the locale
     failed, skipped = [], []
     for function in _cases:
         if sys.argv[2:] and function.__name__ not in sys.argv[2:]:
@@ -214,8 +215,8 @@ class Program:
 
     def history(self):
         return f"  {self.command}, status {self.process.poll()}, said:\n" + "".join(
-            f"    {stream}: {shorten(line)}\n"
-            for stream, lines in (("out", self.said[-10:]), ("err", self.complained[-10:])) for line in lines)
+            f"    {stream}: {line.decode(errors='backslashreplace').rstrip()[:200]}\n"
+            for stream, lines in (("out", self.said[-40:]), ("err", self.complained[-40:])) for line in lines)
 
 
 class Server(Program):
