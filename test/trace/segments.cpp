@@ -385,3 +385,19 @@ BOOST_AUTO_TEST_CASE(the_kernels_word_is_observed_and_says_when)
         }
     BOOST_TEST(states_text(it, true) == "CLOSE SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2* TIME_WAIT");
 }
+
+BOOST_AUTO_TEST_CASE(what_nobody_read_has_not_overtaken_what_was_read_late)
+{
+    story it;
+    it.connect();
+    it.at(1000).write(story::client, 5);
+    it.at(1200).write(story::client, 3);
+    it.at(1400).read(story::server, 5);
+    std::vector<std::chrono::nanoseconds> arrivals;
+    for (auto const& segment : duet::segments_of(it.log, it.log.sessions.front()))
+        if (segment.bytes != 0)
+            arrivals.push_back(segment.received.value());
+    BOOST_REQUIRE(arrivals.size() == 2U);
+    BOOST_TEST((arrivals[0] > std::chrono::microseconds(1400)));
+    BOOST_TEST((arrivals[1] == arrivals[0]));
+}

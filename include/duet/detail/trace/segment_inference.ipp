@@ -115,14 +115,27 @@ private:
         if (!facts_.traced(from_client))
             return arrivals_alone(from_client);
         std::uint64_t sent = 0;
+        time last{};
         for (auto const& fact : facts_.of(from_client))
             if (fact.kind == fact_kind::sent)
             {
                 sent += fact.bytes;
                 deliver(add(from_client, data_flags, fact.time, std::nullopt, fact.cause, 0, fact.bytes), sent);
+                follow(last, segments_.back());
             }
         if (auto const* const fin = own_fin(from_client))
+        {
             deliver(add(from_client, fin_flags, fin->time, std::nullopt, fin->cause, 0), sent);
+            follow(last, segments_.back());
+        }
+    }
+
+    /// TCP delivers in order: what nobody was told of has not overtaken what was sent before it.
+    static void follow(time& last, trace_segment& segment) noexcept
+    {
+        if (segment.received && segment.told == 0)
+            segment.received = std::max(*segment.received, last);
+        last = segment.received.value_or(last);
     }
 
     void arrivals_alone(bool from_client)
