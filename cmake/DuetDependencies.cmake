@@ -78,6 +78,9 @@ endif()
 if((DUET_FMT OR DUET_BUILD_EXAMPLES) AND NOT TARGET fmt::fmt)
     duet_require_fmt()
 endif()
+if(DUET_TLS AND NOT TARGET OpenSSL::SSL)
+    find_package(OpenSSL 3 REQUIRED GLOBAL)
+endif()
 duet_require_threads()
 
 # Boost's CMake build has a target per library; an installed Boost has one for all headers.

@@ -16,6 +16,10 @@ install(EXPORT duetTargets NAMESPACE duet:: DESTINATION "${duet_cmake_dir}")
 install(TARGETS duet_fmt EXPORT duetFmtTargets)
 install(EXPORT duetFmtTargets NAMESPACE duet:: DESTINATION "${duet_cmake_dir}")
 
+# The same for OpenSSL.
+install(TARGETS duet_tls EXPORT duetTlsTargets)
+install(EXPORT duetTlsTargets NAMESPACE duet:: DESTINATION "${duet_cmake_dir}")
+
 configure_package_config_file(cmake/duetConfig.cmake.in duetConfig.cmake INSTALL_DESTINATION "${duet_cmake_dir}")
 # Before 1.0 a minor version may change the interface. Without the static library the package fits any architecture.
 set(duet_architecture "")

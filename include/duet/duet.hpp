@@ -3,10 +3,11 @@
 #ifndef DUET_DUET_HPP
 #define DUET_DUET_HPP
 
-// Includes all headers except those that need another library: duet/format.hpp (fmt), duet/beast.hpp (Boost.Beast) and
-// duet/trace_reader.hpp (Boost.JSON), and those for tools that look at traces and at the wire: duet/trace_segments.hpp,
-// duet/diagram.hpp, duet/diagram_options.hpp, duet/live_diagram.hpp, duet/captured_segment.hpp, duet/merge.hpp,
-// duet/pcapng.hpp, duet/tap.hpp and duet/tap_options.hpp.
+// Includes all headers except those that need another library: duet/format.hpp (fmt), duet/beast.hpp (Boost.Beast),
+// duet/trace_reader.hpp (Boost.JSON), duet/tls.hpp and those that it includes (OpenSSL), and those for tools that look
+// at traces and at the wire: duet/trace_segments.hpp, duet/diagram.hpp, duet/diagram_options.hpp,
+// duet/live_diagram.hpp, duet/captured_segment.hpp, duet/merge.hpp, duet/pcapng.hpp, duet/tap.hpp and
+// duet/tap_options.hpp.
 
 #include <duet/acceptor.hpp>
 #include <duet/acceptor_options.hpp>

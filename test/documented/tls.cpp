@@ -5,6 +5,7 @@
 #define BOOST_TEST_MODULE documented.tls
 #include <duet/connector.hpp>
 #include <duet/server.hpp>
+#include <duet/tls.hpp>
 
 #include "asio_face/credentials.hpp"
 #include "support/coro.hpp"
@@ -26,6 +27,23 @@ namespace ssl = asio::ssl;
 using duet_test::credentials;
 
 namespace documented {
+
+// tls_context.hpp
+[[maybe_unused]] duet::tls_context a_server()
+{
+    duet::tls_server_options options;
+    options.identity = {{.file = "chain.pem"}, {.file = "key.pem"}};
+    auto const context = duet::tls_context::server(options);
+    return context;
+}
+
+// tls.hpp
+[[maybe_unused]] asio::awaitable<void> a_client(asio::ip::tcp::socket socket, duet::tls_context context)
+{
+    duet::tls_session peer{duet::tls_stream{std::move(socket), context, "example.com"}};
+    co_await duet::handshake(peer);
+    co_await peer.write("GET / HTTP/1.0\r\n\r\n");
+}
 
 asio::awaitable<void> echo_lines(duet::session peer, ssl::context& credentials)
 {

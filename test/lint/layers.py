@@ -16,12 +16,12 @@ FLOORS = [
     # handlers and how they are called; system calls on descriptors
     "completion/ socket/ time/",
     # ways to wait, and what a stream has to supply
-    "stream_traits session_stream connect_error tasks channel/",
+    "stream_traits session_stream connect_error tasks channel/ tls/ tls_options tls_error tls_context tls_stream tls_facts",
     # one connection
     "engine/",
     # what sees what happens to one
     "trace_options recording/",
-    "session_state session line_reader canceller release remote",
+    "session_state session line_reader canceller release remote tls",
     # they yield sessions
     "accept/ resolve/ inherited hand_over acceptor resolver",
     "connect/ connector kept_connection",

@@ -22,10 +22,10 @@ RULES = [
     Rule("examples/lifecycle", "*.cpp", "examples/CMakeLists.txt", r"lifecycle/{name}\.cpp\b"),
     Rule("test/docs", "*.py", "test/docs/CMakeLists.txt", r"/{name}\.py"),
     Rule("include/duet/detail", "*/*.ipp", "src/duet.cpp", r"/{name}\.ipp>", containing="DUET_DECL"),
-    # format, beast and trace_reader need libraries that not everybody has; the others are for tools, not for every program.
+    # format, beast, trace_reader and those of TLS need libraries that not everybody has; the others are for tools, not for every program.
     Rule("include/duet", "*.hpp", "include/duet/duet.hpp", r"<duet/{name}\.hpp>",
         exempt=("duet", "format", "beast", "trace_reader", "trace_segments", "diagram", "diagram_options", "live_diagram", "captured_segment",
-            "merge", "pcapng", "tap", "tap_options")),
+            "merge", "pcapng", "tap", "tap_options", "tls", "tls_context", "tls_error", "tls_facts", "tls_options", "tls_stream")),
 ]
 
 

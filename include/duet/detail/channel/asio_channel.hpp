@@ -56,6 +56,17 @@ public:
         return 0;
     }
 
+    std::size_t take_some(
+        [[maybe_unused]] boost::asio::mutable_buffer buffer, [[maybe_unused]] error_code& error) noexcept override
+    {
+        if constexpr (is_descriptor)
+            return receive_some(stream_.native_handle(), buffer, error);
+        else if constexpr (requires { stream_.read_some(buffer, error); })
+            return stream_.read_some(buffer, error);
+        error = boost::asio::error::operation_not_supported;
+        return 0;
+    }
+
     bool readable_now() noexcept override { return false; }
 
     std::size_t write_some(boost::asio::const_buffer buffer, error_code& error) noexcept override

@@ -94,6 +94,13 @@ public:
     /// be empty.
     virtual std::size_t read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept = 0;
 
+    /// As read_some(), for a channel on top of this one: try it even where Asio would. A channel that knows that there
+    /// is nothing says would_block.
+    virtual std::size_t take_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept
+    {
+        return read_some(buffer, error);
+    }
+
     /// True if a read would not block. False: it may block.
     virtual bool readable_now() noexcept = 0;
 

@@ -63,6 +63,14 @@ DUET_DECL std::size_t epoll_channel::read_some(boost::asio::mutable_buffer buffe
     return size;
 }
 
+DUET_DECL std::size_t epoll_channel::take_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept
+{
+    if (may_read_)
+        return read_some(buffer, error);
+    error = boost::asio::error::would_block;
+    return 0;
+}
+
 DUET_DECL bool epoll_channel::readable_now() noexcept
 {
     set_may_read(has_input());

@@ -80,9 +80,9 @@ struct session_access
 
     /// wait_readable() for code that does not know where a message ends.
     template <class Session>
-    static auto wait_input(Session& session)
+    static auto wait_input(Session& session, char const* name = "wait_readable")
     {
-        return session.template make<readable_or_finish>("wait_readable", reading{read_kind::wait, {}});
+        return session.template make<readable_or_finish>(name, reading{read_kind::wait, {}});
     }
 
     /// See connection::start_when_quiet().

@@ -118,6 +118,8 @@ public:
 
     auto native_handle() noexcept { return channels_.native_handle(); }
 
+    channels& channels_of_stream() noexcept { return channels_; }
+
     executor_type const& get_executor() const noexcept
     {
         if constexpr (std::is_same_v<executor_type, boost::asio::any_io_executor>)
