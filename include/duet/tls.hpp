@@ -115,7 +115,7 @@ struct tls_access
         auto const told = co_await std::move(wait)(token{});
         tls.await_handshake(false);
         error_code error = std::get<0>(told);
-        if (error == errc::call_timed_out)
+        if (error == condition::timed_out)
             error = tls_errc::handshake_timed_out;
         else if (!error && !std::get<1>(told))
             error = errc::draining;
@@ -140,7 +140,8 @@ struct tls_access
 /// Shake hands: complete when the peer's Finished was read and ours is sent, for a client after the server's
 /// certificate was verified. The session has nothing to read or write before. At most one at a time, and no other read.
 ///
-/// It may take tls_client_options::handshake_timeout, or that of the server, in all. A failed handshake tells the peer
+/// It may take tls_client_options::handshake_timeout, or that of the server, in all; the session's deadlines of reads
+/// count besides. A failed handshake tells the peer
 /// why, by an alert, and ends the session as close() does, within deadlines::close, so that the alert arrives. It is
 /// reset if the time is over or the call is cancelled. In every case of failure the session has ended.
 ///

@@ -201,6 +201,9 @@ struct over_epoll
 template <class Base>
 struct talk : Base
 {
+    /// may_read() is false when a read has found nothing.
+    static constexpr bool knows_when_empty = !requires { Base::never_knows; };
+
     using Base::channel;
     using Base::context;
     using Base::ends;
@@ -288,13 +291,6 @@ struct talk : Base
         return total;
     }
 };
-
-#if defined(__linux__)
-using reset_channels = boost::mp11::mp_list<talk<over_asio<tcp>>, talk<over_memory>, talk<over_epoll>>;
-#else
-using reset_channels = boost::mp11::mp_list<talk<over_asio<tcp>>, talk<over_memory>>;
-#endif
-using all_channels = boost::mp11::mp_push_back<reset_channels, talk<over_asio<stream_protocol>>>;
 
 }  // namespace duet_test::channels
 

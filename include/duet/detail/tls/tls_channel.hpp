@@ -112,6 +112,8 @@ private:
     void begin(Begin wait);
     void take_turn();
     bool take_turn_noexcept() noexcept;
+    bool is_due() noexcept;
+    bool both_ended() const noexcept;
     bool go_on() noexcept;
     bool wait_below() noexcept;
     void flush() noexcept;
@@ -135,6 +137,7 @@ private:
     bool writing_ = false;   // a wait for writability is under way
     bool gone_ = false;      // a wait for the hang-up is under way
     bool gone_cancelled_ = false;
+    bool user_waits_ = false;     // others go first at the next turn: the user's own was served last time
     bool user_turn_ = false;      // the user has requested it
     bool turn_ = false;           // a turn of the channel below is requested
     bool below_reading_ = false;  // waits for the channel below

@@ -103,6 +103,8 @@ inline std::size_t tls_channel::read_some(boost::asio::mutable_buffer buffer, er
     }
     auto const size = engine_->read(*this, buffer, error);
     flush();
+    if (gone_ && both_ended())
+        take_turn_noexcept();
     return size;
 }
 
@@ -166,6 +168,8 @@ inline std::size_t tls_channel::discard(std::size_t limit, error_code& error) no
         while (total < limit && !error)
             total += engine_->read(*this, boost::asio::buffer(scratch, std::min(scratch.size(), limit - total)), error);
         flush();
+        if (gone_ && both_ended())
+            take_turn_noexcept();
         if (total > 0)
             error.clear();
         if (total > 0 || error == boost::asio::error::would_block)
@@ -200,7 +204,7 @@ inline void tls_channel::shutdown_send(error_code& error) noexcept
     error = send_error_;
     if (!error && fin_due_ && !wait_below())
         error = boost::asio::error::no_memory;
-    if (gone_ && has_hung_up())
+    if (gone_ && both_ended())
         take_turn_noexcept();
 }
 
@@ -238,7 +242,13 @@ inline bool tls_channel::has_input() noexcept
 
 inline bool tls_channel::has_hung_up() noexcept
 {
-    return below_->has_hung_up() || (fin_sent_ && engine_ && engine_->ended());
+    return below_->has_hung_up() || both_ended();
+}
+
+/// Both sides have said close_notify, and ours was sent: the channel below need not know.
+inline bool tls_channel::both_ended() const noexcept
+{
+    return fin_sent_ && engine_ && engine_->ended();
 }
 
 inline std::size_t tls_channel::unacknowledged() noexcept

@@ -94,12 +94,18 @@ inline bool tls_channel::wait_below() noexcept
     }
 }
 
+/// True if there is something to tell the user at the next turn, other than the turn that it has asked for.
+inline bool tls_channel::is_due() noexcept
+{
+    bool const waits = reading_ != reading::nothing || writing_ || gone_;
+    return read_due_ || (reading_ != reading::nothing && read_cancelled_) || (writing_ && is_writable()) ||
+           (gone_ && (gone_cancelled_ || both_ended())) || (closed_ && waits);
+}
+
 /// Begin whatever is to be waited for. False: no memory.
 inline bool tls_channel::go_on() noexcept
 {
-    bool const due = read_due_ || (writing_ && is_writable()) || (gone_ && has_hung_up()) || user_turn_ ||
-                     (closed_ && (reading_ != reading::nothing || writing_ || gone_)) || (gone_ && gone_cancelled_);
-    if (due && !take_turn_noexcept())
+    if ((user_turn_ || is_due()) && !take_turn_noexcept())
         return false;
     return wait_below();
 }
@@ -146,7 +152,7 @@ inline void tls_channel::wait_gone()
         below_gone_ = true;
     }
     gone_ = true;
-    if (has_hung_up())
+    if (both_ended())
         take_turn_noexcept();  // otherwise the one below ends, too
 }
 
@@ -209,7 +215,9 @@ inline bool tls_channel::tell_read()
         return false;
     if (read_cancelled_ || closed_)
     {
-        wait_below();
+        reading_ = reading::nothing;
+        read_due_ = false;
+        go_on();
         tell_ended_read(boost::asio::error::operation_aborted, 0);
         return true;
     }
@@ -244,7 +252,7 @@ inline bool tls_channel::tell_writable()
 inline bool tls_channel::tell_gone()
 {
     bool const ended = gone_cancelled_ || closed_;
-    if (!gone_ || (!ended && !has_hung_up()))
+    if (!gone_ || (!ended && !both_ended()))
         return false;
     gone_ = gone_cancelled_ = false;
     go_on();
@@ -302,8 +310,11 @@ inline void tls_channel::on_gone(error_code error)
 inline void tls_channel::on_turn()
 {
     turn_ = false;
-    if (!std::exchange(user_turn_, false))
+    // The user's turn and the others alternate, so that neither keeps the other from running.
+    if (!user_turn_ || std::exchange(user_waits_, false))
         return tell_one();
+    user_turn_ = false;
+    user_waits_ = is_due();
     go_on();
     user_->on_turn();
 }

@@ -138,7 +138,9 @@ inline void tls_engine::expect(std::string const& host)
     if (verifies && ::SSL_set1_host(ssl_.get(), host.c_str()) != 1)
         throw_tls_error(host);
     auto const name = host.ends_with('.') ? host.substr(0, host.size() - 1) : host;  // RFC 6066, 3
-    if (::SSL_set_tlsext_host_name(ssl_.get(), name.c_str()) != 1)
+    // As SSL_set_tlsext_host_name(), whose cast is one of C.
+    auto* const text = const_cast<char*>(name.c_str());
+    if (::SSL_ctrl(ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, text) != 1)
         throw_tls_error(host);
 }
 

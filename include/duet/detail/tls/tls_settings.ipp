@@ -232,7 +232,8 @@ inline int tls_settings::choose_protocol(::SSL*, unsigned char const** chosen, u
     return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/// A callback of OpenSSL. 1: the session is ours now.
+/// A callback of OpenSSL. 0: the session stays OpenSSL's. The cache has a copy, because OpenSSL spoils the session of a
+/// connection that ends without close_notify.
 inline int tls_settings::keep_session(::SSL* ssl, ::SSL_SESSION* session) noexcept
 {
     auto const* const origin = static_cast<tls_session_origin*>(SSL_get_app_data(ssl));
@@ -240,16 +241,14 @@ inline int tls_settings::keep_session(::SSL* ssl, ::SSL_SESSION* session) noexce
         return 0;
     try
     {
-        openssl_ptr<::SSL_SESSION> copy{session};
-        ::SSL_SESSION_up_ref(session);  // in case there is no memory
-        origin->settings->cache().put(origin->host, std::move(copy));
+        if (openssl_ptr<::SSL_SESSION> copy{::SSL_SESSION_dup(session)})
+            origin->settings->cache().put(origin->host, std::move(copy));
     }
     catch (std::bad_alloc const&)
     {
-        return 0;
+        // Then it is not resumed.
     }
-    ::SSL_SESSION_free(session);
-    return 1;
+    return 0;
 }
 
 inline void tls_settings_holder::replace(std::shared_ptr<tls_settings const> next)
