@@ -18,6 +18,9 @@ install(EXPORT duetFmtTargets NAMESPACE duet:: DESTINATION "${duet_cmake_dir}")
 
 # The same for OpenSSL.
 install(TARGETS duet_tls EXPORT duetTlsTargets)
+if(TARGET duet_asio_ssl)
+    install(TARGETS duet_asio_ssl EXPORT duetTlsTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+endif()
 install(EXPORT duetTlsTargets NAMESPACE duet:: DESTINATION "${duet_cmake_dir}")
 
 configure_package_config_file(cmake/duetConfig.cmake.in duetConfig.cmake INSTALL_DESTINATION "${duet_cmake_dir}")

@@ -67,7 +67,7 @@ class Consumer:
             (self.project_dir / "main.cpp").write_text(echo_server_of_readme(self.source))
 
     def speaks(self):
-        return self.project not in ("sub_project", "fmt", "shared_library", "two_variants")
+        return self.project not in ("sub_project", "fmt", "tls", "shared_library", "two_variants")
 
     def install(self):
         run(self.cmake, "--install", self.build, "--prefix", self.prefix, stdout=subprocess.DEVNULL)
@@ -79,7 +79,7 @@ class Consumer:
 
     def make(self):
         """The program, built."""
-        if self.project in ("find_package", "fmt", "pkg_config", "two_variants"):
+        if self.project in ("find_package", "fmt", "tls", "pkg_config", "two_variants"):
             self.install()
         if self.project == "pkg_config":
             return self.make_by_hand()
