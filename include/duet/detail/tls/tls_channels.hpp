@@ -25,6 +25,10 @@ struct stream_channels<basic_tls_stream<Stream>>
     using below_channels = stream_channels<Stream>;
     using executor_type = typename Stream::executor_type;
 
+    static_assert(
+        requires(Stream & below, boost::asio::mutable_buffer room, error_code& error) { below.read_some(room, error); },
+        "duet: TLS needs stream.read_some(buffer, error), which does not block");
+
     /// splice(2) would move ciphertext.
     static constexpr bool may_splice = false;
 
