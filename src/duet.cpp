@@ -24,7 +24,9 @@
 #include <duet/detail/engine/connection_time.ipp>
 #include <duet/detail/engine/connection_write.ipp>
 #include <duet/detail/engine/observed_channel.ipp>
-
+#include <duet/detail/proxy/encode.ipp>
+#include <duet/detail/proxy/networks.ipp>
+#include <duet/detail/proxy/parse.ipp>
 #include <duet/detail/recording/adopted.ipp>
 #include <duet/detail/recording/recording.ipp>
 #include <duet/detail/recording/recording_watcher.ipp>
@@ -93,6 +95,7 @@ template awaitable<std::size_t> read_until_delimiter(
     connection::ref, std::string&, std::string, std::size_t, deadlines::duration);
 template awaitable<std::size_t> append_all(connection::ref, std::string&, std::size_t, deadlines::duration);
 template awaitable<std::string> collect_all(connection::ref, std::size_t, deadlines::duration);
+template awaitable<proxy_header> read_proxy_header(connection::ref, proxy_options const&);
 
 template class accept_queue<tcp, any_io_executor>;
 template class accept_queue<stream_protocol, any_io_executor>;

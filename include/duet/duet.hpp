@@ -25,6 +25,9 @@
 #include <duet/lifecycle.hpp>
 #include <duet/line_reader.hpp>
 #include <duet/post_mortem.hpp>
+#include <duet/proxy_header.hpp>
+#include <duet/proxy_options.hpp>
+#include <duet/proxy_protocol.hpp>
 #include <duet/relay.hpp>
 #include <duet/relay_options.hpp>
 #include <duet/release.hpp>

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <duet/acceptor_options.hpp>
@@ -17,6 +18,7 @@
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/post_mortem.hpp>
+#include <duet/proxy_options.hpp>
 #include <duet/session_options.hpp>
 
 namespace duet {
@@ -32,10 +34,10 @@ enum class limit_policy
 /// How one session ended; passed to server_options::on_session_end.
 struct session_end
 {
-    std::string peer{};     ///< the peer's endpoint, as to_string() writes it
+    std::string peer{};     ///< the peer's endpoint, as to_string() writes it; the client's, if a proxy has told it
     close_report report{};  ///< as close() or abort() left it: the reason, the error, the bytes of each direction
     std::exception_ptr failure{};  ///< what the handler threw; null if it returned
-    any_endpoint endpoint{};       ///< the peer's: std::get<asio::ip::tcp::endpoint>(end.endpoint).address()
+    any_endpoint endpoint{};       ///< that of `peer`: std::get<asio::ip::tcp::endpoint>(end.endpoint).address()
 
     /// When the server accepted it, and how long it lasted from then to the end of close() or abort().
     std::chrono::system_clock::time_point began{};
@@ -118,6 +120,18 @@ struct server_options
     /// The options of every session. Ignored if you pass an acceptor.
     session_options session{};
 
+    /// Accept the PROXY protocol, by which a proxy in front says who the client is: see accept_proxy_header(). The
+    /// header is read, within its own time, before the handler is called for the session. A connection that must not
+    /// or does not begin with one is reset without a call of the handler: server_counters::proxy_failures counts it,
+    /// and on_session_end gets the reason. One that finishes before its first byte, as a check of the port does, is
+    /// closed, and so is one that has not begun when a drain asks it to finish. Meanwhile the session counts for
+    /// max_sessions, and other sessions begin.
+    ///
+    /// ```cpp
+    /// options.proxy_protocol = duet::proxy_options{.trusted = {"10.1.0.0/16", "unix"}};
+    /// ```
+    std::optional<proxy_options> proxy_protocol{};
+
     /// Called when the system has no descriptor or memory for another connection: see
     /// acceptor_options::on_resource_failure. Ignored if you pass an acceptor.
     std::function<void(accept_failure const&)> on_resource_failure{};
@@ -129,10 +143,11 @@ struct server_options
 /// What a server has counted so far.
 struct server_counters
 {
-    std::uint64_t accepted = 0;          ///< sessions that were given to the handler
+    std::uint64_t accepted = 0;          ///< sessions that were given to the handler, or failed before by their header
     std::uint64_t active = 0;            ///< sessions that are running now
     std::uint64_t completed = 0;         ///< sessions whose handler returned
     std::uint64_t handler_failures = 0;  ///< sessions whose handler threw
+    std::uint64_t proxy_failures = 0;    ///< sessions without a PROXY header that is right: see proxy_protocol
     std::uint64_t unclean = 0;           ///< sessions whose handler returned, but whose connection did not end cleanly
     std::uint64_t shed = 0;              ///< clients refused because of max_sessions
     std::uint64_t connection_failures = 0;

@@ -13,6 +13,7 @@
 #include <duet/error.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/post_mortem.hpp>
+#include <duet/proxy_header.hpp>
 #include <duet/session_options.hpp>
 #include <duet/stream_traits.hpp>
 #include <duet/tcp_info.hpp>
@@ -53,10 +54,15 @@ public:
         return connection_ ? connection_->post_mortem() : duet::post_mortem{};
     }
 
-    /// The endpoints at accept or connect, an IPv4 address always as such; they stay when the connection is gone.
+    /// The endpoints at accept or connect, an IPv4 address always as such; they stay when the connection is gone. If a
+    /// proxy has told of the client, they are the client's: see proxied().
     endpoint_type const& local_endpoint() const noexcept { return connection_.local(); }
 
     endpoint_type const& remote_endpoint() const noexcept { return connection_.remote(); }
+
+    /// The PROXY header that was accepted for this session, and the endpoints of the connection itself: see
+    /// proxy_protocol.hpp. Null if there was none. Valid as long as a session object refers to the connection.
+    duet::proxied const* proxied() const noexcept { return connection_ ? connection_->proxied() : nullptr; }
 
     std::uint64_t bytes_received() const noexcept { return connection_ ? connection_->bytes_received() : 0; }
 

@@ -131,6 +131,34 @@ std::string_view answer_to(std::string_view line)
     }
 }
 
+// proxy_header.hpp
+[[maybe_unused]] void remember_all(duet::proxy_header const& header)
+{
+    auto const remember = [](duet::proxy_tlv_type, std::string_view) {};
+    for (duet::proxy_tlv const each : header.tlvs)
+        remember(each.type, each.value);
+}
+
+// proxy_protocol.hpp
+[[maybe_unused]] asio::awaitable<void> serve(duet::session peer, duet::proxy_options const& options)
+{
+    // In serve(), so that a peer that says nothing stops nobody:
+    co_await duet::accept_proxy_header(peer, options);
+}
+
+[[maybe_unused]] asio::awaitable<void> accept_proxied(
+    asio::any_io_executor executor, duet::acceptor& acceptor, duet::proxy_options const& options)
+{
+    duet::session peer = co_await acceptor.accept();
+    asio::co_spawn(executor, serve(std::move(peer), options), asio::detached);
+}
+
+[[maybe_unused]] asio::awaitable<void> tell_of(duet::session& client, duet::session& backend)
+{
+    duet::proxy_header const header = duet::proxy_header_of(client);
+    co_await duet::send_proxy_header(backend, header);
+}
+
 // release.hpp
 [[maybe_unused]] void give_away(duet::session peer)
 {
@@ -261,6 +289,12 @@ asio::awaitable<void> handler(duet::session peer)
     trace.attach(connector);                            // every attempt to connect, and the sessions that come of it
     duet::write_trace(file, trace.log());               // duet/trace_file.hpp
     std::cout << duet::diagram{trace.log(), 1}.text();  // duet/diagram.hpp
+}
+
+// server_options.hpp
+[[maybe_unused]] void behind_a_proxy(duet::server_options& options)
+{
+    options.proxy_protocol = duet::proxy_options{.trusted = {"10.1.0.0/16", "unix"}};
 }
 
 struct my_stream

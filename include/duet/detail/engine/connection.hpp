@@ -126,6 +126,9 @@ public:
     /// A whole message has arrived.
     DUET_DECL void message_received() noexcept;
 
+    /// What has arrived so far is no part of a message: a header in front of the first one.
+    DUET_DECL void header_received() noexcept;
+
     /// The first whole message has arrived; there may be more in the same request.
     void first_message_received() noexcept { times_.first_message_received(); }
 

@@ -71,6 +71,11 @@ DUET_DECL void connection::message_received() noexcept
     end_message();
 }
 
+DUET_DECL void connection::header_received() noexcept
+{
+    end_message();
+}
+
 /// The message that has arrived is complete, as far as this side can tell.
 inline void connection::end_message() noexcept
 {

@@ -8,15 +8,18 @@
 #include <boost/asio/io_context.hpp>
 
 #include <concepts>
+#include <memory>
 #include <new>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include <duet/detail/channel/stream_channels.hpp>
 #include <duet/detail/engine/connection.hpp>
 #include <duet/endpoint.hpp>
 #include <duet/error.hpp>
+#include <duet/proxy_header.hpp>
 #include <duet/session_options.hpp>
 #include <duet/stream_traits.hpp>
 
@@ -47,6 +50,7 @@ public:
     using endpoint_type = typename traits::endpoint_type;
 
     static constexpr bool may_splice = channels::may_splice;
+    static constexpr bool tells_address = std::is_constructible_v<any_endpoint, endpoint_type>;
 
     stream_connection(
         Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options)
@@ -128,15 +132,60 @@ public:
             return *executor().template target<executor_type>();
     }
 
-    endpoint_type const& local() const noexcept { return local_; }
+    /// The ends of the connection itself or, if a proxy has told of them, of the client's.
+    endpoint_type const& local() const noexcept { return proxied_ ? proxied_->local : local_; }
 
-    endpoint_type const& remote() const noexcept { return remote_; }
+    endpoint_type const& remote() const noexcept { return proxied_ ? proxied_->remote : remote_; }
 
-    std::string describe_peer() const override { return traits::describe(remote_); }
+    std::string describe_peer() const override
+    {
+        return client() ? to_string(client()->source) : traits::describe(remote_);
+    }
 
-    std::string describe_local() const override { return traits::describe(local_); }
+    std::string describe_local() const override
+    {
+        return client() ? to_string(client()->destination) : traits::describe(local_);
+    }
+
+    /// Who is at the other end, of any kind. Only for sockets.
+    any_endpoint peer() const requires tells_address { return client() ? client()->source : any_endpoint{remote_}; }
+
+    /// A proxy has told of the client. Throws std::bad_alloc.
+    void set_proxied(proxy_header&& header)
+    {
+        auto told = std::make_unique<proxied_ends>(proxied_ends{{std::move(header), {}, {}}, local_, remote_});
+        if constexpr (tells_address)
+        {
+            told->what.proxy = remote_;
+            told->what.local = local_;
+            auto const& ends = told->what.header.ends;
+            auto const* const source = ends ? std::get_if<endpoint_type>(&ends->source) : nullptr;
+            auto const* const destination = ends ? std::get_if<endpoint_type>(&ends->destination) : nullptr;
+            if (source && destination)
+            {
+                told->remote = unmapped(*source);
+                told->local = unmapped(*destination);
+            }
+        }
+        proxied_ = std::move(told);
+    }
+
+    /// Null if no header was accepted.
+    duet::proxied const* proxied() const noexcept { return proxied_ ? &proxied_->what : nullptr; }
 
 private:
+    struct proxied_ends
+    {
+        duet::proxied what;
+        endpoint_type local;
+        endpoint_type remote;
+    };
+
+    proxy_ends const* client() const noexcept
+    {
+        return proxied_ && proxied_->what.header.ends ? &*proxied_->what.header.ends : nullptr;
+    }
+
     ~stream_connection() = default;
 
     /// Not inlined: if two references are released in one function, g++ 12 warns of a use after free, wrongly.
@@ -147,6 +196,7 @@ private:
     channels channels_;
     endpoint_type local_;
     endpoint_type remote_;
+    std::unique_ptr<proxied_ends> proxied_;
 };
 
 }  // namespace detail

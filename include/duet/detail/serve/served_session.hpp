@@ -12,6 +12,7 @@
 #include <utility>
 
 #include <duet/detail/serve/server_state.hpp>
+#include <duet/proxy_protocol.hpp>
 
 namespace duet {
 inline namespace DUET_ABI {
@@ -31,10 +32,17 @@ struct served_session
         session.emplace(std::move(peer));
         state = std::move(of);
         aborted = cut = told = served = last_message = false;
+        header_due = state->options().proxy_protocol.has_value();
     }
 
     /// A further session object on the same connection, for the handler.
     session_type handle() const { return session_access::make<session_type>(session_access::connection(*session)); }
+
+    /// What has to come before the first call of the handler.
+    boost::asio::awaitable<void> read_header()
+    {
+        return accept_proxy_header(*session, *state->options().proxy_protocol);
+    }
 
     boost::asio::awaitable<void> converse() const { return (*state->on_conversation())(handle()); }
 
@@ -47,6 +55,7 @@ struct served_session
     bool cut = false;           // aborted before it was served to its end
     bool told = false;          // it was asked to finish
     bool served = false;        // it was served to its end, with or without an exception
+    bool header_due = false;    // its PROXY header has not been accepted yet
     bool last_message = false;  // the next message is the last: the session was asked to finish before it waited for it
 };
 

@@ -42,6 +42,9 @@ server_core<Protocol>::server_core(server_place place, acceptor_type first, serv
     auto* const context = state_->place().context();
     if (options.pin_threads && !context)
         throw session_error{boost::asio::error::invalid_argument, "pin_threads", "a server on an executor", 0};
+    if (auto const& proxy = options.proxy_protocol;
+        proxy && proxy->trusted.empty() && proxy->strangers == proxy_strangers::refuse)
+        throw session_error{boost::asio::error::invalid_argument, "proxy_protocol", "a server that trusts nobody", 0};
     state_->shards().push_back(
         std::make_shared<shard_type>(std::move(first), true, shard_strand{state_->place().first_strand()}));
     auto const shards = std::max({options.threads, inherited.size(), std::size_t{1}});
@@ -185,6 +188,7 @@ server_counters server_core<Protocol>::counters() const noexcept
     result.active = state_->active();
     result.completed = counts.completed;
     result.handler_failures = counts.handler_failures;
+    result.proxy_failures = counts.proxy_failures;
     result.unclean = counts.unclean;
     result.shed = counts.shed;
     result.connection_failures = counts.connection_failures;

@@ -78,7 +78,7 @@ public:
             live->told = true;
             live->session->request_finish(state->options().drain_grace);
         }
-        if (state->on_message())
+        if (state->on_message() && !live->header_due)
             await_message(live);
         else
             pool_.serve(live, {});
@@ -179,7 +179,7 @@ private:
         auto& counts = live->state->counts;
         auto const report = live->session->report();
         if (failure)
-            ++counts.handler_failures;
+            ++(live->header_due ? counts.proxy_failures : counts.handler_failures);
         else
             ++counts.completed;
         if (!failure && !report.clean())
@@ -199,12 +199,12 @@ private:
     session_end end_of(
         served_session<Protocol>& live, close_report const& report, std::exception_ptr const& failure) const
     {
-        auto const& endpoint = live.session->remote_endpoint();
+        auto const connection = session_access::connection(*live.session);
         auto const duration = drain_timer_.clock().now() - live.began;
         auto const began = std::chrono::system_clock::now() -
                            std::chrono::duration_cast<std::chrono::system_clock::duration>(duration);
-        return {session_type::traits::describe(endpoint), report, failure, endpoint, began, duration,
-            session_access::connection(*live.session)->take_note(), live.session->post_mortem()};
+        return {connection->describe_peer(), report, failure, connection->peer(), began, duration,
+            connection->take_note(), live.session->post_mortem()};
     }
 
     void ended(served_iterator live) noexcept

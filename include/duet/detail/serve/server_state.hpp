@@ -185,6 +185,7 @@ public:
         std::atomic<std::uint64_t> accepted{0};
         std::atomic<std::uint64_t> completed{0};
         std::atomic<std::uint64_t> handler_failures{0};
+        std::atomic<std::uint64_t> proxy_failures{0};
         std::atomic<std::uint64_t> unclean{0};
         std::atomic<std::uint64_t> shed{0};
         std::atomic<std::uint64_t> connection_failures{0};

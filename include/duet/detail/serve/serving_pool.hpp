@@ -237,9 +237,15 @@ private:
             std::exception_ptr failure;
             try
             {
+                if (live->header_due)
+                {
+                    co_await live->read_header();
+                    live->header_due = false;
+                    more = live->state->on_message() != nullptr;
+                }
                 if (live->state->on_conversation())
                     co_await live->converse();
-                else if (self->has_message())
+                else if (!more && self->has_message())
                 {
                     peer.emplace(live->handle());
                     more = co_await live->answer(*peer);
