@@ -2,6 +2,7 @@
 
 // A TCP port forwarder: each client is connected to the target, and what the one says, the other hears, half-close
 // included: a FIN is passed on as a FIN while the answer still comes back, a reset as a reset.
+// With --accept-proxy and --send-proxy it takes and passes on who the client is, by the PROXY protocol.
 // Try: python3 -m http.server 8000 & port_forwarder --port 7777 --to-port 8000 & curl http://localhost:7777/
 
 #include <fmt/ostream.h>
@@ -9,11 +10,14 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
 #include <duet/connector.hpp>
 #include <duet/format.hpp>
+#include <duet/proxy_protocol.hpp>
 #include <duet/relay.hpp>
 #include <duet/run.hpp>
 
@@ -26,6 +30,7 @@ struct target
     std::string host;
     std::string port;
     duet::relay_options relay;
+    std::optional<duet::proxy_version> tells_client;  // sends a PROXY header first
 };
 
 asio::awaitable<void> forward(duet::session client, target const& to)
@@ -33,10 +38,24 @@ asio::awaitable<void> forward(duet::session client, target const& to)
     duet::connector connector{client.get_executor(), {.timeout = std::chrono::seconds{5}}};
     // Throws when nobody is there: the client is reset then, as it would be by the target's host.
     duet::session server = co_await connector.connect(to.host, to.port);
+    if (to.tells_client)
+    {
+        duet::proxy_header const header = duet::proxy_header_of(client, *to.tells_client);
+        co_await duet::send_proxy_header(server, header);
+    }
     duet::relay_report const report = co_await duet::relay(client, server, to.relay);
 
     fmt::print(stderr, "{}: {} bytes there, {} back; client {}, target {}\n", client.remote_endpoint(),
         report.forward.bytes, report.backward.bytes, report.first.reason, report.second.reason);
+}
+
+std::optional<duet::proxy_version> version_of(std::string const& text)
+{
+    if (text == "no")
+        return {};
+    if (text == "v1" || text == "v2")
+        return text == "v1" ? duet::proxy_version::v1 : duet::proxy_version::v2;
+    throw std::invalid_argument{"--send-proxy cannot be '" + text + "'"};
 }
 
 int main(int argc, char** argv)
@@ -44,13 +63,17 @@ try
 {
     example::options const options{argc, argv, "Forwards TCP connections to another host and port.",
         {{"port", "7777", "where to listen; 0 chooses a port"}, {"to-host", "localhost", "where to connect to"},
-            {"to-port", "8000", "its port"}, {"idle", "300", "seconds without a byte until a connection is reset"}}};
-    target const to{
-        options.text("to-host"), options.text("to-port"), {.idle = std::chrono::seconds{options.number("idle")}}};
+            {"to-port", "8000", "its port"}, {"idle", "300", "seconds without a byte until a connection is reset"},
+            {"accept-proxy", "nobody", "a network (10.0.0.0/8): its connections must begin with a PROXY header"},
+            {"send-proxy", "no", "v1 or v2: begin each connection to the target with a PROXY header"}}};
+    target const to{options.text("to-host"), options.text("to-port"),
+        {.idle = std::chrono::seconds{options.number("idle")}}, version_of(options.text("send-proxy"))};
     asio::io_context context;
     duet::server_options settings{.port = options.port()};
     settings.max_sessions = 150;  // each has up to six descriptors: two sockets, and two pipes for its bytes
     settings.at_limit = duet::limit_policy::shed;
+    if (auto const& network = options.text("accept-proxy"); network != "nobody")
+        settings.proxy_protocol = duet::proxy_options{.trusted = {network}};
     duet::server server{context, settings, [&](duet::session client) { return forward(std::move(client), to); }};
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);

@@ -211,8 +211,8 @@ struct proxy_header
 /// The header as bytes, to be sent before everything else.
 ///
 /// Version 1 has no TLVs. It says UNKNOWN where there are no ends, or where they are no endpoints of TCP. Ends of
-/// different families are both told as IPv6 (an IPv4 address mapped), ends of different kinds not at all. Throws
-/// session_error (proxy_errc::too_large).
+/// different families are both told as IPv6, ends of different kinds not at all. A mapped IPv4 address is one of IPv4.
+/// Throws session_error (proxy_errc::too_large).
 DUET_DECL std::string encode(proxy_header const& header);
 
 /// What the first bytes of a connection are: see parse_proxy_header().

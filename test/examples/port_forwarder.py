@@ -18,7 +18,7 @@ def forwarder(target):
 
 @case
 def command_line():
-    harness.check_command_line("port_forwarder", "--port", "--to-host", "--to-port", "--idle")
+    harness.check_command_line("port_forwarder", "--port", "--to-host", "--to-port", "--idle", "--accept-proxy", "--send-proxy")
     harness.check_port_in_use("port_forwarder")
 
 

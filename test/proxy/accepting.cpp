@@ -119,7 +119,7 @@ BOOST_FIXTURE_TEST_CASE(afterwards_the_session_tells_of_the_client, fixture)
             talk.peer.reset();
             std::string buffer(10, '\0');
             auto const failed = co_await outcome_of(awaited<std::size_t>(s.read(asio::buffer(buffer))));
-            BOOST_TEST(failed.text.find("192.0.2.1:1027") != std::string::npos, failed.text);
+            BOOST_TEST(failed.text.find("192.0.2.1:1027") != std::string::npos);
             auto const moved = std::move(s);
             BOOST_TEST(moved.proxied());
             BOOST_TEST(!s.proxied());
@@ -150,8 +150,8 @@ BOOST_FIXTURE_TEST_CASE(what_is_no_header_fails_and_names_the_operation_and_the_
     auto const told = play("GET / HTTP/1.1\r\n\r\n");
     BOOST_TEST(told.code == proxy_errc::no_header);
     BOOST_TEST(told.operation == "accept_proxy_header");
-    BOOST_TEST(told.text.starts_with("accept_proxy_header "), told.text);
-    BOOST_TEST(told.text.ends_with(": the connection does not begin with a PROXY header"), told.text);
+    BOOST_TEST(told.text.starts_with("accept_proxy_header "));
+    BOOST_TEST(told.text.ends_with(": the connection does not begin with a PROXY header"));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_header_that_is_larger_than_the_limit_fails, fixture)

@@ -157,7 +157,7 @@ BOOST_FIXTURE_TEST_CASE(a_trusted_peer_has_to_send_one, fixture)
     auto& peer = peers.front();
     ask(peer, "GET / HTTP/1.1\r\n\r\n", "!");
     until_ended(1);
-    BOOST_TEST(ends[0].what().ends_with("does not begin with a PROXY header"), ends[0].what());
+    BOOST_TEST(ends[0].what().ends_with("does not begin with a PROXY header"));
     BOOST_TEST((ends[0].report.reason == duet::close_reason::aborted));
     BOOST_TEST(serving->counters().proxy_failures == 1U);
     BOOST_TEST(serving->counters().handler_failures == 0U);
@@ -171,7 +171,7 @@ BOOST_FIXTURE_TEST_CASE(nobody_else_may, fixture)
     peer.connect(serving->local_endpoint());
     expect(peer, "!");  // it has said nothing
     until_ended(1);
-    BOOST_TEST(ends[0].what().ends_with("not trusted to send a PROXY header"), ends[0].what());
+    BOOST_TEST(ends[0].what().ends_with("not trusted to send a PROXY header"));
     BOOST_TEST(serving->counters().proxy_failures == 1U);
 }
 
@@ -203,7 +203,7 @@ BOOST_FIXTURE_TEST_CASE(a_peer_that_says_nothing_stops_nobody_and_has_its_time, 
     clock.advance(1s + 100ms);
     expect(silent, "!");
     until_ended(1);
-    BOOST_TEST(ends[0].what().ends_with("no whole PROXY header in time"), ends[0].what());
+    BOOST_TEST(ends[0].what().ends_with("no whole PROXY header in time"));
     BOOST_TEST(serving->counters().proxy_failures == 1U);
     ask(other, "again", "again");
 }

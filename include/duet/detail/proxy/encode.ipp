@@ -22,7 +22,7 @@ namespace detail {
 using proxy_tcp_endpoint = boost::asio::ip::tcp::endpoint;
 using proxy_unix_endpoint = boost::asio::local::stream_protocol::endpoint;
 
-/// The ends as two endpoints of one kind; nothing if they are not.
+/// The ends as two endpoints of one kind, an IPv4 address as such; nothing if they are not.
 template <class Endpoint>
 std::optional<std::pair<Endpoint, Endpoint>> ends_as(proxy_header const& header)
 {
@@ -32,7 +32,7 @@ std::optional<std::pair<Endpoint, Endpoint>> ends_as(proxy_header const& header)
     auto const* const destination = std::get_if<Endpoint>(&header.ends->destination);
     if (!source || !destination)
         return {};
-    return std::pair{*source, *destination};
+    return std::pair{unmapped(*source), unmapped(*destination)};
 }
 
 inline boost::asio::ip::address_v6 as_v6(boost::asio::ip::address const& address)
