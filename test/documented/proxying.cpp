@@ -4,6 +4,7 @@
 
 #define BOOST_TEST_MODULE documented.proxying
 #include <duet/connector.hpp>
+#include <duet/proxy_protocol.hpp>
 #include <duet/relay.hpp>
 #include <duet/server.hpp>
 
@@ -52,6 +53,23 @@ asio::awaitable<void> forward_after_the_head(duet::session client, std::string h
     duet::session target = co_await connector.connect(host, port);
 
     co_await target.write(std::string_view{head}.substr(size));  // what has come after the head
+    co_await duet::relay(client, target);
+}
+
+duet::server_options behind_a_proxy()
+{
+    duet::proxy_options proxies;
+    proxies.trusted = {"10.1.0.0/16", "unix"};  // who may say it, and has to
+    proxies.timeout = 3s;                       // from the connection to the end of the header
+    duet::server_options options{.port = 7777};
+    options.proxy_protocol = proxies;
+    return options;
+}
+
+[[maybe_unused]] asio::awaitable<void> forward_with_a_header(duet::session& client, duet::session& target)
+{
+    duet::proxy_header const header = duet::proxy_header_of(client);
+    co_await duet::send_proxy_header(target, header);
     co_await duet::relay(client, target);
 }
 
@@ -107,4 +125,13 @@ BOOST_AUTO_TEST_CASE(a_half_close_goes_through)
 BOOST_AUTO_TEST_CASE(what_was_read_ahead_is_passed_on)
 {
     BOOST_TEST(asked_through(forward_after_the_head, "CONNECT\r\n\r\nhello") == "hello!");
+}
+
+BOOST_AUTO_TEST_CASE(a_server_behind_a_proxy_trusts_those_that_are_named)
+{
+    auto const options = behind_a_proxy();
+    asio::ip::tcp::endpoint const inside{asio::ip::make_address("10.1.2.3"), 1};
+    asio::ip::tcp::endpoint const outside{asio::ip::make_address("10.2.2.3"), 1};
+    BOOST_TEST(options.proxy_protocol->trusted.contains(inside));
+    BOOST_TEST(!options.proxy_protocol->trusted.contains(outside));
 }

@@ -304,12 +304,12 @@ inline proxy_parsed parse_binary(std::string_view bytes, std::size_t limit)
             return not_proxied(proxy_errc::bad_family);
         ends_size = size_of_ends(family);
     }
+    // With a family comes at least the size of its addresses.
+    auto const least = proxy_fixed_size + ends_size;
+    if (least > limit)
+        return not_proxied(proxy_errc::too_large);
     if (!has(proxy_fixed_size))
-    {
-        // With a family comes at least the size of its addresses.
-        auto const least = proxy_fixed_size + ends_size;
-        return least > limit ? not_proxied(proxy_errc::too_large) : more_of_header(least - bytes.size());
-    }
+        return more_of_header(least - bytes.size());
     auto const rest = number_at(bytes, 14, 2);
     auto const size = proxy_fixed_size + rest;
     if (rest < ends_size)
