@@ -128,8 +128,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
             auto const executor = co_await asio::this_coro::executor;
             started<void> sending{executor, send(talk, play)};
             co_await accept(s, play, whole);
-            s.abort();
             co_await sending.result();
+            s.abort();
         });
     return 0;
 }
