@@ -19,6 +19,8 @@
 #include <duet/connector_options.hpp>
 #include <duet/endpoint.hpp>
 #include <duet/error.hpp>
+#include <duet/frame_layout.hpp>
+#include <duet/framing.hpp>
 #include <duet/hand_over.hpp>
 #include <duet/inherited.hpp>
 #include <duet/kept_connection.hpp>

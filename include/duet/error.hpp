@@ -38,7 +38,7 @@ enum class errc
     resolve_timed_out,        ///< the name was not resolved in time
 
     truncated,         ///< the peer's FIN came in the middle of a message
-    limit_exceeded,    ///< the delimiter or the FIN did not come within the limit
+    limit_exceeded,    ///< a message is larger than the limit: its delimiter or the FIN did not come within it
     dead_peer,         ///< the peer's host no longer gives any sign of life, or is unreachable
     send_finished,     ///< a write after shutdown_send(): nothing of it was sent
     send_poisoned,     ///< an earlier write was cut part-way, so the peer no longer knows where a message begins
@@ -57,6 +57,7 @@ enum class errc
     queue_full,              ///< a write found session_options::queue_limit bytes in the queue
     ended,                   ///< the peer's FIN came where read() expected the first byte of a message
     too_many_lookups,        ///< as many names wait to be looked up as resolver.hpp allows
+    malformed_frame,         ///< what came is not how a frame begins
 };
 
 /// The kinds of errors that a program can tell apart. Compare any error_code with them, whether it came from duet, Asio
@@ -71,6 +72,7 @@ enum class condition
     dead_peer,      ///< the peer's host does not answer any more
     closed,         ///< the program itself closed, aborted or finished this session or direction
     exhausted,      ///< no more descriptors, memory, ports or places for a look-up to give
+    invalid_message,  ///< what the peer sent is no message: malformed_frame, or limit_exceeded
 };
 
 DUET_DECL boost::system::error_category const& duet_category() noexcept;

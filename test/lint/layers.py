@@ -10,7 +10,7 @@ import re
 
 FLOORS = [
     # ground: no I/O
-    "config version endpoint error lifecycle tcp_info trace/ trace_log trace_file trace_segments diagram diagram_options"
+    "config version endpoint error frame_layout lifecycle tcp_info trace/ trace_log trace_file trace_segments diagram diagram_options"
     " live_diagram close_report post_mortem backoff"
     " proxy/ proxy_header proxy_options"
     " whole_or_end session_options acceptor_options connector_options relay_options server_options session_handler",
@@ -22,7 +22,7 @@ FLOORS = [
     "engine/",
     # what sees what happens to one
     "trace_options recording/",
-    "session_state session line_reader canceller release remote tls proxy_protocol",
+    "session_state session line_reader canceller release remote tls proxy_protocol framing",
     # they yield sessions
     "accept/ resolve/ inherited hand_over acceptor resolver",
     "connect/ connector kept_connection",

@@ -55,6 +55,8 @@ public:
             return "the peer has finished";
         case errc::too_many_lookups:
             return "too many names wait to be looked up";
+        case errc::malformed_frame:
+            return "not how a frame begins";
         case errc::connect_timed_out:
             return "connect deadline passed";
         case errc::resolve_timed_out:
@@ -125,6 +127,8 @@ inline condition condition_of(errc code) noexcept
     case errc::too_many_lookups:
         return condition::exhausted;
     case errc::limit_exceeded:
+    case errc::malformed_frame:
+        return condition::invalid_message;
     case errc::queue_full:
     case errc::read_in_progress:
     case errc::wait_in_progress:
@@ -176,6 +180,8 @@ public:
             return "closed";
         case condition::exhausted:
             return "exhausted";
+        case condition::invalid_message:
+            return "invalid message";
         }
         return "unknown duet condition";
     }
@@ -204,6 +210,7 @@ public:
             return is_of_category(code, "asio.ssl.stream", 1);  // asio::ssl::error::stream_truncated
         case condition::timed_out:
         case condition::closed:
+        case condition::invalid_message:
             break;
         }
         return false;

@@ -77,6 +77,13 @@ public:
     /// Storage for the handler of the pending read. Assign the handler before start_read().
     any_completion& reader() noexcept { return receiver_.handler(); }
 
+    bool reading() const noexcept { return receiver_.busy(); }
+
+    /// What the next read of a frame fills, and what the last one has filled.
+    void set_frames(frame_buffer& frames) noexcept { receiver_.fill(frames); }
+
+    frame_buffer* frames() const noexcept { return receiver_.frames(); }
+
     /// `by`: deadlines that were counted from an earlier time; null: count the session's deadline and `limit` from now.
     DUET_DECL void start_read(
         read_kind kind, boost::asio::mutable_buffer buffer, deadlines::duration limit, read_deadlines const* by);

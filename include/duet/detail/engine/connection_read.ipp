@@ -223,7 +223,7 @@ DUET_DECL void connection::on_read(error_code const& error, std::size_t size)
     if (!error)
     {
         if (receiver_.is_complete())
-            return finish_read({});
+            return finish_read(receiver_.verdict());
         return receiver_.cause() ? finish_read(receiver_.cause()) : issue_read();
     }
     auto const cause = receiver_.cause();
@@ -238,7 +238,7 @@ DUET_DECL void connection::on_read(error_code const& error, std::size_t size)
             return receiver_.waits_only() ? finish_read({}) : go_on_reading();
         return finish_read(cause ? cause : error_code{errc::closed});
     }
-    bool const in_the_middle = receiver_.size() > 0;
+    bool const in_the_middle = receiver_.in_the_middle();
     auto const told = end_of_input(error);
     leave_read const leave{ref{this}};
     finish_read(told == boost::asio::error::eof && in_the_middle ? error_code{errc::truncated} : told);

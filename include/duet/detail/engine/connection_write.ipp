@@ -184,11 +184,12 @@ inline void connection::cancel_write(std::uint64_t id, boost::asio::cancellation
 
 /// End one write with `cause`. If some of its bytes were sent and some were not, the send side is poisoned, because the
 /// peer could not tell where the next message begins. The send side is also poisoned if a FIN waits behind the write,
-/// because that FIN would hide that a message is missing.
+/// because that FIN would hide that a message is missing, and if nobody would be told that it was lost.
 inline void connection::end_write(write_queue::iterator request, error_code cause)
 {
     ref const keep{this};
-    bool const poisons = request->part_way() || life_.send() == send_state::finishing;
+    bool const poisons =
+        request->part_way() || request->lost_unseen() || life_.send() == send_state::finishing;
     bool const was_first = sender_.is_first(request);
     auto const actions = poisons ? life_.apply(lifecycle_event::write_cut) : lifecycle_action::none;
     auto ended = sender_.take(request);

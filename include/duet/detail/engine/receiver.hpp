@@ -13,6 +13,7 @@
 
 #include <duet/detail/completion/any_completion.hpp>
 #include <duet/detail/completion/prefetch.hpp>
+#include <duet/detail/engine/frame_buffer.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
@@ -27,6 +28,7 @@ enum class read_kind : std::uint8_t
     message,  ///< as wait, and what arrives is the beginning of a message
     exact,    ///< the whole buffer
     several,  ///< one whole buffer after the other
+    frame,    ///< until a frame_buffer has a whole frame
 };
 
 /// True if such a read goes on until it has all of its bytes.
@@ -92,13 +94,21 @@ public:
     /// What a read into several buffers fills after its first one. Call this before begin().
     void continue_with(std::unique_ptr<read_buffers> rest) noexcept { further_ = std::move(rest); }
 
-    /// The part of the buffer that is still to be filled.
-    boost::asio::mutable_buffer rest() const noexcept { return buffer_; }
+    /// What a read of a frame fills; it must outlive the read. Set this before begin().
+    void fill(frame_buffer& frames) noexcept { frames_ = &frames; }
+
+    frame_buffer* frames() const noexcept { return frames_; }
+
+    /// The part of the buffer that is still to be filled. A frame_buffer may throw std::bad_alloc.
+    boost::asio::mutable_buffer rest() const { return kind_ == read_kind::frame ? frames_->room() : buffer_; }
 
     void add(std::size_t size) noexcept
     {
         size_ += size;
-        buffer_ += size;
+        if (kind_ == read_kind::frame)
+            frames_->add(size);
+        else
+            buffer_ += size;
     }
 
     /// Bytes received so far.
@@ -109,9 +119,20 @@ public:
     {
         if (!reads_whole(kind_))
             return true;
+        if (kind_ == read_kind::frame)
+            return frames_->look();
         if (buffer_.size() == 0 && kind_ == read_kind::several && further_)
             begin_next();
         return buffer_.size() == 0;
+    }
+
+    /// What is wrong with what a complete read has received.
+    error_code verdict() const noexcept { return kind_ == read_kind::frame ? frames_->error() : error_code{}; }
+
+    /// True if the peer's FIN comes now in the middle of what is read.
+    bool in_the_middle() const noexcept
+    {
+        return size_ > 0 || (kind_ == read_kind::frame && !frames_->empty());
     }
 
     /// Why the read has to end; no error if it may go on.
@@ -172,6 +193,7 @@ private:
     any_completion done_;
     boost::asio::mutable_buffer buffer_;  // what is left of it
     std::unique_ptr<read_buffers> further_;
+    frame_buffer* frames_ = nullptr;
     std::size_t size_ = 0;
     error_code cause_;
     std::uint64_t received_ = 0;

@@ -36,7 +36,7 @@ public:
     /// What to do with one more write. One alone is never refused.
     full_queue policy_for(write_request const& next) const noexcept
     {
-        if (limit_ == 0 || queue_.empty())
+        if (limit_ == 0 || queue_.empty() || next.lost_unseen())
             return full_queue::wait;
         auto const taken = queued_ + queue_.size() * cost_of_one;
         auto const room = limit_ > taken ? limit_ - taken : 0;
@@ -109,6 +109,8 @@ public:
     /// Write until the request is finished. would_block: the channel accepts no more bytes.
     [[gnu::always_inline]] error_code push(channel& to, write_request& request)
     {
+        if (request.finished())
+            return {};
         // A fast reader on another core could keep this loop busy for ever, so it ends after 64 writes and lets other
         // handlers run.
         for (int turns = 0; turns < 64; ++turns)

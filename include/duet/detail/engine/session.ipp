@@ -23,6 +23,13 @@ struct session_access
         return session.connection_.ref();
     }
 
+    /// What an operation refers to. Throws std::bad_alloc if the session is empty and there is no memory.
+    template <class Session>
+    static operation_target target(Session const& session)
+    {
+        return session.connection_.target();
+    }
+
     /// See plain_context_of(). Takes no reference to the connection, so another thread may ask, too.
     template <class Session>
     static boost::asio::io_context* plain_context(Session const& session) noexcept

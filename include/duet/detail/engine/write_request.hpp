@@ -48,6 +48,16 @@ public:
         rest_ = owned_;
     }
 
+    /// Own bytes that the buffers refer to. `lost_unseen`: they are of messages whose writers have gone on, so nobody
+    /// would be told if this request were dropped. The session's queue takes it in any case, and a cut poisons.
+    void keep(std::vector<char>&& bytes, bool lost_unseen) noexcept
+    {
+        bytes_ = std::move(bytes);
+        lost_unseen_ = lost_unseen;
+    }
+
+    bool lost_unseen() const noexcept { return lost_unseen_; }
+
     /// A write of the bytes in a pipe.
     explicit write_request(piped_bytes const& bytes) noexcept
         : front_{nullptr, bytes.size}, pipe_{bytes.pipe}, whole_{true}
@@ -117,8 +127,10 @@ private:
     splice_pipe* pipe_ = nullptr;  // if not null, the source in place of all buffers
     std::span<const_buffer const> rest_;
     std::vector<const_buffer> owned_;
+    std::vector<char> bytes_;
     std::size_t sent_ = 0;
     bool whole_;
+    bool lost_unseen_ = false;
 };
 
 using write_queue = std::list<write_request>;

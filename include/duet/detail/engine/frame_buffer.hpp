@@ -1,0 +1,198 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_ENGINE_FRAME_BUFFER_HPP
+#define DUET_DETAIL_ENGINE_FRAME_BUFFER_HPP
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <duet/error.hpp>
+#include <duet/frame_layout.hpp>
+
+namespace duet {
+inline namespace DUET_ABI {
+namespace detail {
+
+/// A framing of any type.
+class frame_codec
+{
+public:
+    virtual frame_layout layout(std::string_view bytes, std::size_t seen) const noexcept = 0;
+    virtual bool accepts(std::string_view body) const = 0;
+    virtual void append_head(std::string_view body, std::vector<char>& to) const = 0;
+    virtual std::string_view tail() const = 0;
+
+protected:
+    frame_codec() = default;
+    frame_codec(frame_codec const&) = default;
+    frame_codec& operator=(frame_codec const&) = default;
+    ~frame_codec() = default;
+};
+
+template <framing Framing>
+class codec_of final : public frame_codec
+{
+public:
+    explicit codec_of(Framing framing) : framing_{std::move(framing)} {}
+
+    frame_layout layout(std::string_view bytes, std::size_t seen) const noexcept override
+    {
+        return framing_.layout(bytes, seen);
+    }
+
+    bool accepts(std::string_view body) const override { return framing_.accepts(body); }
+
+    void append_head(std::string_view body, std::vector<char>& to) const override
+    {
+        auto const head = framing_.head(body);
+        std::string_view const bytes{head};
+        to.insert(to.end(), bytes.begin(), bytes.end());
+    }
+
+    std::string_view tail() const override { return std::string_view{framing_.tail()}; }
+
+    Framing const& get() const noexcept { return framing_; }
+
+private:
+    Framing framing_;
+};
+
+/// The bytes that were received and not yet given out, and the frame that they begin with.
+class frame_buffer
+{
+public:
+    frame_buffer(frame_codec const& codec, std::size_t limit) noexcept : codec_{codec}, limit_{limit} {}
+
+    frame_buffer(frame_buffer const&) = delete;
+    frame_buffer& operator=(frame_buffer const&) = delete;
+
+    /// Look for the next frame. True: it is whole, or there can be none: see error().
+    bool look() noexcept
+    {
+        if (found_ || error_)
+            return true;
+        if (seen_ == size_)
+            return false;
+        auto const frame = codec_.layout(rest(), seen_);
+        auto const total = frame.total();
+        if (frame.malformed || total == 0)
+            error_ = errc::malformed_frame;
+        else if (total > limit_)
+            error_ = errc::limit_exceeded;
+        else if (total > size_)
+        {
+            seen_ = size_;
+            wanted_ = static_cast<std::size_t>(total);
+            return false;
+        }
+        else
+        {
+            frame_ = frame;
+            found_ = true;
+        }
+        return true;
+    }
+
+    error_code const& error() const noexcept { return error_; }
+
+    /// What this error of a read is: the peer's FIN may come in the middle of a frame.
+    error_code error_of_end(error_code error) const noexcept
+    {
+        return error == boost::asio::error::eof && size_ > 0 ? error_code{errc::truncated} : error;
+    }
+
+    /// Give out the frame that look() has found. The view is valid until room() is called.
+    std::string_view take() noexcept
+    {
+        std::string_view const body{
+            bytes_.get() + begin_ + frame_.head, frame_.body};
+        auto const total = static_cast<std::size_t>(frame_.total());
+        begin_ += total;
+        size_ -= total;
+        seen_ = wanted_ = 0;
+        found_ = false;
+        given_ = true;
+        return body;
+    }
+
+    /// True if a frame was given out since the last call.
+    bool given() noexcept { return std::exchange(given_, false); }
+
+    /// What was received and not given out.
+    std::string_view rest() const noexcept { return {bytes_.get() + begin_, size_}; }
+
+    bool empty() const noexcept { return size_ == 0; }
+
+    /// Room for more bytes. The buffer doubles when it was full, however much a prefix announces, and never exceeds the
+    /// limit, or 4 KiB if that is more. Throws std::bad_alloc.
+    boost::asio::mutable_buffer room()
+    {
+        if (size_ == capacity_ || (filled_ && capacity_ < std::min(most(), read_ahead)))
+            grow();
+        else if (size_ == 0)
+            begin_ = 0;
+        else if (begin_ + std::max(wanted_, size_ + 1) > capacity_)
+        {
+            std::memmove(bytes_.get(), bytes_.get() + begin_, size_);
+            begin_ = 0;
+        }
+        auto const used = begin_ + size_;
+        return {bytes_.get() + used, capacity_ - used};
+    }
+
+    /// So many bytes have arrived in the room.
+    void add(std::size_t size) noexcept
+    {
+        size_ += size;
+        filled_ = begin_ + size_ == capacity_;
+    }
+
+    /// A read begins. False: the last one was to be the last, because the session had been asked to finish.
+    bool may_read(bool finish_requested) noexcept { return !std::exchange(last_, last_ || finish_requested); }
+
+private:
+    static constexpr std::size_t smallest = 4 * 1024;
+    static constexpr std::size_t read_ahead = 64 * 1024;
+
+    std::size_t most() const noexcept { return std::max(limit_, smallest); }
+
+    void grow()
+    {
+        auto const larger = std::min(std::max(capacity_ * 2, smallest), most());
+        auto taken = std::unique_ptr<char[]>{new char[larger]};
+        if (size_ > 0)
+            std::memcpy(taken.get(), bytes_.get() + begin_, size_);
+        bytes_ = std::move(taken);
+        capacity_ = larger;
+        begin_ = 0;
+    }
+
+    frame_codec const& codec_;
+    std::unique_ptr<char[]> bytes_;
+    std::size_t capacity_ = 0;
+    std::size_t begin_ = 0;   // of what was not given out
+    std::size_t size_ = 0;    // of that
+    std::size_t seen_ = 0;    // of that, by the framing
+    std::size_t wanted_ = 0;  // the least size of the frame
+    std::size_t limit_;
+    frame_layout frame_;
+    error_code error_;
+    bool found_ = false;
+    bool given_ = false;
+    bool last_ = false;
+    bool filled_ = false;  // the last read took all the room there was
+};
+
+}  // namespace detail
+}  // namespace DUET_ABI
+}  // namespace duet
+
+#endif

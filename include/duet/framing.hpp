@@ -1,0 +1,204 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_FRAMING_HPP
+#define DUET_FRAMING_HPP
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <duet/detail/engine/data_buffers.hpp>
+#include <duet/detail/engine/frame_buffer.hpp>
+#include <duet/detail/engine/frame_operations.hpp>
+#include <duet/detail/engine/operation.hpp>
+#include <duet/error.hpp>
+#include <duet/frame_layout.hpp>
+#include <duet/session.hpp>
+
+namespace duet {
+inline namespace DUET_ABI {
+
+/// Reads whole messages from a session. `Framing` says how messages are told apart: length_prefix, varint_prefix,
+/// delimiter, lines, fixed_size (duet/frame_layout.hpp), or whatever satisfies the concept duet::framing.
+///
+/// ```cpp
+/// duet::frame_reader messages{peer, duet::length_prefix{.bytes = 4}, 65536};
+/// for (;;)
+/// {
+///     auto const message = co_await messages.next();
+///     if (!message)
+///         break;
+///     use(*message);
+/// }
+/// ```
+///
+/// It reads as much as is there into a buffer of its own, and holds what came behind a message: the session's other
+/// reads do not see it. The session may be moved meanwhile. Destroy the reader only when no next() is under way.
+/// Distinct objects: safe. Shared objects: unsafe. Use it on the session's executor.
+template <framing Framing>
+class frame_reader
+{
+public:
+    /// `limit` is the largest frame that is accepted, in bytes and with what stands before and behind the message. It is
+    /// checked as soon as the size is known. The buffer grows with the bytes that have arrived, and not because a
+    /// prefix announces many: to at most `limit`, or 4 KiB if that is more.
+    template <class Session>
+    frame_reader(Session& from, Framing how, std::size_t limit)
+        : codec_{std::move(how)}, input_{codec_, limit}, target_{detail::session_access::target(from)}
+    {
+    }
+
+    frame_reader(frame_reader const&) = delete;
+    frame_reader& operator=(frame_reader const&) = delete;
+
+    /// The next message, without what stands around it; valid until the next call. Nothing where there are no more: the
+    /// peer has finished after a whole message, or the session was asked to finish (server::drain()) and none has begun.
+    /// After that request it gives the messages that have arrived, and reads once more, for one that has begun: a client
+    /// that goes on sending does not hold the drain.
+    ///
+    /// A message that is in the buffer already is given at once, without a system call. Takes a completion token, and
+    /// `within()`, as an operation of the session: void(error_code, std::optional<std::string_view>).
+    ///
+    /// Where messages begin and end is known here, so deadlines::next_message, message and first_message count exactly.
+    ///
+    /// Errors: as session::read_some(); truncated if the peer's FIN came in the middle of a message; limit_exceeded;
+    /// malformed_frame. The last two stay, because what follows cannot be told apart: both are
+    /// condition::invalid_message.
+    /// Cancellation of any type: what was read stays for the next call. With || use within() instead: a message that
+    /// loses a race is lost.
+    auto next() { return next_after(nullptr); }
+
+    /// The next message if it is in the buffer already, else nothing: next() then reads, or says why there is none. For
+    /// a program that serves what has arrived together. Not while a next() is under way.
+    std::optional<std::string_view> next_buffered()
+    {
+        if (!input_.look() || input_.error())
+            return {};
+        return input_.take();
+    }
+
+    /// The bytes that were received behind the last message: for a protocol that goes on without frames.
+    std::string_view unread() const noexcept { return input_.rest(); }
+
+protected:
+    auto next_after(detail::frame_output* output)
+    {
+        using operation = detail::operation<detail::frame_or_end, detail::reading_frame>;
+        return operation{target_, "next", detail::reading_frame{input_, output}};
+    }
+
+    std::string peer() const
+    {
+        return target_->stands_in() ? "an empty session"
+                                    : static_cast<detail::connection const&>(*target_).describe_peer();
+    }
+
+    detail::codec_of<Framing> codec_;
+    detail::frame_buffer input_;
+    detail::operation_target target_;
+};
+
+/// Reads and writes whole messages of a session.
+///
+/// ```cpp
+/// duet::frame_stream messages{peer, duet::length_prefix{.bytes = 4}, 65536};
+/// for (;;)
+/// {
+///     auto const request = co_await messages.next();
+///     if (!request)
+///         break;
+///     co_await messages.put(answer_to(*request));
+/// }
+/// ```
+///
+/// Here many small requests that arrive together are answered by one call of the system. Writes may overlap, and each
+/// message is sent whole, in the order of the calls.
+///
+/// Its destruction writes what was put, as far as the session still can. Distinct objects: safe. Shared objects: unsafe.
+/// Use it on the session's executor.
+template <framing Framing>
+class frame_stream : public frame_reader<Framing>
+{
+    using when = detail::writing_frame::when;
+
+public:
+    /// See frame_reader. The limit is for reading only.
+    template <class Session>
+    frame_stream(Session& with, Framing how, std::size_t limit) : frame_reader<Framing>{with, std::move(how), limit}
+    {
+    }
+
+    ~frame_stream()
+    {
+        if (!this->target_->stands_in())
+            output_.flush(static_cast<detail::connection&>(*this->target_));
+    }
+
+    /// As frame_reader::next(). If it has to read, it first writes what was put.
+    auto next() { return this->next_after(&output_); }
+
+    /// Write one message, and before it all that were put, in one call of the system. Completes when the kernel has
+    /// accepted all of it. `body` is one buffer, or what session::write() takes as one, and must stay valid until then.
+    ///
+    /// Errors: as session::write(). Throws session_error (invalid_argument) here if the framing cannot carry the
+    /// message: its size does not fit into the prefix, it contains the delimiter, it has another size.
+    /// Cancellation: as session::write(). If messages that were put go with it, a cut always poisons the send side,
+    /// because nobody would be told that they are missing.
+    template <class Data>
+    auto write(Data&& body)
+    {
+        return make("write", checked("write", detail::buffers_of(std::forward<Data>(body))), when::now);
+    }
+
+    /// As write(), but the message may wait for others while next() has a further message in its buffer, which a loop
+    /// will ask for before it waits: then it is copied, and put() completes at once. It goes out with a later write(),
+    /// put() or flush(), when next() has to read, or at the end of this object. At most 64 KiB gather; and while writes
+    /// of the session wait for the peer, put() waits behind them, which holds back a program whose peer does not read.
+    ///
+    /// For a loop that answers one request after the other. Use write() where an answer must not wait for the work on
+    /// the next request, and for a message before session::shutdown_send().
+    template <class Data>
+    auto put(Data&& body)
+    {
+        return make("put", checked("put", detail::buffers_of(std::forward<Data>(body))), when::with_others);
+    }
+
+    /// Write all that were put. Completes when the kernel has accepted all writes of the session up to here.
+    ///
+    /// Errors and cancellation: as session::write().
+    auto flush() { return make("flush", {}, when::flush); }
+
+private:
+    auto make(char const* name, std::string_view body, when how)
+    {
+        using operation = detail::operation<detail::nothing, detail::writing_frame>;
+        return operation{this->target_, name, detail::writing_frame{output_, body, how}};
+    }
+
+    std::string_view checked(char const* operation, boost::asio::const_buffer body) const
+    {
+        std::string_view const text{static_cast<char const*>(body.data()), body.size()};
+        if (!this->codec_.accepts(text))
+            throw session_error{
+                boost::asio::error::invalid_argument, operation, this->peer(), 0};
+        return text;
+    }
+
+    detail::frame_output output_{this->codec_, this->input_};
+};
+
+template <class Session, class Framing>
+frame_reader(Session&, Framing, std::size_t) -> frame_reader<Framing>;
+
+template <class Session, class Framing>
+frame_stream(Session&, Framing, std::size_t) -> frame_stream<Framing>;
+
+}  // namespace DUET_ABI
+}  // namespace duet
+
+#endif
