@@ -30,6 +30,11 @@ ECHO = {
     "libevent": ("libevent", ["libevent", "{port}"]),
     "node": ("Node", ["node", str(HERE / "peers" / "echo.js"), "{port}"]),
 }
+# Messages behind their size: with a frame_stream, and with the loop that does the same.
+FRAMES = {
+    "by_hand": ("duet, a loop by hand", ["duet_frames", "{port}", "--by-hand"]),
+    "frames": ("duet, frame_stream", ["duet_frames", "{port}"]),
+}
 IDLE = {
     **ECHO,
     "duet_patient": ("duet, no buffer held", ["duet_echo", "{port}", "--patient"]),

@@ -112,7 +112,7 @@ def main():
     result = json.loads(options.onto.read_text()) if options.onto else {"runs": [], "scenarios": {}}
     result |= {"machine": told, "left_out": {}}
     result["runs"].append(run)
-    for table in (processes.ECHO, processes.BULK, processes.RELAY):
+    for table in (processes.ECHO, processes.FRAMES, processes.BULK, processes.RELAY):
         for name in programs.missing(table):
             result["left_out"][table[name][0]] = f"{table[name][1][0]} is not there"
             print(f"bench: left out: {table[name][0]}: {table[name][1][0]} is not there")
@@ -124,7 +124,8 @@ def main():
 
     rounds = options.rounds or (3 if quick else 7)
     every = (scenarios.load_scenarios(programs, quick) + scenarios.bulk_scenarios(programs, quick) +
-        scenarios.relay_scenarios(programs, quick) + scenarios.two_core_scenario(programs, quick))
+        scenarios.frame_scenarios(programs, quick) + scenarios.relay_scenarios(programs, quick) +
+        scenarios.two_core_scenario(programs, quick))
     for scenario in every:
         if wanted(scenario.key) and scenario.names:
             result["scenarios"][scenario.key] = scenario.measure(rounds, say)

@@ -93,6 +93,22 @@ def bulk_scenarios(programs, quick):
         bulk("down", "Bulk, server to client, 64 KiB buffers")]
 
 
+def frame_scenarios(programs, quick):
+    times = {"seconds": 0.4, "warmup": 0.1} if quick else {"seconds": 2, "warmup": 0.3}
+    names = programs.those_there(processes.FRAMES)
+
+    def frames(key, title, **options):
+        def run(name):
+            with processes.Server(programs, processes.FRAMES[name][1], ONE_CORE) as server:
+                return row_of(processes.run_load(programs, "echo", server, ONE_CORE, framed=1, **options, **times))
+        return Scenario(key, title, names, run, "frames/s", retry=True)
+    return [
+        frames("frames", "Frames of 64 bytes, 64 connections", connections=64),
+        frames("frames_together", "Frames of 64 bytes, 64 connections, 16 under way on each", connections=64, depth=16),
+        frames("frames_large", "Frames of 16 KiB, 16 connections", connections=16, size=16384),
+    ]
+
+
 def relay_scenarios(programs, quick):
     times = {"seconds": 0.4, "warmup": 0.1} if quick else {"seconds": 2, "warmup": 0.3}
     size = (256 if quick else 1024) << 20

@@ -42,7 +42,7 @@ class echo_load
 {
 public:
     explicit echo_load(options const& o)
-        : options_{o}, bytes_{std::max(o.size * o.depth, buffer_size)}, clients_(o.connections),
+        : options_{o}, bytes_{std::max(o.size * o.depth, buffer_size), o.framed ? o.size : 0}, clients_(o.connections),
           asked_at_(o.connections * o.depth), left_{o.echoes}
     {
         if (o.mode == "faults")

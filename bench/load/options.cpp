@@ -21,7 +21,7 @@ usage: load MODE --port PORT [--OPTION VALUE]...
   idle     opens connections, one echo on each, prints "ready", holds them until the end of stdin
   up, down --bytes to or from a server of bench/bulk
 options: --connections N  --size BYTES  --depth N  --seconds S  --warmup S  --echoes N  --bytes N  --server PID
-         --lockstep 1
+         --lockstep 1  --framed 1
 Prints one line of JSON.
 )";
     std::exit(2);
@@ -69,11 +69,15 @@ options parse(int argc, char** argv)
             result.server = static_cast<int>(value);
         else if (name == "--lockstep")
             result.lockstep = value > 0;
+        else if (name == "--framed")
+            result.framed = value > 0;
         else
             refuse("do not understand " + std::string{name});
     }
     if (result.port == 0 || result.connections == 0 || result.size == 0 || result.depth == 0)
         refuse("--port, --connections, --size and --depth are at least 1");
+    if (result.framed && result.size < 4)
+        refuse("a framed message has at least 4 bytes");
     return result;
 }
 

@@ -21,6 +21,7 @@ struct options
     double seconds = 1;
     double warmup = 0.2;
     int server = 0;         ///< a process: its processor time is measured with ours
+    bool framed = false;    ///< each message begins with the size of what follows, in four bytes
     bool lockstep = false;  ///< send to every connection, wait for every answer, again: counts that repeat
 };
 

@@ -64,14 +64,14 @@ enum class errc
 /// or the system: `if (error.code() == duet::condition::timed_out)`.
 enum class condition
 {
-    timed_out = 1,  ///< one of duet's deadlines passed; the system's ETIMEDOUT is dead_peer instead
-    cancelled,      ///< the operation was cancelled (asio::error::operation_aborted)
-    reset,          ///< the peer reset the connection, or it is broken (ECONNRESET, EPIPE, ECONNABORTED, ENOTCONN)
-    ended,          ///< the peer's FIN: errc::ended, or asio::error::eof on the Asio interface
-    truncated,      ///< the peer's FIN in the middle of a message
-    dead_peer,      ///< the peer's host does not answer any more
-    closed,         ///< the program itself closed, aborted or finished this session or direction
-    exhausted,      ///< no more descriptors, memory, ports or places for a look-up to give
+    timed_out = 1,    ///< one of duet's deadlines passed; the system's ETIMEDOUT is dead_peer instead
+    cancelled,        ///< the operation was cancelled (asio::error::operation_aborted)
+    reset,            ///< the peer reset the connection, or it is broken (ECONNRESET, EPIPE, ECONNABORTED, ENOTCONN)
+    ended,            ///< the peer's FIN: errc::ended, or asio::error::eof on the Asio interface
+    truncated,        ///< the peer's FIN in the middle of a message
+    dead_peer,        ///< the peer's host does not answer any more
+    closed,           ///< the program itself closed, aborted or finished this session or direction
+    exhausted,        ///< no more descriptors, memory, ports or places for a look-up to give
     invalid_message,  ///< what the peer sent is no message: malformed_frame, or limit_exceeded
 };
 

@@ -46,13 +46,21 @@ struct frame_layout
 /// - `accepts(body)`: true if one frame can carry this message, so that the peer reads the same one.
 /// - `head(body)` and `tail()`: what is written before and behind it: what std::string_view can be made of.
 template <class T>
-concept framing =
-    std::move_constructible<T> && requires(T const& one, std::string_view bytes, std::size_t seen)
+concept framing = std::move_constructible<T> && requires(T const& one, std::string_view bytes, std::size_t seen)
 {
-    { one.layout(bytes, seen) } noexcept -> std::same_as<frame_layout>;
-    { one.accepts(bytes) } -> std::convertible_to<bool>;
-    { one.head(bytes) } -> std::convertible_to<std::string_view>;
-    { one.tail() } -> std::convertible_to<std::string_view>;
+    {
+        one.layout(bytes, seen)
+    }
+    noexcept->std::same_as<frame_layout>;
+    {
+        one.accepts(bytes)
+        } -> std::convertible_to<bool>;
+    {
+        one.head(bytes)
+        } -> std::convertible_to<std::string_view>;
+    {
+        one.tail()
+        } -> std::convertible_to<std::string_view>;
 };
 
 /// The few bytes before a message.

@@ -44,8 +44,8 @@ template <framing Framing>
 class frame_reader
 {
 public:
-    /// `limit` is the largest frame that is accepted, in bytes and with what stands before and behind the message. It is
-    /// checked as soon as the size is known. The buffer grows with the bytes that have arrived, and not because a
+    /// `limit` is the largest frame that is accepted, in bytes and with what stands before and behind the message. It
+    /// is checked as soon as the size is known. The buffer grows with the bytes that have arrived, and not because a
     /// prefix announces many: to at most `limit`, or 4 KiB if that is more.
     template <class Session>
     frame_reader(Session& from, Framing how, std::size_t limit)
@@ -57,9 +57,9 @@ public:
     frame_reader& operator=(frame_reader const&) = delete;
 
     /// The next message, without what stands around it; valid until the next call. Nothing where there are no more: the
-    /// peer has finished after a whole message, or the session was asked to finish (server::drain()) and none has begun.
-    /// After that request it gives the messages that have arrived, and reads once more, for one that has begun: a client
-    /// that goes on sending does not hold the drain.
+    /// peer has finished after a whole message, or the session was asked to finish (server::drain()) and none has
+    /// begun. After that request it gives the messages that have arrived, and reads once more, for one that has begun:
+    /// a client that goes on sending does not hold the drain.
     ///
     /// A message that is in the buffer already is given at once, without a system call. Takes a completion token, and
     /// `within()`, as an operation of the session: void(error_code, std::optional<std::string_view>).
@@ -74,7 +74,15 @@ public:
     auto next() { return next_after(nullptr); }
 
     /// The next message if it is in the buffer already, else nothing: next() then reads, or says why there is none. For
-    /// a program that serves what has arrived together. Not while a next() is under way.
+    /// a program that serves what has arrived together; without a co_await for each, small ones are served faster.
+    ///
+    /// ```cpp
+    /// auto message = co_await messages.next();
+    /// for (; message; message = messages.next_buffered())
+    ///     messages.put(answer_to(*message));
+    /// ```
+    ///
+    /// Not while a next() is under way.
     std::optional<std::string_view> next_buffered()
     {
         if (!input_.look() || input_.error())
@@ -112,20 +120,19 @@ protected:
 ///     auto const request = co_await messages.next();
 ///     if (!request)
 ///         break;
-///     co_await messages.put(answer_to(*request));
+///     messages.put(answer_to(*request));
 /// }
 /// ```
 ///
-/// Here many small requests that arrive together are answered by one call of the system. Writes may overlap, and each
-/// message is sent whole, in the order of the calls.
+/// Small requests that arrive together are answered by one call of the system, and a peer that does not read its
+/// answers is not read from.
 ///
-/// Its destruction writes what was put, as far as the session still can. Distinct objects: safe. Shared objects: unsafe.
-/// Use it on the session's executor.
+/// Writes may overlap, and each message is sent whole. What was put goes out in the order of the calls, before what is
+/// written later through this object. The destruction writes what was put, as far as the session still can. Distinct
+/// objects: safe. Shared objects: unsafe. Use it on the session's executor.
 template <framing Framing>
 class frame_stream : public frame_reader<Framing>
 {
-    using when = detail::writing_frame::when;
-
 public:
     /// See frame_reader. The limit is for reading only.
     template <class Session>
@@ -139,57 +146,64 @@ public:
             output_.flush(static_cast<detail::connection&>(*this->target_));
     }
 
-    /// As frame_reader::next(). If it has to read, it first writes what was put.
+    /// As frame_reader::next(). If it has to read, it first writes what was put. While the peer does not take that, it
+    /// waits: a program that puts an answer to each message needs no other bound.
+    ///
+    /// Errors also: why what was put could not be written, as of session::write().
     auto next() { return this->next_after(&output_); }
 
-    /// Write one message, and before it all that were put, in one call of the system. Completes when the kernel has
-    /// accepted all of it. `body` is one buffer, or what session::write() takes as one, and must stay valid until then.
+    /// Copy one message, to be written with those before and behind it. It goes out when next() has to read, with a
+    /// later write() or flush(), or when 64 KiB have gathered; at once, if a next() waits already.
     ///
-    /// Errors: as session::write(). Throws session_error (invalid_argument) here if the framing cannot carry the
-    /// message: its size does not fit into the prefix, it contains the delimiter, it has another size.
+    /// For a loop that answers one request after the other and then calls next(). Use write() where an answer must not
+    /// wait for the work on further requests that have arrived, and flush() before session::shutdown_send().
+    ///
+    /// `body` is one buffer, or what session::write() takes as one. Throws session_error: invalid_argument if the
+    /// framing cannot carry the message, because its size does not fit into the prefix, it contains the delimiter, or
+    /// it has another size; closed if the session is empty; std::bad_alloc. If the session cannot write any more, the
+    /// next operation tells so.
+    template <class Data>
+    void put(Data const& body)
+    {
+        auto const text = checked("put", detail::buffers_of(body));
+        if (this->target_->stands_in())
+            throw detail::error_of_empty_session("put");
+        output_.put(static_cast<detail::connection&>(*this->target_), text);
+    }
+
+    /// Write one message, and before it all that were put, in one call of the system. Completes when the kernel has
+    /// accepted all of it. `body` is as of put(), and must stay valid until then: a large one is not copied.
+    ///
+    /// Errors: as session::write(); what put() throws is thrown by the call.
     /// Cancellation: as session::write(). If messages that were put go with it, a cut always poisons the send side,
     /// because nobody would be told that they are missing.
     template <class Data>
     auto write(Data&& body)
     {
-        return make("write", checked("write", detail::buffers_of(std::forward<Data>(body))), when::now);
-    }
-
-    /// As write(), but the message may wait for others while next() has a further message in its buffer, which a loop
-    /// will ask for before it waits: then it is copied, and put() completes at once. It goes out with a later write(),
-    /// put() or flush(), when next() has to read, or at the end of this object. At most 64 KiB gather; and while writes
-    /// of the session wait for the peer, put() waits behind them, which holds back a program whose peer does not read.
-    ///
-    /// For a loop that answers one request after the other. Use write() where an answer must not wait for the work on
-    /// the next request, and for a message before session::shutdown_send().
-    template <class Data>
-    auto put(Data&& body)
-    {
-        return make("put", checked("put", detail::buffers_of(std::forward<Data>(body))), when::with_others);
+        return make("write", checked("write", detail::buffers_of(std::forward<Data>(body))));
     }
 
     /// Write all that were put. Completes when the kernel has accepted all writes of the session up to here.
     ///
-    /// Errors and cancellation: as session::write().
-    auto flush() { return make("flush", {}, when::flush); }
+    /// Errors and cancellation: as write().
+    auto flush() { return make("flush", {}); }
 
 private:
-    auto make(char const* name, std::string_view body, when how)
+    auto make(char const* name, std::optional<std::string_view> body)
     {
         using operation = detail::operation<detail::nothing, detail::writing_frame>;
-        return operation{this->target_, name, detail::writing_frame{output_, body, how}};
+        return operation{this->target_, name, detail::writing_frame{output_, body}};
     }
 
     std::string_view checked(char const* operation, boost::asio::const_buffer body) const
     {
         std::string_view const text{static_cast<char const*>(body.data()), body.size()};
         if (!this->codec_.accepts(text))
-            throw session_error{
-                boost::asio::error::invalid_argument, operation, this->peer(), 0};
+            throw session_error{boost::asio::error::invalid_argument, operation, this->peer(), 0};
         return text;
     }
 
-    detail::frame_output output_{this->codec_, this->input_};
+    detail::frame_output output_{this->codec_};
 };
 
 template <class Session, class Framing>

@@ -113,6 +113,46 @@ asio::awaitable<bool> watch(duet::session& feed, duet::kept_trial& trial)
     co_await feed.run(watch);
 }
 
+// framing.hpp
+void use(std::string_view message)
+{
+    std::cout << message;
+}
+
+std::string_view answer_to(std::string_view line);
+
+[[maybe_unused]] asio::awaitable<void> use_messages(duet::session& peer)
+{
+    duet::frame_reader messages{peer, duet::length_prefix{.bytes = 4}, 65536};
+    for (;;)
+    {
+        auto const message = co_await messages.next();
+        if (!message)
+            break;
+        use(*message);
+    }
+}
+
+[[maybe_unused]] asio::awaitable<void> put_answers(duet::session peer)
+{
+    duet::frame_stream messages{peer, duet::length_prefix{.bytes = 4}, 65536};
+    for (;;)
+    {
+        auto const request = co_await messages.next();
+        if (!request)
+            break;
+        messages.put(answer_to(*request));
+    }
+}
+
+[[maybe_unused]] asio::awaitable<void> answer_what_came_together(duet::session peer)
+{
+    duet::frame_stream messages{peer, duet::length_prefix{.bytes = 4}, 65536};
+    auto message = co_await messages.next();
+    for (; message; message = messages.next_buffered())
+        messages.put(answer_to(*message));
+}
+
 // line_reader.hpp
 std::string_view answer_to(std::string_view line)
 {

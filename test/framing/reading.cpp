@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(a_line_without_an_end_is_refused_at_the_limit)
 BOOST_AUTO_TEST_CASE(what_is_no_frame_is_malformed)
 {
     memory_talk talk;
-    talk.peer.send_all("\1x\0"s);
+    talk.peer.send_all("\1\0"s);
     talk.play(
         [&](memory_session& s) -> asio::awaitable<void>
         {
@@ -184,23 +184,14 @@ BOOST_AUTO_TEST_CASE(what_is_no_frame_is_malformed)
             duet::frame_reader messages{s, itself, 100};
             auto const empty = co_await messages.next();
             BOOST_TEST(empty.value() == "");
-            co_await talk.pause(1s);
-            talk.peer.send_all(std::string(200, 'y'));
-            auto const first = messages.next_buffered();
-            BOOST_TEST(!first.has_value());
-            auto const next = co_await outcome_of(awaited<message>(messages.next()));
-            BOOST_TEST(next.code == errc::limit_exceeded);  // 'x' is 120
-            duet::frame_reader zero{s, itself, 300};
-            talk.peer.send_all("\0"s);
-            for (;;)
+            auto const none = messages.next_buffered();
+            BOOST_TEST(!none.has_value());
+            for (int i = 0; i < 2; ++i)
             {
-                auto const end = co_await outcome_of(awaited<message>(zero.next()));
-                if (end.ok())
-                    continue;
+                auto const end = co_await outcome_of(awaited<message>(messages.next()));
                 BOOST_TEST(end.code == errc::malformed_frame);
                 BOOST_TEST(end.code == duet::condition::invalid_message);
                 BOOST_TEST(end.text == "next memory:b: not how a frame begins");
-                break;
             }
         });
 }
@@ -325,9 +316,11 @@ BOOST_AUTO_TEST_CASE(any_completion_token)
             auto const executor = co_await asio::this_coro::executor;
             duet::frame_reader messages{s, two, 100};
             std::string got;
-            messages.next()([&](duet::error_code error, message one) { got += error ? "?" : std::string{one.value()}; });
+            messages.next()(
+                [&](duet::error_code error, message one) { got += error ? "?" : std::string{one.value()}; });
             co_await settle();
-            messages.next()([&](duet::error_code error, message one) { got += error ? "?" : std::string{one.value()}; });
+            messages.next()(
+                [&](duet::error_code error, message one) { got += error ? "?" : std::string{one.value()}; });
             BOOST_TEST(got == "x");  // not from within
             co_await settle();
             BOOST_TEST(got == "xy");

@@ -10,13 +10,16 @@
 
 #include "session/memory_fixture.hpp"
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using namespace duet_test;
 using namespace std::chrono_literals;
 using duet::errc;
-using reader = duet::line_reader<memory_session>;
+using reader = duet::line_reader;
+using line = std::optional<std::string_view>;
 
 namespace {
 
@@ -25,10 +28,10 @@ asio::awaitable<std::vector<std::string>> lines_of(reader& lines)
     std::vector<std::string> all;
     for (;;)
     {
-        auto const line = co_await lines.next();
-        if (!line)
+        auto const one = co_await lines.next();
+        if (!one)
             break;
-        all.emplace_back(*line);
+        all.emplace_back(*one);
     }
     co_return all;
 }
@@ -75,7 +78,7 @@ BOOST_AUTO_TEST_CASE(half_a_line_is_no_line)
             reader lines{s, 100};
             auto const one = co_await lines.next();
             BOOST_TEST(one.value() == "one");
-            co_await expect_error(lines.next(), errc::truncated);
+            co_await expect_error(awaited<line>(lines.next()), errc::truncated);
         });
 }
 
@@ -93,7 +96,7 @@ BOOST_AUTO_TEST_CASE(a_line_beyond_the_limit_is_refused_alone_or_among_others)
                     co_await lines.next();
                 auto const longest = co_await lines.next();
                 BOOST_TEST(longest.value() == "12345678");
-                co_await expect_error(lines.next(), errc::limit_exceeded);
+                co_await expect_error(awaited<line>(lines.next()), errc::limit_exceeded);
             });
     }
 }
@@ -147,14 +150,14 @@ BOOST_AUTO_TEST_CASE(a_cancelled_wait_keeps_what_it_has_read)
         {
             auto const executor = co_await asio::this_coro::executor;
             reader lines{s, 100};
-            started<std::optional<std::string_view>> waiting{executor, lines.next()};
+            started<line> waiting{executor, awaited<line>(lines.next())};
             co_await settle();
             talk.peer.send_all("half ");
             co_await settle();
             waiting.cancel();
             co_await expect_error(waiting.result(), asio::error::operation_aborted);
             talk.peer.send_all("and half\n");
-            auto const line = co_await lines.next();
-            BOOST_TEST(line.value() == "half and half");
+            auto const whole = co_await lines.next();
+            BOOST_TEST(whole.value() == "half and half");
         });
 }

@@ -98,6 +98,25 @@ BOOST_AUTO_TEST_CASE(a_message_may_take_several_reads)
         });
 }
 
+// The read that waited for the first byte of a message waits for its end from then on.
+BOOST_AUTO_TEST_CASE(a_read_that_has_begun_waits_no_longer_for_the_next_message)
+{
+    memory_talk talk;
+    talk.play(with({.next_message = 1min, .message = 10s}),
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            std::string body(100, '\0');
+            started<std::size_t> reading{executor, awaited<std::size_t>(s.read(asio::buffer(body)))};
+            co_await talk.pause(30s);
+            talk.peer.send_all("half");
+            auto const begin = talk.now();
+            auto const end = co_await outcome_of(reading.result());
+            BOOST_TEST((talk.now() - begin == 10s + tick));
+            BOOST_TEST(end.code == errc::message_timed_out);
+        });
+}
+
 BOOST_AUTO_TEST_CASE(what_ends_a_message)
 {
     for (int kind = 0; kind < 3; ++kind)

@@ -128,6 +128,9 @@ public:
             slot_.assign(std::move(cancel));
     }
 
+    /// Where the handler's owner requests cancellation: for an operation that is one step of another.
+    boost::asio::cancellation_slot const& slot() const noexcept { return slot_; }
+
     /// Post the call of a completion to `plain`, which is the context of `executor`, or to `executor` if `plain` is
     /// null. To a plain context it is posted with the memory of its handler, which an any_io_executor cannot use.
     static void post(

@@ -184,6 +184,9 @@ public:
     /// Writes wait for the channel.
     bool has_writes() const noexcept { return !sender_.empty(); }
 
+    /// Some of them have messages for which nobody waits: see write_request::keep().
+    bool writes_unseen() const noexcept { return sender_.loses_unseen(); }
+
     bool finish_requested() const noexcept { return receiver_.finish_requested(); }
 
     /// A part of a message has arrived that was not answered yet.
@@ -275,6 +278,7 @@ private:
     [[gnu::cold]] error_code end_of_input_at_once(error_code error) noexcept;
     void issue_read();
     void finish_read(error_code const& error);
+    void has_begun_to_read() noexcept;
     [[gnu::cold]] void interrupt_read(error_code cause) noexcept;
     void cancel_read(boost::asio::cancellation_type_t type) noexcept;
     error_code fail_receive(error_code error) noexcept;

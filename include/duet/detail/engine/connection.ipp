@@ -231,7 +231,8 @@ DUET_DECL void connection::cancel_all() noexcept
 {
     ref const keep{this};
     error_code const cause = boost::asio::error::operation_aborted;
-    bool const poisons = !sender_.empty() && (sender_.front().part_way() || life_.send() == send_state::finishing);
+    bool const poisons = !sender_.empty() && (sender_.front().part_way() || sender_.loses_unseen() ||
+                                                 life_.send() == send_state::finishing);
     interrupt_read(cause);
     fail_writes(cause);
     complete_all(awaited::fin, cause);

@@ -219,6 +219,8 @@ DUET_DECL void connection::on_read(error_code const& error, std::size_t size)
         count_received(size);
         if (!receiver_.is_complete() || !sender_.empty() || !waiters_.empty())  // otherwise nothing waits any more
             note_activity();
+        if (!receiver_.is_complete())
+            has_begun_to_read();
     }
     if (!error)
     {
@@ -281,6 +283,16 @@ inline void connection::finish_read(error_code const& error)
     receiver_.complete(error);
     if (!receiver_.busy())
         rest();
+}
+
+/// A part has come of what the pending read is to read: it no longer waits for the begin of a message, but for its end.
+inline void connection::has_begun_to_read() noexcept
+{
+    auto const& limits = times_.limits();
+    if (std::max(limits.next_message, limits.message) == deadlines::duration::zero())
+        return;
+    times_.read_begins(true, {});
+    arm(times_.earliest(life_, pending()));
 }
 
 /// The pending read was interrupted, but need not end.

@@ -189,7 +189,7 @@ inline void connection::end_write(write_queue::iterator request, error_code caus
 {
     ref const keep{this};
     bool const poisons =
-        request->part_way() || request->lost_unseen() || life_.send() == send_state::finishing;
+        request->part_way() || request->lost_unseen() || (life_.send() == send_state::finishing && request->left() > 0);
     bool const was_first = sender_.is_first(request);
     auto const actions = poisons ? life_.apply(lifecycle_event::write_cut) : lifecycle_action::none;
     auto ended = sender_.take(request);

@@ -112,9 +112,8 @@ public:
     /// Give out the frame that look() has found. The view is valid until room() is called.
     std::string_view take() noexcept
     {
-        std::string_view const body{
-            bytes_.get() + begin_ + frame_.head, frame_.body};
-        auto const total = static_cast<std::size_t>(frame_.total());
+        std::string_view const body{bytes_.get() + begin_ + frame_.head, frame_.body};
+        std::size_t const total = frame_.total();
         begin_ += total;
         size_ -= total;
         seen_ = wanted_ = 0;

@@ -4,6 +4,7 @@
 #define DUET_DETAIL_ENGINE_FRAME_OPERATIONS_HPP
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
 
 #include <array>
@@ -32,18 +33,26 @@ namespace detail {
 class frame_output
 {
 public:
-    frame_output(frame_codec const& codec, frame_buffer& input) noexcept : codec_{codec}, input_{input} {}
+    explicit frame_output(frame_codec const& codec) noexcept : codec_{codec} {}
 
     frame_output(frame_output const&) = delete;
     frame_output& operator=(frame_output const&) = delete;
 
-    bool empty() const noexcept { return bytes_.empty(); }
-
-    /// True if a frame may wait for others: the program has still a whole one to read, so it will ask for it before it
-    /// waits.
-    bool may_gather(connection const& target) const noexcept
+    /// The program calls next() before it waits, which writes what was put; unless one waits already.
+    void put(connection& target, std::string_view body)
     {
-        return bytes_.size() < most && !target.has_writes() && input_.look() && !input_.error();
+        auto const before = bytes_.size();
+        try
+        {
+            append(body);
+        }
+        catch (...)
+        {
+            bytes_.resize(before);
+            throw;
+        }
+        if (bytes_.size() >= most || target.reading())
+            flush(target);
     }
 
     /// Write what was put. What the channel does not accept waits in the session's queue.
@@ -52,13 +61,19 @@ public:
         if (bytes_.empty())
             return;
         write_request request{boost::asio::buffer(bytes_), true};
-        if (target.write_at_once(request))
-            return bytes_.clear();  // all of it, or nothing can be written any more
+        if (auto const result = target.write_at_once(request))
+        {
+            bytes_.clear();
+            if (result->error && !error_)
+                error_ = result->error;
+            return;
+        }
         keep_in(request, true);
         target.start_write(std::move(request), any_completion{nobody_waits{}, target.executor(), false}, {});
     }
 
-    frame_codec const& codec() const noexcept { return codec_; }
+    /// Why what was put could not be written.
+    error_code const& error() const noexcept { return error_; }
 
 private:
     friend class writing_frame;
@@ -70,7 +85,20 @@ private:
         void operator()(error_code const&, std::size_t) const noexcept {}
     };
 
-    /// `lost_unseen`: the request has frames whose put() has completed.
+    void append(std::string_view body)
+    {
+        codec_.append_head(body, bytes_);
+        bytes_.insert(bytes_.end(), body.begin(), body.end());
+        append_tail();
+    }
+
+    void append_tail()
+    {
+        auto const tail = codec_.tail();
+        bytes_.insert(bytes_.end(), tail.begin(), tail.end());
+    }
+
+    /// `lost_unseen`: the request has frames of put(), for which nobody waits.
     void keep_in(write_request& request, bool lost_unseen) noexcept
     {
         request.keep(std::move(bytes_), lost_unseen);
@@ -78,8 +106,8 @@ private:
     }
 
     frame_codec const& codec_;
-    frame_buffer& input_;
     std::vector<char> bytes_;
+    error_code error_;
 };
 
 /// A frame, or the end in its place.
@@ -101,7 +129,8 @@ struct frame_or_end
     }
 };
 
-/// A read of a frame. It completes at once, without a system call, if one is there.
+/// A read of a frame. It completes at once, without a system call, if one is there. If frames were put that the peer
+/// does not take, it waits until it has: that holds back a program whose peer does not read.
 class reading_frame
 {
 public:
@@ -115,11 +144,37 @@ public:
     {
         if (target.reading())
             return io_result{errc::read_in_progress, 0};
+        if (output_ && target.writes_unseen())
+            return {};
         target.set_frames(*input_);
         if (input_->look())
             return io_result{input_->error(), 0};
         if (output_)
+        {
             output_->flush(target);
+            if (output_->error())
+                return io_result{output_->error(), 0};
+            if (target.writes_unseen())
+                return {};
+        }
+        return read(target);
+    }
+
+    void wait(connection& target, any_completion&& done)
+    {
+        if (output_ && target.writes_unseen())
+            return wait_for_writes(target, std::move(done));
+        target.reader() = std::move(done);
+        target.start_read(read_kind::frame, {}, limit_, nullptr);
+    }
+
+private:
+    struct writes_done;
+
+    void wait_for_writes(connection& target, any_completion&& done);
+
+    std::optional<io_result> read(connection& target)
+    {
         if (input_->given())
             target.message_received();
         if (!input_->empty())
@@ -142,50 +197,83 @@ public:
         }
     }
 
-    any_completion& place(connection& target) const noexcept { return target.reader(); }
-
-    void wait(connection& target) { target.start_read(read_kind::frame, {}, limit_, nullptr); }
-
-private:
     frame_buffer* input_;
     frame_output* output_;
     deadlines::duration limit_{};
 };
 
+/// The writes before it have completed: go on to read.
+struct reading_frame::writes_done
+{
+    using cancellation_slot_type = boost::asio::cancellation_slot;
+
+    cancellation_slot_type get_cancellation_slot() const noexcept { return slot; }
+
+    void operator()(error_code error, std::size_t)
+    {
+        auto const result = error ? io_result{error, 0} : read.at_once(*target);
+        if (result)
+            return done(result->error, result->size);
+        if (read.output_ && target->writes_unseen())
+            return read.wait_for_writes(*target, std::move(done));
+        target->reader() = std::move(done);
+        target->start_read(read_kind::frame, {}, {}, &by);
+    }
+
+    connection::ref target;
+    any_completion done;
+    boost::asio::cancellation_slot slot;
+    reading_frame read;
+    read_deadlines by;
+};
+
+inline void reading_frame::wait_for_writes(connection& target, any_completion&& done)
+{
+    auto const slot = done.slot();
+    writes_done next{connection::ref{&target}, std::move(done), slot, *this, target.deadlines_of_read(limit_)};
+    any_completion stored{std::move(next), target.executor(), false};
+    // With no bytes it completes behind the writes before it.
+    target.start_write(write_request{boost::asio::const_buffer{}, true}, std::move(stored), limit_);
+}
+
 /// A write of a frame and of all that were put before it, in one call of the system.
 class writing_frame
 {
 public:
-    enum class when
-    {
-        now,
-        with_others,  ///< it may wait for frames that follow
-        flush,        ///< no frame: only what was put before
-    };
-
-    writing_frame(frame_output& to, std::string_view body, when how) noexcept : output_{&to}, body_{body}, when_{how} {}
+    /// `body`: nothing to write only what was put.
+    writing_frame(frame_output& to, std::optional<std::string_view> body) noexcept : output_{&to}, body_{body} {}
 
     /// A copy is a new write that has not begun.
     writing_frame(writing_frame const& other) noexcept
-        : output_{other.output_}, body_{other.body_}, limit_{other.limit_}, when_{other.when_}
+        : output_{other.output_}, body_{other.body_}, limit_{other.limit_}
     {
     }
 
     void within(deadlines::duration limit) noexcept { limit_ = limit; }
 
-    std::size_t wanted() const noexcept { return body_.size(); }
+    std::size_t wanted() const noexcept { return body_ ? body_->size() : output_->bytes_.size(); }
 
     std::optional<io_result> at_once(connection& target)
     {
+        auto& bytes = output_->bytes_;
+        if (output_->error())
+            return io_result{output_->error(), 0};
+        before_ = bytes.size();
+        if (!body_ && before_ == 0 && !target.has_writes())
+            return io_result{};
         try
         {
-            return write(target);
+            gather();
         }
         catch (std::bad_alloc const&)
         {
-            output_->bytes_.resize(before_);
+            bytes.resize(before_);
             return io_result{boost::asio::error::no_memory, 0};
         }
+        auto const result = target.write_at_once(*request_);
+        if (result)
+            bytes.clear();
+        return result;
     }
 
     void wait(connection& target, any_completion&& done)
@@ -198,53 +286,28 @@ private:
     // A larger one is written from where it is; a smaller one is cheaper to copy.
     static constexpr std::size_t largest_copied = 4 * 1024;
 
-    std::optional<io_result> write(connection& target)
+    void gather()
     {
         auto& bytes = output_->bytes_;
-        before_ = bytes.size();
-        if (when_ == when::flush)
+        if (body_ && body_->size() > largest_copied)
         {
-            if (before_ == 0 && !target.has_writes())
-                return io_result{};
-            request_.emplace(boost::asio::buffer(bytes), true);  // an empty one completes behind those before it
+            output_->codec_.append_head(*body_, bytes);
+            parts_[1] = boost::asio::buffer(*body_);
+            parts_[2] = boost::asio::buffer(output_->codec_.tail());
         }
-        else
-            append(bytes);
-        if (when_ == when::with_others && parts_[1].size() == 0 && output_->may_gather(target))
-            return io_result{};
-        if (!request_)
-        {
-            parts_[0] = boost::asio::buffer(bytes);
-            request_.emplace(std::span<boost::asio::const_buffer const>{parts_}, true);
-        }
-        auto const result = target.write_at_once(*request_);
-        if (result)
-            bytes.clear();
-        return result;
-    }
-
-    void append(std::vector<char>& bytes)
-    {
-        auto const& codec = output_->codec();
-        codec.append_head(body_, bytes);
-        auto const tail = codec.tail();
-        if (body_.size() > largest_copied)
-        {
-            parts_[1] = boost::asio::buffer(body_);
-            parts_[2] = boost::asio::buffer(tail);
-            return;
-        }
-        bytes.insert(bytes.end(), body_.begin(), body_.end());
-        bytes.insert(bytes.end(), tail.begin(), tail.end());
+        else if (body_)
+            output_->append(*body_);
+        parts_[0] = boost::asio::buffer(bytes);
+        // With no bytes at all it completes behind the writes before it.
+        request_.emplace(std::span<boost::asio::const_buffer const>{parts_}, true);
     }
 
     frame_output* output_;
-    std::string_view body_;
-    std::array<boost::asio::const_buffer, 3> parts_;  // of a large one: what comes before it, itself, its tail
+    std::optional<std::string_view> body_;
+    std::array<boost::asio::const_buffer, 3> parts_;  // what comes before a large one, itself, its tail
     std::optional<write_request> request_;
     std::size_t before_ = 0;  // bytes that were put before
     deadlines::duration limit_{};
-    when when_;
 };
 
 }  // namespace detail

@@ -130,10 +130,7 @@ public:
     error_code verdict() const noexcept { return kind_ == read_kind::frame ? frames_->error() : error_code{}; }
 
     /// True if the peer's FIN comes now in the middle of what is read.
-    bool in_the_middle() const noexcept
-    {
-        return size_ > 0 || (kind_ == read_kind::frame && !frames_->empty());
-    }
+    bool in_the_middle() const noexcept { return size_ > 0 || (kind_ == read_kind::frame && !frames_->empty()); }
 
     /// Why the read has to end; no error if it may go on.
     error_code const& cause() const noexcept { return cause_; }

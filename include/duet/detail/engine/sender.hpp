@@ -36,7 +36,7 @@ public:
     /// What to do with one more write. One alone is never refused.
     full_queue policy_for(write_request const& next) const noexcept
     {
-        if (limit_ == 0 || queue_.empty() || next.lost_unseen())
+        if (limit_ == 0 || queue_.empty() || next.lost_unseen() || next.left() == 0)
             return full_queue::wait;
         auto const taken = queued_ + queue_.size() * cost_of_one;
         auto const room = limit_ > taken ? limit_ - taken : 0;
@@ -63,6 +63,12 @@ public:
         queue_.pop_front();
         queued_ -= request.left();
         return request;
+    }
+
+    /// True if nobody would be told that one of the queued writes is lost.
+    bool loses_unseen() const noexcept
+    {
+        return std::any_of(queue_.begin(), queue_.end(), [](auto const& each) { return each.lost_unseen(); });
     }
 
     /// Remove all requests.
