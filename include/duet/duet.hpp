@@ -15,6 +15,7 @@
 #include <duet/canceller.hpp>
 #include <duet/close_report.hpp>
 #include <duet/connect_error.hpp>
+#include <duet/connection_pool.hpp>
 #include <duet/connector.hpp>
 #include <duet/connector_options.hpp>
 #include <duet/endpoint.hpp>
@@ -26,6 +27,7 @@
 #include <duet/kept_connection.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/line_reader.hpp>
+#include <duet/pool_options.hpp>
 #include <duet/post_mortem.hpp>
 #include <duet/proxy_header.hpp>
 #include <duet/proxy_options.hpp>

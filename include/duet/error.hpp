@@ -58,6 +58,7 @@ enum class errc
     ended,                   ///< the peer's FIN came where read() expected the first byte of a message
     too_many_lookups,        ///< as many names wait to be looked up as resolver.hpp allows
     malformed_frame,         ///< what came is not how a frame begins
+    too_many_waiting,        ///< as many wait for a connection or a place as the options allow
 };
 
 /// The kinds of errors that a program can tell apart. Compare any error_code with them, whether it came from duet, Asio
@@ -71,7 +72,7 @@ enum class condition
     truncated,        ///< the peer's FIN in the middle of a message
     dead_peer,        ///< the peer's host does not answer any more
     closed,           ///< the program itself closed, aborted or finished this session or direction
-    exhausted,        ///< no more descriptors, memory, ports or places for a look-up to give
+    exhausted,        ///< no more descriptors, memory, ports or places to wait to give
     invalid_message,  ///< what the peer sent is no message: malformed_frame, or limit_exceeded
 };
 

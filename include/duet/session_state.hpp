@@ -71,6 +71,11 @@ public:
     /// Bytes of writes under way that the kernel has not accepted yet.
     std::uint64_t bytes_queued() const noexcept { return connection_ ? connection_->bytes_queued() : 0; }
 
+    /// True if the connection may carry another exchange: both directions are open, no operation is under way, the
+    /// session was not asked to finish, and nothing has arrived: no bytes, no FIN, no reset. Costs one system call at
+    /// most. What is on its way cannot be known.
+    bool reusable() const noexcept { return connection_ && connection_->reusable(); }
+
     /// The kernel's view. Errors: operation_not_supported if there is none (not Linux, not TCP); bad_descriptor after
     /// the end.
     duet::tcp_snapshot tcp_info(error_code& error) const noexcept { return connection_.info(error); }

@@ -153,6 +153,18 @@ std::string_view answer_to(std::string_view line);
         messages.put(answer_to(*message));
 }
 
+// connection_pool.hpp
+[[maybe_unused]] asio::awaitable<void> borrow(asio::io_context& context, std::string const& question)
+{
+    duet::connection_pool pool{duet::connector{context, {.timeout = 5s}}, "db.example", "7000", {.max_connections = 4}};
+    // Often, from many coroutines:
+    auto lease = co_await pool.acquire();
+    co_await lease->write(question);
+    std::string answer;
+    co_await lease->read_until(answer, "\n", 4096);
+    lease.give_back();  // the whole answer was read
+}
+
 // line_reader.hpp
 std::string_view answer_to(std::string_view line)
 {

@@ -14,6 +14,7 @@ FLOORS = [
     " live_diagram close_report post_mortem backoff"
     " proxy/ proxy_header proxy_options"
     " whole_or_end session_options acceptor_options connector_options relay_options server_options session_handler",
+    " whole_or_end session_options acceptor_options connector_options pool_options relay_options server_options session_handler",
     # handlers and how they are called; system calls on descriptors
     "completion/ socket/ time/",
     # ways to wait, and what a stream has to supply
@@ -25,7 +26,7 @@ FLOORS = [
     "session_state session line_reader canceller release remote tls proxy_protocol framing",
     # they yield sessions
     "accept/ resolve/ inherited hand_over acceptor resolver",
-    "connect/ connector kept_connection",
+    "connect/ connector kept_connection connection_pool",
     # they live on sessions
     "serve/ relay/ server run relay",
     # what is seen of them, and told

@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(duets_own_codes_have_their_conditions)
     expect(errc::truncated, condition::truncated);
     for (auto const code : {errc::send_finished, errc::send_poisoned, errc::closed, errc::aborted, errc::draining})
         expect(code, condition::closed);
-    for (auto const code : {errc::no_local_port, errc::too_many_lookups})
+    for (auto const code : {errc::no_local_port, errc::too_many_lookups, errc::too_many_waiting})
         expect(code, condition::exhausted);
     for (auto const code : {errc::limit_exceeded, errc::queue_full, errc::read_in_progress, errc::wait_in_progress,
              errc::self_connect, errc::no_address})
@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(duets_own_codes_have_their_conditions)
 BOOST_AUTO_TEST_CASE(every_code_and_condition_has_words_of_its_own)
 {
     std::vector<std::string> seen;
-    int const last = static_cast<int>(errc::too_many_lookups);
+    int const last = static_cast<int>(errc::too_many_waiting);
     BOOST_TEST(make_error_code(static_cast<errc>(last + 1)).message() == "unknown duet error");
     for (int value = 1; value <= last; ++value)
     {

@@ -57,6 +57,8 @@ public:
             return "too many names wait to be looked up";
         case errc::malformed_frame:
             return "not how a frame begins";
+        case errc::too_many_waiting:
+            return "too many wait for their turn";
         case errc::connect_timed_out:
             return "connect deadline passed";
         case errc::resolve_timed_out:
@@ -125,6 +127,7 @@ inline condition condition_of(errc code) noexcept
         return condition::closed;
     case errc::no_local_port:
     case errc::too_many_lookups:
+    case errc::too_many_waiting:
         return condition::exhausted;
     case errc::limit_exceeded:
     case errc::malformed_frame:

@@ -189,6 +189,9 @@ public:
 
     bool finish_requested() const noexcept { return receiver_.finish_requested(); }
 
+    /// Nothing has ended, is under way or has arrived: see session_state.hpp.
+    DUET_DECL bool reusable() noexcept;
+
     /// A part of a message has arrived that was not answered yet.
     bool in_message() const noexcept { return receiver_.in_message(); }
 

@@ -348,6 +348,13 @@ DUET_DECL void connection::start_wait_finish_requested(any_completion&& done, de
         complete(std::move(done), error_, 0);
 }
 
+DUET_DECL bool connection::reusable() noexcept
+{
+    bool const open = life_.receive() == receive_state::open && life_.send() == send_state::open;
+    bool const rests = !life_.closing() && !life_.released() && !receiver_.busy() && sender_.empty();
+    return open && rests && waiters_.empty() && !receiver_.finish_requested() && !channel_->has_input();
+}
+
 /// Tell the pending read to finish: now, or when the grace is over. A request that is on its way until then is served.
 inline void connection::finish_soon() noexcept
 {
