@@ -32,6 +32,8 @@ public:
 
     struct script
     {
+        explicit script(simulated_time& t) : time{t} {}
+
         simulated_time& time;
         std::deque<memory_peer> peers{};
         std::size_t begun = 0;
