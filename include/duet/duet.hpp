@@ -36,8 +36,12 @@
 #include <duet/relay_options.hpp>
 #include <duet/release.hpp>
 #include <duet/remote.hpp>
+#include <duet/request_codec.hpp>
+#include <duet/request_options.hpp>
+#include <duet/request_stream.hpp>
 #include <duet/resolver.hpp>
 #include <duet/run.hpp>
+#include <duet/serve_requests.hpp>
 #include <duet/server.hpp>
 #include <duet/server_options.hpp>
 #include <duet/session.hpp>

@@ -59,6 +59,7 @@ enum class errc
     too_many_lookups,        ///< as many names wait to be looked up as resolver.hpp allows
     malformed_frame,         ///< what came is not how a frame begins
     too_many_waiting,        ///< as many wait for a connection or a place as the options allow
+    unexpected_answer,       ///< an answer came to a request that was not sent
 };
 
 /// The kinds of errors that a program can tell apart. Compare any error_code with them, whether it came from duet, Asio
@@ -73,7 +74,7 @@ enum class condition
     dead_peer,        ///< the peer's host does not answer any more
     closed,           ///< the program itself closed, aborted or finished this session or direction
     exhausted,        ///< no more descriptors, memory, ports or places to wait to give
-    invalid_message,  ///< what the peer sent is no message: malformed_frame, or limit_exceeded
+    invalid_message,  ///< what the peer sent is no message: malformed_frame, limit_exceeded, unexpected_answer
 };
 
 DUET_DECL boost::system::error_category const& duet_category() noexcept;

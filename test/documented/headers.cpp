@@ -165,6 +165,31 @@ std::string_view answer_to(std::string_view line);
     lease.give_back();  // the whole answer was read
 }
 
+// request_stream.hpp
+[[maybe_unused]] asio::awaitable<void> ask_who(duet::session peer)
+{
+    duet::request_stream requests{std::move(peer), duet::length_prefix{.bytes = 4}, 65536};
+    std::string const answer = co_await requests.ask("who?");  // from any number of coroutines
+    co_await requests.close();
+}
+
+// serve_requests.hpp
+namespace served {
+
+asio::awaitable<std::string> answer_to(std::string request)
+{
+    co_return request;
+}
+
+asio::awaitable<void> serve(duet::session peer)
+{
+    co_await duet::serve_requests(peer, duet::length_prefix{.bytes = 4}, 65536, answer_to);
+}
+
+auto const handler = serve;
+
+}  // namespace served
+
 // line_reader.hpp
 std::string_view answer_to(std::string_view line)
 {

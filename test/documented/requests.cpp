@@ -4,6 +4,9 @@
 
 #define BOOST_TEST_MODULE documented.requests
 #include <duet/connection_pool.hpp>
+#include <duet/request_stream.hpp>
+#include <duet/serve_requests.hpp>
+#include <duet/server.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -13,7 +16,9 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <iostream>
 #include <string>
+#include <utility>
 
 using namespace duet_test;
 
@@ -27,6 +32,41 @@ asio::awaitable<std::string> ask(duet::connection_pool& pool, std::string const&
     co_await lease->read_until(answer, "\n", 4096);
     lease.give_back();  // the whole answer was read
     co_return answer;
+}
+
+int asked_again = 0;
+
+void ask_again(std::string const&)
+{
+    ++asked_again;
+}
+
+template <class Requests>
+asio::awaitable<void> ask_once(Requests& requests, std::string const& question)
+{
+    try
+    {
+        std::string const answer = co_await requests.ask("who?");  // from any number of coroutines
+
+        BOOST_TEST(answer == "who?!");
+    }
+    catch (duet::request_error const& error)
+    {
+        if (!error.sent())
+            ask_again(question);  // on another connection: it does no harm
+        else
+            std::clog << error.what() << '\n';  // the server may have acted on it
+    }
+}
+
+asio::awaitable<std::string> answer_to(std::string request)
+{
+    co_return request + "!";
+}
+
+asio::awaitable<void> serve(duet::session peer)
+{
+    co_await duet::serve_requests(peer, duet::length_prefix{.bytes = 4}, 65536, answer_to);
 }
 
 }  // namespace
@@ -63,4 +103,25 @@ BOOST_AUTO_TEST_CASE(a_pool_keeps_connections_for_the_next_request)
     run_all(context, {}, in_thread(answer_twice), ask_twice());
     BOOST_TEST(pool.counters().connected == 1U);
     BOOST_TEST(pool.counters().reused == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(requests_find_their_answers_on_one_connection)
+{
+    asio::io_context context;
+    duet::server server{context, {.port = 0}, serve};
+    auto const ask_twice = [&]() -> asio::awaitable<void>
+    {
+        duet::connector connector{context};
+        duet::session peer = co_await connector.connect(server.local_endpoint());
+        duet::request_stream requests{std::move(peer), duet::length_prefix{.bytes = 4}, 65536, {.within = 10s}};
+        std::string const question = "who?";
+        co_await ask_once(requests, question);
+        BOOST_TEST(asked_again == 0);
+        auto const report = co_await requests.close();
+        BOOST_TEST(report.clean());
+        co_await ask_once(requests, question);
+        BOOST_TEST(asked_again == 1);
+        co_await server.drain(10s);
+    };
+    run_all(context, {}, ask_twice());
 }

@@ -15,6 +15,7 @@ FLOORS = [
     " proxy/ proxy_header proxy_options"
     " whole_or_end session_options acceptor_options connector_options relay_options server_options session_handler",
     " whole_or_end session_options acceptor_options connector_options pool_options relay_options server_options session_handler",
+    " whole_or_end session_options acceptor_options connector_options pool_options relay_options request_codec request_options server_options session_handler",
     # handlers and how they are called; system calls on descriptors
     "completion/ socket/ time/",
     # ways to wait, and what a stream has to supply
@@ -23,7 +24,7 @@ FLOORS = [
     "engine/",
     # what sees what happens to one
     "trace_options recording/",
-    "session_state session line_reader canceller release remote tls proxy_protocol framing",
+    "session_state session line_reader canceller release remote tls proxy_protocol framing requests/ request_stream serve_requests",
     # they yield sessions
     "accept/ resolve/ inherited hand_over acceptor resolver",
     "connect/ connector kept_connection connection_pool",

@@ -59,6 +59,8 @@ public:
             return "not how a frame begins";
         case errc::too_many_waiting:
             return "too many wait for their turn";
+        case errc::unexpected_answer:
+            return "an answer to what was not asked";
         case errc::connect_timed_out:
             return "connect deadline passed";
         case errc::resolve_timed_out:
@@ -131,6 +133,7 @@ inline condition condition_of(errc code) noexcept
         return condition::exhausted;
     case errc::limit_exceeded:
     case errc::malformed_frame:
+    case errc::unexpected_answer:
         return condition::invalid_message;
     case errc::queue_full:
     case errc::read_in_progress:
