@@ -12,10 +12,9 @@ FLOORS = [
     # ground: no I/O
     "config version endpoint error frame_layout lifecycle tcp_info trace/ trace_log trace_file trace_segments diagram diagram_options"
     " live_diagram close_report post_mortem backoff"
-    " proxy/ proxy_header proxy_options"
-    " whole_or_end session_options acceptor_options connector_options relay_options server_options session_handler",
-    " whole_or_end session_options acceptor_options connector_options pool_options relay_options server_options session_handler",
-    " whole_or_end session_options acceptor_options connector_options pool_options relay_options request_codec request_options server_options session_handler",
+    " proxy/ proxy_header proxy_options frame_layout"
+    " whole_or_end session_options acceptor_options connector_options pool_options relay_options server_options"
+    " request_codec request_options session_handler",
     # handlers and how they are called; system calls on descriptors
     "completion/ socket/ time/",
     # ways to wait, and what a stream has to supply
@@ -24,7 +23,8 @@ FLOORS = [
     "engine/",
     # what sees what happens to one
     "trace_options recording/",
-    "session_state session line_reader canceller release remote tls proxy_protocol framing requests/ request_stream serve_requests",
+    "session_state session line_reader canceller release remote tls proxy_protocol framing requests/ request_stream"
+    " serve_requests",
     # they yield sessions
     "accept/ resolve/ inherited hand_over acceptor resolver",
     "connect/ connector kept_connection connection_pool",

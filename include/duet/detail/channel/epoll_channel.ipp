@@ -65,7 +65,7 @@ DUET_DECL std::size_t epoll_channel::read_some(boost::asio::mutable_buffer buffe
 
 DUET_DECL std::size_t epoll_channel::take_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept
 {
-    if (may_read_)
+    if (may_read())
         return read_some(buffer, error);
     error = boost::asio::error::would_block;
     return 0;
@@ -380,13 +380,9 @@ inline void epoll_channel::tell_gone(error_code error)
     user_->on_gone(error);
 }
 
-/// The user is behind a pointer, and how much of it is needed, it knows itself.
 DUET_DECL void epoll_channel::on_near(unsigned distance) noexcept
 {
-    if (distance == 3)
-        prefetch(user_, 64);
-    else
-        user_->on_near(distance);
+    distance == 3 ? prefetch(user_, 64) : user_->on_near(distance);  // it knows how much of it is needed
 }
 
 DUET_DECL void epoll_channel::on_shutdown() noexcept

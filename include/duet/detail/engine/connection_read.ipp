@@ -285,16 +285,6 @@ inline void connection::finish_read(error_code const& error)
         rest();
 }
 
-/// A part has come of what the pending read is to read: it no longer waits for the begin of a message, but for its end.
-inline void connection::has_begun_to_read() noexcept
-{
-    auto const& limits = times_.limits();
-    if (std::max(limits.next_message, limits.message) == deadlines::duration::zero())
-        return;
-    times_.read_begins(true, {});
-    arm(times_.earliest(life_, pending()));
-}
-
 /// The pending read was interrupted, but need not end.
 inline void connection::go_on_reading()
 {

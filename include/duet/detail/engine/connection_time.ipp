@@ -135,6 +135,16 @@ DUET_DECL void connection::on_wakeup()
     arm(times_.earliest(life_, pending()));
 }
 
+/// A part has come of what the pending read is to read: it no longer waits for the begin of a message, but for its end.
+inline void connection::has_begun_to_read() noexcept
+{
+    auto const& limits = times_.limits();
+    if (std::max(limits.next_message, limits.message) == deadlines::duration::zero())
+        return;
+    times_.read_begins(true, {});
+    arm(times_.earliest(life_, pending()));
+}
+
 /// Ask how many bytes the peer has acknowledged. True if that is progress.
 inline bool connection::look_for_progress(time_point now) noexcept
 {

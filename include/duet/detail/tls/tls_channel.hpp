@@ -32,7 +32,7 @@ class tls_channel final : public channel, private channel_user, private tls_sour
 {
 public:
     /// Use an engine before the first operation. Without one every operation fails.
-    explicit tls_channel(channel_user& user) noexcept : channel{{}, &user} { may_read_ = true; }
+    explicit tls_channel(channel_user& user) noexcept : channel{{}, &user} { set_may_read(true); }
 
     /// For the channel below.
     channel_user& as_user() noexcept { return *this; }
