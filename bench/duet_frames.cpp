@@ -1,7 +1,8 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-// Sends back messages that stand behind their size in four bytes: with a frame_stream, or --by-hand, with a loop that
-// does the same on the session: it reads into a buffer, looks for messages, and writes what was gathered.
+// Sends back messages that stand behind their size in four bytes: with a frame_stream; with --buffered it takes those
+// that are there without a co_await for each; --by-hand, with a loop that does the same on the session: it reads into a
+// buffer, looks for messages, and writes what was gathered.
 
 #include <array>
 #include <cstdlib>
@@ -27,6 +28,19 @@ asio::awaitable<void> frames(duet::session peer)
         if (!message)
             break;
         messages.put(*message);
+    }
+}
+
+asio::awaitable<void> buffered_frames(duet::session peer)
+{
+    duet::frame_stream messages{peer, duet::length_prefix{.bytes = 4}, limit};
+    for (;;)
+    {
+        auto message = co_await messages.next();
+        if (!message)
+            break;
+        for (; message; message = messages.next_buffered())
+            messages.put(*message);
     }
 }
 
@@ -86,12 +100,17 @@ int main(int argc, char** argv)
 {
     duet::server_options options{.address = "127.0.0.1"};
     bool hand_written = false;
+    bool buffered = false;
     for (int i = 1; i < argc; ++i)
     {
         if (std::string_view{argv[i]} == "--by-hand")
             hand_written = true;
+        else if (std::string_view{argv[i]} == "--buffered")
+            buffered = true;
         else
             options.port = static_cast<std::uint16_t>(std::atoi(argv[i]));
     }
-    return hand_written ? serve(options, by_hand) : serve(options, frames);
+    if (hand_written)
+        return serve(options, by_hand);
+    return buffered ? serve(options, buffered_frames) : serve(options, frames);
 }

@@ -34,6 +34,7 @@ ECHO = {
 FRAMES = {
     "by_hand": ("duet, a loop by hand", ["duet_frames", "{port}", "--by-hand"]),
     "frames": ("duet, frame_stream", ["duet_frames", "{port}"]),
+    "frames_buffered": ("duet, frame_stream, next_buffered()", ["duet_frames", "{port}", "--buffered"]),
 }
 IDLE = {
     **ECHO,
