@@ -208,6 +208,14 @@ BOOST_FIXTURE_TEST_CASE(a_peer_that_says_nothing_stops_nobody_and_has_its_time, 
     ask(other, "again", "again");
 }
 
+BOOST_FIXTURE_TEST_CASE(a_peer_that_says_nothing_to_a_handler_for_each_message_has_the_same_time, fixture)
+{
+    serve(1, introduce_each, behind(loopback));
+    clock.advance(5s + 100ms);
+    expect(peers.front(), "!");
+    BOOST_TEST(serving->counters().proxy_failures == 1U);
+}
+
 // As the check of a port does.
 BOOST_FIXTURE_TEST_CASE(a_peer_that_only_connects_is_no_failure, fixture)
 {
