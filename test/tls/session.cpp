@@ -5,11 +5,14 @@
 #define BOOST_TEST_MODULE tls.session
 #include "tls/tls_fixture.hpp"
 
+#include <duet/trace.hpp>
+
 #include <boost/test/unit_test.hpp>
 
 #include <array>
 #include <chrono>
 #include <string>
+#include <string_view>
 
 namespace asio = boost::asio;
 using namespace duet_test;
@@ -415,6 +418,39 @@ BOOST_AUTO_TEST_CASE(an_abort_is_a_reset_for_the_peer)
             BOOST_TEST(!peer.ended());
             co_return;
         });
+}
+
+BOOST_AUTO_TEST_CASE(a_trace_sees_plaintext_and_changes_nothing)
+{
+    tls_talk talk;
+    duet::trace trace;
+    talk.play_with_openssl(
+        [&](auto& server, auto& peer) -> asio::awaitable<void>
+        {
+            std::string room(8, ' ');
+            started<std::size_t> reading{talk.context.get_executor(), read_some(server, asio::buffer(room))};
+            co_await talk.time.pause(1s);
+            trace.attach(server);  // while a read waits
+            peer.say("question");
+            auto const size = co_await reading.result();
+            BOOST_TEST(size == 8u);
+            co_await server.write("answer");
+            peer.hear();
+            BOOST_TEST(peer.heard == "answer");
+            peer.close_notify();
+            auto const end = co_await server.read_some(asio::buffer(room));
+            BOOST_TEST(end == 0u);
+            started<duet::close_report> closing{talk.context.get_executor(), close(server)};
+            co_await talk.time.pause(1ms);
+            peer.hear();
+            auto const report = co_await closing.result();
+            BOOST_TEST(report.clean());
+        });
+    BOOST_TEST(trace.recorded() > 5u);
+    bool told = false;
+    for (auto const& each : trace.log().events)
+        told = told || (each.name == std::string_view{"write"} && each.bytes == 6);
+    BOOST_TEST(told);
 }
 
 BOOST_AUTO_TEST_CASE(nothing_is_left_in_the_queue_of_errors)
