@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -20,14 +21,13 @@
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-// The answer, with its end of line; nothing if the connection ended instead.
-asio::awaitable<std::string> ask_once(duet::session& server, std::string const& question)
+// The size of the answer with its end of line; 0 if the connection ended instead.
+asio::awaitable<std::size_t> ask_once(duet::session& server, std::string const& question, std::string& answer)
 {
     std::string const line = question + '\n';
-    std::string answer;
     co_await server.write(line);
-    co_await server.read_until(answer, "\n", 4096).within(10s);
-    co_return answer;
+    std::size_t const size = co_await server.read_until(answer, "\n", 4096).within(10s);
+    co_return size;
 }
 
 asio::awaitable<void> ask(duet::connection_pool& pool, std::string const& question)
@@ -38,11 +38,13 @@ asio::awaitable<void> ask(duet::connection_pool& pool, std::string const& questi
         bool again = false;
         try
         {
-            std::string const answer = co_await ask_once(*lease, question);
-            if (!answer.empty())
+            std::string answer;
+            std::size_t const size = co_await ask_once(*lease, question, answer);
+            if (size > 0)
             {
-                lease.give_back();  // the whole answer was read, and nothing else
-                fmt::print("{}", answer);
+                if (size == answer.size())
+                    lease.give_back();  // the whole answer was read, and nothing came behind it
+                fmt::print("{}", answer.substr(0, size));
                 co_return;
             }
             again = lease.reused();

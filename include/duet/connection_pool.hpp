@@ -30,7 +30,8 @@ class basic_connection_pool;
 ///
 /// give_back() says that the connection may serve others: the whole answer was read, and nothing more is to come. A
 /// lease that is destroyed without it resets its connection, because half an answer must never be read by the next one.
-/// Either way the place in the pool is free again.
+/// Either way the place in the pool is free again. The pool sees what has arrived and was not read; what a read took
+/// beyond the answer, as read_until() and readers with a buffer may, the program has to look for.
 ///
 /// It may outlive the pool. Distinct objects: safe. Shared objects: unsafe; use and destroy it on the pool's executor.
 template <class Connector>
@@ -124,8 +125,9 @@ private:
 /// auto lease = co_await pool.acquire();
 /// co_await lease->write(question);
 /// std::string answer;
-/// co_await lease->read_until(answer, "\n", 4096);
-/// lease.give_back();  // the whole answer was read
+/// std::size_t const size = co_await lease->read_until(answer, "\n", 4096);
+/// if (size == answer.size())
+///     lease.give_back();  // the whole answer was read, and nothing came behind it
 /// ```
 ///
 /// **Order.** While there are fewer connections than pool_options::max_connections, and none is idle, acquire() makes

@@ -29,8 +29,9 @@ asio::awaitable<std::string> ask(duet::connection_pool& pool, std::string const&
     auto lease = co_await pool.acquire();
     co_await lease->write(question);
     std::string answer;
-    co_await lease->read_until(answer, "\n", 4096);
-    lease.give_back();  // the whole answer was read
+    std::size_t const size = co_await lease->read_until(answer, "\n", 4096);
+    if (size == answer.size())
+        lease.give_back();  // the whole answer was read, and nothing came behind it
     co_return answer;
 }
 
