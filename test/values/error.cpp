@@ -98,8 +98,8 @@ BOOST_AUTO_TEST_CASE(duets_own_codes_have_their_conditions)
     for (auto const code : {errc::no_local_port, errc::too_many_lookups, errc::too_many_waiting})
         expect(code, condition::exhausted);
     for (auto const code : {errc::limit_exceeded, errc::malformed_frame})
-    for (auto const code : {errc::limit_exceeded, errc::malformed_frame, errc::unexpected_answer})
-        expect(code, condition::invalid_message);
+        for (auto const code : {errc::limit_exceeded, errc::malformed_frame, errc::unexpected_answer})
+            expect(code, condition::invalid_message);
     for (auto const code :
         {errc::queue_full, errc::read_in_progress, errc::wait_in_progress, errc::self_connect, errc::no_address})
         expect_none(code);

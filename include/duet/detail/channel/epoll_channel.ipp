@@ -306,11 +306,7 @@ DUET_DECL void epoll_channel::on_events(std::uint32_t events)
     }
     bool const gone = gone_ && (events & (EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0;
     if (reading_ == reading::nothing || !may_read())
-    {
-        if (gone)
-            tell_gone({});
-        return;
-    }
+        return gone ? tell_gone({}) : void();
     if (gone)
     {
         // Defer on_gone() to a turn: this function may call only one handler, and the read comes first.
