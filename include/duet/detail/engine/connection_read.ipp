@@ -213,18 +213,19 @@ DUET_DECL void connection::on_read(error_code const& error, std::size_t size)
 {
     if (!receiver_.busy())
         return on_discardable(error);
+    receiver_.add(size);
+    bool const complete = receiver_.is_complete();
     if (size > 0)
     {
-        receiver_.add(size);
         count_received(size);
-        if (!receiver_.is_complete() || !sender_.empty() || !waiters_.empty())  // otherwise nothing waits any more
+        if (!complete || !sender_.empty() || !waiters_.empty())  // otherwise nothing waits any more
             note_activity();
-        if (!receiver_.is_complete())
+        if (!complete)
             has_begun_to_read();
     }
     if (!error)
     {
-        if (receiver_.is_complete())
+        if (complete)
             return finish_read(receiver_.verdict());
         return receiver_.cause() ? finish_read(receiver_.cause()) : issue_read();
     }

@@ -99,8 +99,8 @@ public:
 
     frame_buffer* frames() const noexcept { return frames_; }
 
-    /// The part of the buffer that is still to be filled. A frame_buffer may throw std::bad_alloc.
-    boost::asio::mutable_buffer rest() const { return kind_ == read_kind::frame ? frames_->room() : buffer_; }
+    /// The part of the buffer that is still to be filled. Throws std::bad_alloc if a frame_buffer has no memory.
+    boost::asio::mutable_buffer rest() const { return kind_ == read_kind::frame ? room() : buffer_; }
 
     void add(std::size_t size) noexcept
     {
@@ -115,16 +115,7 @@ public:
     std::size_t size() const noexcept { return size_; }
 
     /// True if enough bytes have arrived to complete the read.
-    bool is_complete() noexcept
-    {
-        if (!reads_whole(kind_))
-            return true;
-        if (kind_ == read_kind::frame)
-            return frames_->look();
-        if (buffer_.size() == 0 && kind_ == read_kind::several && further_)
-            begin_next();
-        return buffer_.size() == 0;
-    }
+    bool is_complete() noexcept { return !reads_whole(kind_) || has_whole(); }
 
     /// What is wrong with what a complete read has received.
     error_code verdict() const noexcept { return kind_ == read_kind::frame ? frames_->error() : error_code{}; }
@@ -180,6 +171,18 @@ public:
     bool finish_requested() const noexcept { return finish_requested_; }
 
 private:
+    // Not inlined, because most reads are of no frame.
+    [[gnu::noinline]] boost::asio::mutable_buffer room() const { return frames_->room(); }
+
+    [[gnu::noinline]] bool has_whole() noexcept
+    {
+        if (kind_ == read_kind::frame)
+            return frames_->look();
+        if (buffer_.size() == 0 && kind_ == read_kind::several && further_)
+            begin_next();
+        return buffer_.size() == 0;
+    }
+
     void begin_next() noexcept
     {
         buffer_ = further_->take();
