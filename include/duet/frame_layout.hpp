@@ -73,6 +73,21 @@ public:
 
     constexpr void append(unsigned char byte) noexcept { bytes_[size_++] = static_cast<char>(byte); }
 
+    /// The first `size` bytes of a number of eight, the highest first: at most 8, and nothing was appended before.
+    constexpr void set(std::uint64_t number, std::size_t size) noexcept
+    {
+        // Written out, so that compilers make one store of it.
+        bytes_[0] = static_cast<char>(number >> 56 & 0xff);
+        bytes_[1] = static_cast<char>(number >> 48 & 0xff);
+        bytes_[2] = static_cast<char>(number >> 40 & 0xff);
+        bytes_[3] = static_cast<char>(number >> 32 & 0xff);
+        bytes_[4] = static_cast<char>(number >> 24 & 0xff);
+        bytes_[5] = static_cast<char>(number >> 16 & 0xff);
+        bytes_[6] = static_cast<char>(number >> 8 & 0xff);
+        bytes_[7] = static_cast<char>(number & 0xff);
+        size_ = size;
+    }
+
     constexpr operator std::string_view() const noexcept { return {bytes_, size_}; }
 
 private:
@@ -93,9 +108,7 @@ struct length_prefix
             return {.malformed = true};
         if (from.size() < bytes)
             return {.head = bytes};
-        std::uint64_t number = 0;
-        for (unsigned i = 0; i < bytes; ++i)
-            number = number << 8 | static_cast<unsigned char>(from[order == std::endian::big ? i : bytes - 1 - i]);
+        auto const number = order == std::endian::big ? number_highest_first(from) : number_lowest_first(from);
         if (!includes_itself)
             return {.head = bytes, .body = number};
         if (number < bytes)
@@ -114,17 +127,41 @@ struct length_prefix
     constexpr frame_head head(std::string_view body) const noexcept
     {
         frame_head result;
-        for (unsigned i = 0; i < bytes; ++i)
-        {
-            auto const place = order == std::endian::big ? bytes - 1 - i : i;
-            result.append(static_cast<unsigned char>(number_for(body) >> (8 * place)));
-        }
+        auto const number = number_for(body);
+        if (order == std::endian::big && bytes >= 1 && bytes <= 8)
+            result.set(number << (64 - 8 * bytes), bytes);
+        else
+            for (unsigned i = 0; i < bytes; ++i)
+                result.append(static_cast<unsigned char>(number >> (8 * i)));
         return result;
     }
 
     static constexpr std::string_view tail() noexcept { return {}; }
 
 private:
+    /// The number that `from` begins with, the highest byte first.
+    constexpr std::uint64_t number_highest_first(std::string_view from) const noexcept
+    {
+        auto const at = [&](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(from[i])}; };
+        if (from.size() >= 8) [[likely]]  // written out, so that compilers make one load of it
+            return (at(0) << 56 | at(1) << 48 | at(2) << 40 | at(3) << 32 | at(4) << 24 | at(5) << 16 | at(6) << 8 |
+                       at(7)) >>
+                   (64 - 8 * bytes);
+        std::uint64_t result = 0;
+        for (unsigned i = 0; i < bytes; ++i)
+            result = result << 8 | at(i);
+        return result;
+    }
+
+    /// The same, the lowest byte first.
+    constexpr std::uint64_t number_lowest_first(std::string_view from) const noexcept
+    {
+        std::uint64_t result = 0;
+        for (unsigned i = bytes; i > 0; --i)
+            result = result << 8 | static_cast<unsigned char>(from[i - 1]);
+        return result;
+    }
+
     constexpr std::uint64_t number_for(std::string_view body) const noexcept
     {
         return body.size() + (includes_itself ? bytes : 0U);

@@ -85,7 +85,7 @@ public:
     /// Not while a next() is under way.
     std::optional<std::string_view> next_buffered()
     {
-        if (!input_.look() || input_.error())
+        if (!input_.look(codec_) || input_.error())
             return {};
         return input_.take();
     }
@@ -97,6 +97,7 @@ protected:
     auto next_after(detail::frame_output* output)
     {
         using operation = detail::operation<detail::frame_or_end, detail::reading_frame>;
+        input_.look(codec_);  // here the framing's type is known; the operation then need not look
         return operation{target_, "next", detail::reading_frame{input_, output}};
     }
 
@@ -168,7 +169,7 @@ public:
         auto const text = checked("put", detail::buffers_of(body));
         if (this->target_->stands_in())
             throw detail::error_of_empty_session("put");
-        output_.put(static_cast<detail::connection&>(*this->target_), text);
+        output_.put(this->codec_, static_cast<detail::connection&>(*this->target_), text);
     }
 
     /// Write one message, and before it all that were put, in one call of the system. Completes when the kernel has

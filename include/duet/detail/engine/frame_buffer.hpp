@@ -21,13 +21,48 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// A framing of any type.
+/// Frames that are gathered to be written together. The memory stays for the next ones.
+class gathered_frames
+{
+public:
+    std::size_t size() const noexcept { return size_; }
+
+    boost::asio::const_buffer data() const noexcept { return {bytes_.data(), size_}; }
+
+    void clear() noexcept { size_ = 0; }
+
+    /// Copy three parts behind what is there. Throws std::bad_alloc, and is then as before.
+    void append(std::string_view head, std::string_view body, std::string_view tail)
+    {
+        auto const size = head.size() + body.size() + tail.size();
+        if (bytes_.size() - size_ < size) [[unlikely]]
+            bytes_.resize(std::max(size_ + size, bytes_.size() * 2));
+        auto* at = bytes_.data() + size_;
+        at = std::copy(head.begin(), head.end(), at);
+        at = std::copy(body.begin(), body.end(), at);
+        std::copy(tail.begin(), tail.end(), at);
+        size_ += size;
+    }
+
+    /// Give away the memory, which data() points to.
+    std::vector<char> release() noexcept
+    {
+        size_ = 0;
+        return std::exchange(bytes_, {});
+    }
+
+private:
+    std::vector<char> bytes_;  // all of it may be written to
+    std::size_t size_ = 0;     // of what was gathered
+};
+
+/// A framing of any type. Where the type is known, codec_of does the same without a virtual call.
 class frame_codec
 {
 public:
     virtual frame_layout layout(std::string_view bytes, std::size_t seen) const noexcept = 0;
-    virtual bool accepts(std::string_view body) const = 0;
-    virtual void append_head(std::string_view body, std::vector<char>& to) const = 0;
+    virtual void append(std::string_view body, gathered_frames& to) const = 0;
+    virtual void append_head(std::string_view body, gathered_frames& to) const = 0;
     virtual std::string_view tail() const = 0;
 
 protected:
@@ -48,13 +83,19 @@ public:
         return framing_.layout(bytes, seen);
     }
 
-    bool accepts(std::string_view body) const override { return framing_.accepts(body); }
+    bool accepts(std::string_view body) const { return framing_.accepts(body); }
 
-    void append_head(std::string_view body, std::vector<char>& to) const override
+    void append(std::string_view body, gathered_frames& to) const override
     {
         auto const head = framing_.head(body);
-        std::string_view const bytes{head};
-        to.insert(to.end(), bytes.begin(), bytes.end());
+        auto const tail = framing_.tail();
+        to.append(std::string_view{head}, body, std::string_view{tail});
+    }
+
+    void append_head(std::string_view body, gathered_frames& to) const override
+    {
+        auto const head = framing_.head(body);
+        to.append(std::string_view{head}, {}, {});
     }
 
     std::string_view tail() const override { return std::string_view{framing_.tail()}; }
@@ -75,13 +116,17 @@ public:
     frame_buffer& operator=(frame_buffer const&) = delete;
 
     /// Look for the next frame. True: it is whole, or there can be none: see error().
-    bool look() noexcept
+    bool look() noexcept { return found_ || error_ || look(codec_); }
+
+    /// As look(), with the codec as what it is, so that it can be inlined.
+    template <class Codec>
+    bool look(Codec const& codec) noexcept
     {
         if (found_ || error_)
             return true;
         if (seen_ == size_)
             return false;
-        auto const frame = codec_.layout(rest(), seen_);
+        auto const frame = codec.layout(rest(), seen_);
         auto const total = frame.total();
         if (frame.malformed || total == 0)
             error_ = errc::malformed_frame;
@@ -90,7 +135,7 @@ public:
         else if (total > size_)
         {
             seen_ = size_;
-            wanted_ = static_cast<std::size_t>(total);
+            wanted_ = total;
             return false;
         }
         else

@@ -14,7 +14,6 @@
 #include <span>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <duet/detail/completion/any_completion.hpp>
 #include <duet/detail/engine/completion_result.hpp>
@@ -39,18 +38,10 @@ public:
     frame_output& operator=(frame_output const&) = delete;
 
     /// The program calls next() before it waits, which writes what was put; unless one waits already.
-    void put(connection& target, std::string_view body)
+    template <class Codec>
+    void put(Codec const& codec, connection& target, std::string_view body)
     {
-        auto const before = bytes_.size();
-        try
-        {
-            append(body);
-        }
-        catch (...)
-        {
-            bytes_.resize(before);
-            throw;
-        }
+        codec.append(body, bytes_);
         if (bytes_.size() >= most || target.reading())
             flush(target);
     }
@@ -58,9 +49,9 @@ public:
     /// Write what was put. What the channel does not accept waits in the session's queue.
     void flush(connection& target) noexcept
     {
-        if (bytes_.empty())
+        if (bytes_.size() == 0)
             return;
-        write_request request{boost::asio::buffer(bytes_), true};
+        write_request request{bytes_.data(), true};
         if (auto const result = target.write_at_once(request))
         {
             bytes_.clear();
@@ -85,28 +76,11 @@ private:
         void operator()(error_code const&, std::size_t) const noexcept {}
     };
 
-    void append(std::string_view body)
-    {
-        codec_.append_head(body, bytes_);
-        bytes_.insert(bytes_.end(), body.begin(), body.end());
-        append_tail();
-    }
-
-    void append_tail()
-    {
-        auto const tail = codec_.tail();
-        bytes_.insert(bytes_.end(), tail.begin(), tail.end());
-    }
-
     /// `lost_unseen`: the request has frames of put(), for which nobody waits.
-    void keep_in(write_request& request, bool lost_unseen) noexcept
-    {
-        request.keep(std::move(bytes_), lost_unseen);
-        bytes_.clear();
-    }
+    void keep_in(write_request& request, bool lost_unseen) noexcept { request.keep(bytes_.release(), lost_unseen); }
 
     frame_codec const& codec_;
-    std::vector<char> bytes_;
+    gathered_frames bytes_;
     error_code error_;
 };
 
@@ -267,7 +241,6 @@ public:
         }
         catch (std::bad_alloc const&)
         {
-            bytes.resize(before_);
             return io_result{boost::asio::error::no_memory, 0};
         }
         auto const result = target.write_at_once(*request_);
@@ -296,8 +269,8 @@ private:
             parts_[2] = boost::asio::buffer(output_->codec_.tail());
         }
         else if (body_)
-            output_->append(*body_);
-        parts_[0] = boost::asio::buffer(bytes);
+            output_->codec_.append(*body_, bytes);
+        parts_[0] = bytes.data();
         // With no bytes at all it completes behind the writes before it.
         request_.emplace(std::span<boost::asio::const_buffer const>{parts_}, true);
     }
