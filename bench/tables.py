@@ -8,8 +8,8 @@ import statistics
 import plots
 import processes
 
-LABELS = {name: label for table in (processes.IDLE, processes.BULK, processes.RELAY, processes.PINNED, processes.APART)
-    for name, (label, _) in table.items()}
+NAMED = (processes.IDLE, processes.FRAMES, processes.BULK, processes.RELAY, processes.PINNED, processes.APART)
+LABELS = {name: label for table in NAMED for name, (label, _) in table.items()}
 BOTTLENECK = 0.9
 
 
