@@ -16,8 +16,8 @@ OTHERS = 1000  # descriptors that are not the connections'
 class Held:
     """Idle connections to one server, while they are there."""
 
-    def __init__(self, programs, server, connections):
-        self.load = processes.Load(programs, "idle", server, connections=connections)
+    def __init__(self, programs, server, connections, program):
+        self.load = processes.Load(programs, "idle", server, program=program, connections=connections)
 
     def __enter__(self):
         try:
@@ -41,12 +41,14 @@ def parts_for(connections, descriptors):
 
 def per_session(programs, name, connections, descriptors):
     parts = parts_for(connections, descriptors)
+    command = {**processes.IDLE, **processes.TLS}[name][1]
+    program = "tls_load" if name in processes.TLS else "load"
     with contextlib.ExitStack() as there:
-        servers = [there.enter_context(processes.Server(programs, processes.IDLE[name][1])) for _ in parts]
-        loads = [there.enter_context(Held(programs, server, FEW)).load for server in servers]
+        servers = [there.enter_context(processes.Server(programs, command)) for _ in parts]
+        loads = [there.enter_context(Held(programs, server, FEW, program)).load for server in servers]
         before = sum(server.resident() for server in servers)
         for server, many in zip(servers, parts):
-            loads.append(there.enter_context(Held(programs, server, many)).load)
+            loads.append(there.enter_context(Held(programs, server, many, program)).load)
         after = sum(server.resident() for server in servers)
         resets = sum(load.result()["ends"]["reset"] for load in loads)
     return {"bytes": (after - before) / connections, "resets": resets, "processes": len(parts)}

@@ -67,6 +67,13 @@ RELAY = {
     "buffers": ("raw epoll, C, 64 KiB buffers", ["raw_relay", "{port}", "{target}"]),
     "splice": ("raw epoll, C, splice(2)", ["raw_relay", "{port}", "{target}", "splice"]),
 }
+# Servers with TLS: {certificate} is a file with a certificate and its key. HAProxy ends TLS in front of another server.
+TLS = {
+    "tls_asio": ("asio::ssl::stream", ["tls_asio", "{port}", "{certificate}"]),
+    "tls_duet": ("duet, tls_session", ["tls_duet", "{port}", "{certificate}"]),
+    "tls_haproxy": ("HAProxy, in front of a server in C", ["haproxy", "-db", "-f",
+        str(HERE / "peers" / "haproxy_tls.cfg")]),
+}
 
 
 class Failed(Exception):
@@ -80,6 +87,15 @@ class Programs:
     def find(self, name):
         path = self.directory / name
         return str(path) if path.exists() else shutil.which(name) if name in ("node", "haproxy") else None
+
+    def certificate(self):
+        """A certificate of P-256 that signs itself, and its key, in one file."""
+        path = self.directory / "certificate.pem"
+        if not path.exists():
+            made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                "-noenc", "-subj", "/CN=localhost", "-days", "3650", "-keyout", "-"], check=True, capture_output=True)
+            path.write_bytes(made.stdout)
+        return path
 
     def those_there(self, table):
         return [name for name, (_, command) in table.items() if self.find(command[0])]
@@ -105,7 +121,9 @@ class Server:
 
     def __init__(self, programs, command, cores=None, target=0, before=(), environment=None):
         port = free_port()
-        words = [word.format(port=port, target=target) for word in command]
+        needs_certificate = "{certificate}" in command or any("haproxy_tls" in word for word in command)
+        certificate = str(programs.certificate()) if needs_certificate else ""
+        words = [word.format(port=port, target=target, certificate=certificate) for word in command]
         program = programs.find(words[0])
         if program is None:
             raise Failed(f"{words[0]} is not there")
@@ -113,7 +131,8 @@ class Server:
         self.port = port
         self.process = subprocess.Popen([*before, program, *words[1:]], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=pin(cores),
-            env={**os.environ, "PORT": str(port), "TARGET": str(target), **(environment or {})})
+            env={**os.environ, "PORT": str(port), "TARGET": str(target), "CERTIFICATE": certificate,
+                **(environment or {})})
         self.pid = self.process.pid
         self.told = b""
 
@@ -162,10 +181,10 @@ class Server:
 class Load:
     """The load generator while it runs."""
 
-    def __init__(self, programs, mode, server, cores=None, **options):
+    def __init__(self, programs, mode, server, cores=None, program="load", **options):
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         pid = [] if server.pid is None else ["--server", str(server.pid)]
-        self.process = subprocess.Popen([programs.find("load"), mode, "--port", str(server.port), *pid, *words],
+        self.process = subprocess.Popen([programs.find(program), mode, "--port", str(server.port), *pid, *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=pin(cores))
 
     def result(self, timeout=120):

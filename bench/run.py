@@ -32,7 +32,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("how", nargs="?", choices=("full", "quick"), default="full", help="quick: under five minutes")
     parser.add_argument("--only", default="", help="names of what is measured, or parts of them, with commas between: "
-        "echo_1 echo_64 echo_1000 echo_10000 pipelined large connect faults bulk relay two_cores counts idle compile")
+        "echo_1 echo_64 echo_1000 echo_10000 pipelined large connect faults bulk relay tls two_cores counts idle compile")
     parser.add_argument("--rounds", type=int, help="of each scenario (full: 7, quick: 3)")
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md's tables and plots")
     parser.add_argument("--onto", type=pathlib.Path, metavar="FILE", help="begin with the results of an earlier run, of "
@@ -96,6 +96,18 @@ def measure_idle(programs, sizes, descriptors):
     return result
 
 
+def measure_idle_tls(programs):
+    result = {}
+    there = [name for name in programs.those_there(processes.TLS) if name != "tls_haproxy"]
+    for name in there if programs.find("tls_load") else []:
+        say(f"idle: {name}")
+        try:
+            result[name] = {"2000": memory.per_session(programs, name, 2000, 10_000)}
+        except processes.Failed as problem:
+            print(f"\nbench: idle, {name}: {problem}")
+    return result
+
+
 def main():
     options = arguments()
     machine.enter_namespace()
@@ -112,7 +124,7 @@ def main():
     result = json.loads(options.onto.read_text()) if options.onto else {"runs": [], "scenarios": {}}
     result |= {"machine": told, "left_out": {}}
     result["runs"].append(run)
-    for table in (processes.ECHO, processes.FRAMES, processes.BULK, processes.RELAY):
+    for table in (processes.ECHO, processes.FRAMES, processes.BULK, processes.RELAY, processes.TLS):
         for name in programs.missing(table):
             result["left_out"][table[name][0]] = f"{table[name][1][0]} is not there"
             print(f"bench: left out: {table[name][0]}: {table[name][1][0]} is not there")
@@ -125,7 +137,7 @@ def main():
     rounds = options.rounds or (3 if quick else 7)
     every = (scenarios.load_scenarios(programs, quick) + scenarios.bulk_scenarios(programs, quick) +
         scenarios.frame_scenarios(programs, quick) + scenarios.relay_scenarios(programs, quick) +
-        scenarios.two_core_scenario(programs, quick))
+        scenarios.tls_scenarios(programs, quick) + scenarios.two_core_scenario(programs, quick))
     for scenario in every:
         if wanted(scenario.key) and scenario.names:
             result["scenarios"][scenario.key] = scenario.measure(rounds, say)
@@ -143,6 +155,8 @@ def main():
     if wanted("idle"):
         result["idle"] = measure_idle(programs, (10_000,) if quick else (10_000, 100_000), told["descriptors"])
         tables.show(tables.idle_table(result["idle"]))
+        result["idle_tls"] = measure_idle_tls(programs)
+        tables.show(tables.idle_tls_table(result["idle_tls"]))
     if wanted("compile"):
         result["compile"] = compiling.measure(1 if quick else min(rounds, 5), say)
         tables.show(tables.compile_table(result["compile"]))

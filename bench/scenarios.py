@@ -149,6 +149,47 @@ def relay_scenarios(programs, quick):
     ]
 
 
+def tls_scenarios(programs, quick):
+    times = {"seconds": 0.4, "warmup": 0.1} if quick else {"seconds": 2, "warmup": 0.3}
+    size = (128 if quick else 512) << 20
+
+    @contextlib.contextmanager
+    def served(name, bulk):
+        command = processes.TLS[name][1]
+        if name == "tls_haproxy":
+            behind = processes.BULK["posix"][1] if bulk else processes.ECHO["epoll"][1]
+            with processes.Server(programs, behind, ONE_CORE) as target, \
+                    processes.Server(programs, command, ONE_CORE, target=target.port) as server:
+                yield server
+        else:
+            with processes.Server(programs, [*command, "bulk"] if bulk else command, ONE_CORE) as server:
+                yield server
+
+    def load(name, mode, bulk=False, **options):
+        with served(name, bulk) as server:
+            return processes.run_load(programs, mode, server, ONE_CORE, program="tls_load", **options)
+
+    def timed(key, title, mode, unit, **options):
+        return Scenario(key, title, names, lambda name: row_of(load(name, mode, **options, **times)), unit,
+            note="TLS 1.3; HAProxy's server time is without that of the server behind it")
+
+    def bulk(key, title):
+        def run(name):
+            result = load(name, key, bulk=True, bytes=size)
+            return {**row_of(result), "value": result["bytes_per_second"] / (1 << 30),
+                "cpu_ns": result["server_cpu_ns"] / (size >> 10)}
+        return Scenario(f"tls_{key}", title, names, run, "GiB/s", note="server time is per KiB")
+
+    names = programs.those_there(processes.TLS) if programs.find("tls_load") else []
+    return [
+        timed("tls_connect", "TLS: handshake, one message, end, one after another", "connect", "handshakes/s"),
+        timed("tls_echo", "TLS: echo, 64 bytes, 64 connections", "echo", "requests/s", connections=64),
+        timed("tls_large", "TLS: echo, 16 KiB, 16 connections", "echo", "requests/s", connections=16, size=16384),
+        bulk("up", "TLS: bulk, client to server, 64 KiB buffers"),
+        bulk("down", "TLS: bulk, server to client, 64 KiB buffers"),
+    ]
+
+
 def two_core_scenario(programs, quick):
     """Two threads on two cores, a load generator on each, next to the same server with one of each on one core."""
     seconds = 0.4 if quick else 2

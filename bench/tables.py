@@ -10,6 +10,9 @@ import processes
 
 NAMED = (processes.IDLE, processes.FRAMES, processes.BULK, processes.RELAY, processes.PINNED, processes.APART)
 LABELS = {name: label for table in NAMED for name, (label, _) in table.items()}
+LABELS = {name: label for table in (processes.IDLE, processes.BULK, processes.RELAY, processes.PINNED, processes.APART,
+        processes.TLS)
+    for name, (label, _) in table.items()}
 BOTTLENECK = 0.9
 
 
@@ -30,7 +33,7 @@ def markdown(head, lines):
 
 
 def label_in(scenario, name):
-    if scenario["unit"] == "GiB/s":
+    if scenario["unit"] == "GiB/s" and name not in processes.TLS:
         return (processes.RELAY if name in processes.RELAY and "elay" in scenario["title"] else processes.BULK)[name][0]
     return LABELS[name]
 
@@ -113,6 +116,11 @@ def idle_table(table):
         ) + markdown(head, lines)
 
 
+def idle_tls_table(table):
+    lines = [[LABELS[name], f"{row['2000']['bytes']:,.0f}"] for name, row in table.items()]
+    return "### Bytes of the server per idle TLS session\n\nAs above.\n\n" + markdown(["", "at 2,000"], lines)
+
+
 def compile_table(table):
     head = ["g++ -O2", "seconds", "MiB of memory", "KiB of object"]
     lines = [[name, spread([r["seconds"] for r in rows], "{:.1f}"), f"{max(r['memory_mib'] for r in rows):.0f}",
@@ -164,7 +172,7 @@ def write_docs(result, directory):
     parts.append("## What repeats")
     for key, form, column in (("counts", counts_table, "instructions_64"),
             ("session_counts", session_counts_table, "instructions"), ("idle", idle_table, None),
-            ("compile", compile_table, None)):
+            ("idle_tls", idle_tls_table, None), ("compile", compile_table, None)):
         if key not in result:
             continue
         parts.append(form(result[key]))
@@ -181,7 +189,7 @@ def plot_of_steady(key, table, column):
         bars = [(LABELS[n], *[r[column]] * 3) for n, r in table.items() if r.get(column) is not None]
         what, how = (("echo", "64 connections") if key == "counts" else ("session", "one message, 64 sessions at once"))
         return plots.bars(f"User instructions per {what}", f"64 bytes, {how}, by callgrind", bars, "{:,.0f}")
-    if key == "idle":
+    if key in ("idle", "idle_tls"):
         size = min((size for row in table.values() for size in row), key=int)
         bars = [(LABELS[n], *[r[size]["bytes"]] * 3) for n, r in table.items() if size in r]
         return plots.bars("Bytes per idle session", f"resident memory of the server, at {int(size):,} sessions", bars,
