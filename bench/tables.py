@@ -8,12 +8,8 @@ import statistics
 import plots
 import processes
 
-NAMED = (processes.IDLE, processes.FRAMES, processes.BULK, processes.RELAY, processes.PINNED, processes.APART)
+NAMED = (processes.IDLE, processes.FRAMES, processes.BULK, processes.RELAY, processes.PINNED, processes.APART, processes.TLS)
 LABELS = {name: label for table in NAMED for name, (label, _) in table.items()}
-LABELS = {name: label for table in (processes.IDLE, processes.BULK, processes.RELAY, processes.PINNED, processes.APART,
-        processes.TLS)
-    for name, (label, _) in table.items()}
-BOTTLENECK = 0.9
 
 
 def spread(values, form):
