@@ -99,6 +99,10 @@ template awaitable<proxy_header> read_proxy_header(connection::ref, proxy_option
 
 template class accept_queue<tcp, any_io_executor>;
 template class accept_queue<stream_protocol, any_io_executor>;
+template awaitable<session> tcp_accept_queue::accept(
+    tcp_accept_queue::self, any_io_executor, tcp_accept_queue::session_maker);
+template awaitable<unix_session> unix_accept_queue::accept(
+    unix_accept_queue::self, any_io_executor, unix_accept_queue::session_maker);
 
 template class connect_core<tcp, any_io_executor, system_resolver>;
 template class connect_core<stream_protocol, any_io_executor, no_resolver>;

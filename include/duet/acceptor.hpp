@@ -174,8 +174,14 @@ using unix_acceptor = basic_acceptor<boost::asio::local::stream_protocol>;
 
 #if defined(DUET_SEPARATE_COMPILATION)
 namespace detail {
+using tcp_accept_queue = accept_queue<boost::asio::ip::tcp, boost::asio::any_io_executor>;
+using unix_accept_queue = accept_queue<boost::asio::local::stream_protocol, boost::asio::any_io_executor>;
 extern template class accept_queue<boost::asio::ip::tcp, boost::asio::any_io_executor>;
 extern template class accept_queue<boost::asio::local::stream_protocol, boost::asio::any_io_executor>;
+extern template boost::asio::awaitable<session> tcp_accept_queue::accept(
+    tcp_accept_queue::self, boost::asio::any_io_executor, tcp_accept_queue::session_maker);
+extern template boost::asio::awaitable<unix_session> unix_accept_queue::accept(
+    unix_accept_queue::self, boost::asio::any_io_executor, unix_accept_queue::session_maker);
 }  // namespace detail
 extern template class basic_acceptor<boost::asio::ip::tcp>;
 extern template class basic_acceptor<boost::asio::local::stream_protocol>;

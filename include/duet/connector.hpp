@@ -64,7 +64,8 @@ class basic_connector
 {
     using core_type = detail::connect_core<Protocol, Executor, Resolver>;
 
-    static_assert(std::is_same_v<Resolver, no_resolver> || resolver_for<Resolver, Protocol, Executor>,
+    static_assert(
+        std::is_same_v<Resolver, no_resolver> || resolver_for<Resolver, typename core_type::transport, Executor>,
         "resolve(host, service) must return awaitable<vector<endpoint>>: see duet::resolver_for");
 
 public:
@@ -73,7 +74,7 @@ public:
     using resolver_type = Resolver;
     using endpoint_type = typename Protocol::endpoint;
     using session_type = typename core_type::session_type;
-    using error_type = basic_connect_error<Protocol>;
+    using error_type = typename core_type::error_type;
 
     template <class T>
     using awaitable = boost::asio::awaitable<T, executor_type>;
@@ -83,7 +84,8 @@ public:
 
     explicit basic_connector(
         executor_type const& executor, connector_options const& options = {}, Resolver resolver = {})
-        : core_{std::make_shared<core_type>(executor, options, std::move(resolver))}
+        : core_{
+              std::make_shared<core_type>(executor, options, typename core_type::session_maker{}, std::move(resolver))}
     {
     }
 
@@ -131,6 +133,14 @@ public:
     connector_options const& options() const noexcept { return core_->options; }
 
     executor_type get_executor() const noexcept { return core_->get_executor(); }
+
+protected:
+    /// For protocols on top of another.
+    basic_connector(executor_type const& executor, connector_options const& options,
+        typename core_type::session_maker maker, Resolver resolver)
+        : core_{std::make_shared<core_type>(executor, options, std::move(maker), std::move(resolver))}
+    {
+    }
 
 private:
     friend detail::connector_access;

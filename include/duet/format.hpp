@@ -138,6 +138,7 @@ struct fmt::formatter<duet::server_counters>
             add(counters.by_reason[reason], to_string(static_cast<duet::close_reason>(reason)));
         add(counters.handler_failures, "failures of the handler");
         add(counters.proxy_failures, "without a right PROXY header");
+        add(counters.handshake_failures, "failed handshakes");
         add(counters.shed, "shed");
         add(counters.connection_failures, "failed before accept");
         add(counters.resource_failures, "failures for lack of resources");

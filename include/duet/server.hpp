@@ -144,11 +144,14 @@ template <class Protocol>
 class basic_server
 {
     using state_type = detail::server_state<Protocol>;
+    using session_maker = typename state_type::session_maker;
+
+    static constexpr bool is_tcp = std::is_same_v<typename state_type::layer::transport, boost::asio::ip::tcp>;
 
 public:
     using protocol_type = Protocol;
-    using acceptor_type = basic_acceptor<Protocol>;
-    using session_type = typename acceptor_type::session_type;
+    using acceptor_type = typename state_type::acceptor_type;
+    using session_type = typename state_type::session_type;
     using endpoint_type = typename Protocol::endpoint;
 
     /// What drain() returns: an awaitable of drain_report that is also called with a completion token.
@@ -156,7 +159,7 @@ public:
 
     /// Listen on `options.address` and `options.port`, and serve. Throws session_error if listening fails.
     template <class Handler>
-        requires(std::is_same_v<Protocol, boost::asio::ip::tcp>)
+        requires(is_tcp)
     basic_server(boost::asio::io_context& context, server_options options, Handler handler)
         : basic_server{detail::server_place{context}, options, std::move(handler)}
     {
@@ -164,7 +167,7 @@ public:
 
     /// As above, on strands over an executor, or over that of an execution context, as a thread_pool.
     template <detail::strands_place Where, class Handler>
-        requires(std::is_same_v<Protocol, boost::asio::ip::tcp>)
+        requires(is_tcp)
     basic_server(Where&& where, server_options options, Handler handler)
         : basic_server{detail::server_place{where}, options, std::move(handler)}
     {
@@ -275,28 +278,36 @@ private:
     template <class Handler>
     basic_server(detail::server_place place, std::vector<inherited_descriptor> const& inherited,
         server_options const& options, Handler handler)
-        : core_{place, detail::take_over<Protocol>(place.executor(), inherited, options), options,
-              share(std::move(handler)), inherited}
+        : core_{place, detail::take_over<typename state_type::layer::transport>(place.executor(), inherited, options),
+              options, share(std::move(handler)), inherited}
     {
+    }
+
+    template <class Handler>
+    static typename state_type::handler_type share(detail::handler_of_layer<session_maker, Handler> both)
+    {
+        return share(std::move(both.handler), std::move(both.sessions));
     }
 
     /// Share one handler object: std::function requires copies, but coroutines refer to the captures of that one
     /// object.
     template <class Handler>
-    static typename state_type::handler_type share(Handler handler)
+    static typename state_type::handler_type share(Handler handler, session_maker sessions = {})
     {
         static_assert(detail::handler_requirements<Handler, session_type>::checked);
         if constexpr (session_handler<Handler, session_type>)
         {
             auto shared = std::make_shared<Handler>(std::move(handler));
             if constexpr (conversation_handler<Handler, session_type>)
-                return {.conversation = [shared = std::move(shared)](session_type peer)
-                        { return (*shared)(std::move(peer)); }};
+                return {.sessions = std::move(sessions),
+                    .conversation = [shared = std::move(shared)](session_type peer)
+                    { return (*shared)(std::move(peer)); }};
             else
-                return {.message = [shared = std::move(shared)](session_type& peer) { return (*shared)(peer); }};
+                return {.sessions = std::move(sessions),
+                    .message = [shared = std::move(shared)](session_type& peer) { return (*shared)(peer); }};
         }
         else
-            return {};  // refused above
+            return {.sessions = std::move(sessions)};  // refused above
     }
 
     friend detail::server_access;

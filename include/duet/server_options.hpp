@@ -143,13 +143,14 @@ struct server_options
 /// What a server has counted so far.
 struct server_counters
 {
-    std::uint64_t accepted = 0;          ///< sessions that were given to the handler, or failed before by their header
-    std::uint64_t active = 0;            ///< sessions that are running now
-    std::uint64_t completed = 0;         ///< sessions whose handler returned
-    std::uint64_t handler_failures = 0;  ///< sessions whose handler threw
-    std::uint64_t proxy_failures = 0;    ///< sessions without a PROXY header that is right: see proxy_protocol
-    std::uint64_t unclean = 0;           ///< sessions whose handler returned, but whose connection did not end cleanly
-    std::uint64_t shed = 0;              ///< clients refused because of max_sessions
+    std::uint64_t accepted = 0;            ///< sessions that were given to the handler, or failed before that
+    std::uint64_t active = 0;              ///< sessions that are running now
+    std::uint64_t completed = 0;           ///< sessions whose handler returned
+    std::uint64_t handler_failures = 0;    ///< sessions whose handler threw
+    std::uint64_t proxy_failures = 0;      ///< sessions without a PROXY header that is right: see proxy_protocol
+    std::uint64_t handshake_failures = 0;  ///< sessions whose TLS handshake failed
+    std::uint64_t unclean = 0;  ///< sessions whose handler returned, but whose connection did not end cleanly
+    std::uint64_t shed = 0;     ///< clients refused because of max_sessions
     std::uint64_t connection_failures = 0;
     std::uint64_t resource_failures = 0;
 

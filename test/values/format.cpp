@@ -193,7 +193,8 @@ BOOST_AUTO_TEST_CASE(counters_are_formatted_without_what_is_zero)
     counters.by_reason[static_cast<std::size_t>(close_reason::failed)] = 1;
     counters.shed = 3;
     counters.proxy_failures = 5;
+    counters.handshake_failures = 6;
     BOOST_TEST(counters.ended(close_reason::clean) == 2U);
     BOOST_TEST(fmt::format("{}", counters) == "4 accepted, 1 active, 120 bytes received, 80 sent; 2 clean, 1 failed, "
-                                              "5 without a right PROXY header, 3 shed");
+                                              "5 without a right PROXY header, 6 failed handshakes, 3 shed");
 }

@@ -20,6 +20,7 @@
 #include <duet/detail/accept/handshakes.hpp>
 #include <duet/detail/accept/listener.hpp>
 #include <duet/detail/accept/listening_socket.hpp>
+#include <duet/detail/accept/protocol_layer.hpp>
 #include <duet/detail/engine/session_watcher.hpp>
 #include <duet/detail/recording/recording_watcher.hpp>
 #include <duet/detail/socket/fork_watch.hpp>
@@ -77,7 +78,8 @@ class accept_queue : public std::enable_shared_from_this<accept_queue<Protocol, 
 public:
     using endpoint_type = typename Protocol::endpoint;
     using stream_type = boost::asio::basic_stream_socket<Protocol, Executor>;
-    using session_type = basic_session<stream_type>;
+    using session_maker = plain_sessions<Protocol, Executor>;
+    using session_type = typename session_maker::session_type;
     using traits = stream_traits<stream_type>;
     using self = std::shared_ptr<accept_queue>;
 
@@ -100,11 +102,14 @@ public:
     /// The other listeners on this endpoint close together with this one.
     void close_with_others() noexcept { patience_ = longest_patience; }
 
-    /// Completes with a session that belongs to `executor`.
-    static boost::asio::awaitable<session_type, Executor> accept(self queue, Executor executor);
+    /// Completes with a session that `maker` makes, and that belongs to `executor`.
+    template <class Maker = session_maker>
+    static boost::asio::awaitable<typename Maker::session_type, Executor> accept(
+        self queue, Executor executor, Maker maker = {});
 
     /// Returns the next session of a batch that was already taken; nullopt if there is none, or no memory for it.
-    std::optional<session_type> take_queued(Executor const& executor) noexcept;
+    template <class Maker>
+    std::optional<typename Maker::session_type> take_queued(Executor const& executor, Maker const& maker) noexcept;
 
     handed_listeners hand_over(std::string name);
 
@@ -157,7 +162,9 @@ private:
 
     bool keep(int descriptor, endpoint_type const& remote) noexcept;
 
-    session_type make(Executor const& executor, accepted_connection<endpoint_type>& from);
+    template <class Maker>
+    typename Maker::session_type make(
+        Executor const& executor, accepted_connection<endpoint_type>& from, Maker const& maker);
 
     void pause(error_code const& error) noexcept;
 

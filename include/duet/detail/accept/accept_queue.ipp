@@ -21,8 +21,9 @@ inline namespace DUET_ABI {
 namespace detail {
 
 template <class Protocol, class Executor>
-boost::asio::awaitable<typename accept_queue<Protocol, Executor>::session_type, Executor>
-accept_queue<Protocol, Executor>::accept(self queue, Executor executor)
+template <class Maker>
+boost::asio::awaitable<typename Maker::session_type, Executor> accept_queue<Protocol, Executor>::accept(
+    self queue, Executor executor, Maker maker)
 {
     boost::asio::use_awaitable_t<Executor> const token;
     for (;;)
@@ -39,7 +40,7 @@ accept_queue<Protocol, Executor>::accept(self queue, Executor executor)
             }
             queue->take_batch();
         }
-        if (auto queued = queue->take_queued(executor))
+        if (auto queued = queue->take_queued(executor, maker))
             co_return std::move(*queued);
         if (!listener.is_open() && queue->taken_.empty())
             throw session_error{queue->failure_ ? queue->failure_ : error_code{errc::closed}, "accept",
@@ -61,14 +62,16 @@ accept_queue<Protocol, Executor>::accept(self queue, Executor executor)
 }
 
 template <class Protocol, class Executor>
-auto accept_queue<Protocol, Executor>::take_queued(Executor const& executor) noexcept -> std::optional<session_type>
+template <class Maker>
+std::optional<typename Maker::session_type> accept_queue<Protocol, Executor>::take_queued(
+    Executor const& executor, Maker const& maker) noexcept
 {
-    std::optional<session_type> result;
+    std::optional<typename Maker::session_type> result;
     if (taken_.empty())
         return result;
     try
     {
-        result.emplace(make(executor, taken_.front()));
+        result.emplace(make(executor, taken_.front(), maker));
         if (watcher_)
             watcher_->on_accepted(*session_access::connection(*result));
     }
@@ -85,13 +88,13 @@ auto accept_queue<Protocol, Executor>::take_queued(Executor const& executor) noe
 }
 
 template <class Protocol, class Executor>
-auto accept_queue<Protocol, Executor>::make(Executor const& executor, accepted_connection<endpoint_type>& from)
-    -> session_type
+template <class Maker>
+typename Maker::session_type accept_queue<Protocol, Executor>::make(
+    Executor const& executor, accepted_connection<endpoint_type>& from, Maker const& maker)
 {
     if (executor == listener_.get_executor())
     {
-        auto made =
-            session_access::begin<session_type>(executor, from.descriptor(), from.local, from.remote, options_.session);
+        auto made = maker.accepted(executor, from.descriptor(), from.local, from.remote, options_.session);
         from.release();
         return made;
     }
@@ -99,7 +102,7 @@ auto accept_queue<Protocol, Executor>::make(Executor const& executor, accepted_c
     stream_type stream{executor};
     stream.assign(from.local.protocol(), from.descriptor());
     from.release();
-    return session_access::adopt<session_type>(std::move(stream), from.local, from.remote, options_.session);
+    return maker.accepted(std::move(stream), from.local, from.remote, options_.session);
 }
 
 template <class Protocol, class Executor>

@@ -13,10 +13,17 @@ namespace detail {
 struct acceptor_access
 {
     /// The further sessions of a batch, without a coroutine.
-    template <class Acceptor>
-    static auto take_queued(Acceptor& acceptor) noexcept
+    template <class Acceptor, class Maker>
+    static auto take_queued(Acceptor& acceptor, Maker const& maker) noexcept
     {
-        return acceptor.queue_->take_queued(acceptor.get_executor());
+        return acceptor.queue_->take_queued(acceptor.get_executor(), maker);
+    }
+
+    /// As accept(), of sessions that `maker` makes.
+    template <class Acceptor, class Maker>
+    static auto accept(Acceptor& acceptor, Maker const& maker)
+    {
+        return Acceptor::queue_type::accept(acceptor.queue_, acceptor.get_executor(), maker);
     }
 
     /// See accept_queue::move_to().

@@ -55,17 +55,19 @@ class connect_core
 public:
     static constexpr bool has_resolver = !std::is_same_v<Resolver, no_resolver>;
 
-    using race_type = connect_race<Protocol, Executor>;
+    using transport = typename protocol_layer<Protocol>::transport;
+    using session_maker = typename protocol_layer<Protocol>::template sessions<Executor>;
+    using race_type = connect_race<transport, Executor, session_maker>;
     using session_type = typename race_type::session_type;
-    using target_type = connect_target<Protocol>;
-    using error_type = basic_connect_error<Protocol>;
+    using target_type = connect_target<transport>;
+    using error_type = basic_connect_error<transport>;
     using self = std::shared_ptr<connect_core>;
 
     template <class T>
     using awaitable = boost::asio::awaitable<T, Executor>;
 
-    connect_core(Executor const& e, connector_options const& o, Resolver r)
-        : executor{e}, options{o}, resolver(std::move(r))
+    connect_core(Executor const& e, connector_options const& o, session_maker m, Resolver r)
+        : executor{e}, options{o}, maker{std::move(m)}, resolver(std::move(r))
     {
     }
 
@@ -75,6 +77,7 @@ public:
 
     Executor executor;
     connector_options options;
+    session_maker maker;
     Resolver resolver;
     std::function<void(connect_retry const&)> on_retry;
     std::shared_ptr<session_watcher> watcher = program_watcher();  // see duet::trace
@@ -93,6 +96,21 @@ private:
                 race.abandon();
         }
     };
+
+    /// What makes the sessions with this target.
+    session_maker maker_for(target_type const& target) const
+    {
+        if constexpr (session_maker::shakes_hands)
+            return maker.expecting(target);
+        else
+            return maker;
+    }
+
+    /// Let the winner of the race shake hands, in a protocol that does. Completes with the reason of a failure.
+    static awaitable<error_code> shake_hands(std::shared_ptr<race_type> race);
+
+    /// The attempts; the one that has won has failed for this reason.
+    static std::vector<connect_attempt<transport>> reports_with(race_type const& race, error_code const& why);
 
     static awaitable<void> run(self core, std::shared_ptr<race_type> race, target_type const& target);
 };

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <exception>
 #include <optional>
+#include <vector>
 
 #include <duet/backoff.hpp>
 #include <duet/detail/connect/connect_core.hpp>
@@ -30,13 +31,19 @@ connect_core<Protocol, Executor, Resolver>::connect(self core, target_type targe
     std::optional<backoff> delays;
     for (std::size_t tries = 1;; ++tries)
     {
-        auto race = std::make_shared<race_type>(core->executor, core->options, core->watcher);
+        auto race = std::make_shared<race_type>(core->executor, core->options, core->maker_for(target), core->watcher);
         co_await run(core, race, target);
+        error_code why = race->error();
         if (race->winner())
-            co_return std::move(*race->winner());
+        {
+            if constexpr (session_maker::shakes_hands)
+                why = co_await shake_hands(race);
+            if (!why)
+                co_return std::move(*race->winner());
+        }
         if (race->failure())
             std::rethrow_exception(race->failure());
-        error_type failed{race->error(), target.describe(), race->reports()};
+        error_type failed{why, target.describe(), reports_with(*race, why)};
         race.reset();
         if (tries == retry.max_tries || failed.code() == condition::cancelled)
             throw error_type{failed};
@@ -60,6 +67,34 @@ connect_core<Protocol, Executor, Resolver>::connect(self core, target_type targe
         if (interrupted)
             throw error_type{boost::asio::error::operation_aborted, target.describe(), failed.attempts()};
     }
+}
+
+template <class Protocol, class Executor, class Resolver>
+boost::asio::awaitable<error_code, Executor> connect_core<Protocol, Executor, Resolver>::shake_hands(
+    [[maybe_unused]] std::shared_ptr<race_type> race)
+{
+    error_code why;
+    try
+    {
+        if constexpr (session_maker::shakes_hands)
+            co_await session_maker::shake_hands(*race->winner());
+    }
+    catch (system_error const& failure)
+    {
+        why = failure.code();
+    }
+    co_return why;
+}
+
+template <class Protocol, class Executor, class Resolver>
+auto connect_core<Protocol, Executor, Resolver>::reports_with(race_type const& race, error_code const& why)
+    -> std::vector<connect_attempt<transport>>
+{
+    auto result = race.reports();
+    for (auto& one : result)
+        if (!one.error)
+            one.error = why;
+    return result;
 }
 
 template <class Protocol, class Executor, class Resolver>

@@ -38,18 +38,19 @@ namespace detail {
 /// `connect_schedule` decides what to do and when; this class does it. Everything runs on one executor. The handlers of
 /// its operations keep this object alive. The coroutine that waits for the end owns this object, but this object does
 /// not own the coroutine, so no reference cycle remains when the context is destroyed during a connect.
-template <class Protocol, class Executor>
-class connect_race : public std::enable_shared_from_this<connect_race<Protocol, Executor>>
+template <class Protocol, class Executor, class Maker>
+class connect_race : public std::enable_shared_from_this<connect_race<Protocol, Executor, Maker>>
 {
 public:
     using endpoint_type = typename Protocol::endpoint;
-    using racer = connect_racer<Protocol, Executor>;
+    using racer = connect_racer<Protocol, Executor, Maker>;
     using session_type = typename racer::session_type;
 
     /// `watcher` may be null.
-    connect_race(Executor const& executor, connector_options const& options, std::shared_ptr<session_watcher> watcher)
-        : watcher_{std::move(watcher)}, options_{options}, timer_{executor}, ended_event_{executor}, schedule_{
-                                                                                                         options, now()}
+    connect_race(Executor const& executor, connector_options const& options, Maker maker,
+        std::shared_ptr<session_watcher> watcher)
+        : watcher_{std::move(watcher)}, options_{options}, maker_{std::move(maker)}, timer_{executor},
+          ended_event_{executor}, schedule_{options, now()}
     {
         ended_event_.expires_at(time_point::max());
     }
@@ -269,7 +270,7 @@ private:
         }
         if (!error)
         {
-            winner_.emplace(one.take(options_.session));
+            winner_.emplace(one.take(options_.session, maker_));
             if (watcher_)
                 watcher_->on_connected(one.watched, *session_access::connection(*winner_));
             return end({});
@@ -356,6 +357,7 @@ private:
     std::shared_ptr<session_watcher> watcher_;
     std::uint64_t look_up_ = 0;
     connector_options options_;
+    Maker maker_;
     timer_type timer_;
     timer_type ended_event_;  // never expires: cancelled at the end
     connect_schedule schedule_;

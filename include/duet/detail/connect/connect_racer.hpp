@@ -14,6 +14,7 @@
 
 #include <duet/backoff.hpp>
 #include <duet/connect_error.hpp>
+#include <duet/detail/accept/protocol_layer.hpp>
 #include <duet/detail/connect/connect_socket.hpp>
 #include <duet/session.hpp>
 
@@ -24,13 +25,13 @@ inline namespace DUET_ABI {
 namespace detail {
 
 /// The attempt on one address: its socket and its result.
-template <class Protocol, class Executor>
+template <class Protocol, class Executor, class Maker>
 class connect_racer
 {
 public:
     using endpoint_type = typename Protocol::endpoint;
     using stream_type = boost::asio::basic_stream_socket<Protocol, Executor>;
-    using session_type = basic_session<stream_type>;
+    using session_type = typename Maker::session_type;
     using traits = stream_traits<stream_type>;
     using time_point = std::chrono::steady_clock::time_point;
 
@@ -141,7 +142,7 @@ public:
 
     /// Create the session for the connected socket. A peer that has already sent RST or FIN is no failure (P25, P44):
     /// the kernel may no longer know the remote endpoint, and the session's first read reports the rest.
-    session_type take(session_options const& options)
+    session_type take(session_options const& options, Maker const& maker)
     {
         error_code error;
         auto const local = stream_->local_endpoint(error);
@@ -150,7 +151,7 @@ public:
             remote = report_.endpoint;
         auto connected = std::move(*stream_);
         close();
-        auto made = session_access::begin<session_type>(std::move(connected), local, remote, options);
+        auto made = maker.connected(std::move(connected), local, remote, options);
         session_access::connection(made)->set_client();
         return made;
     }

@@ -33,15 +33,30 @@ struct served_session
         state = std::move(of);
         aborted = cut = told = served = last_message = false;
         header_due = state->options().proxy_protocol.has_value();
+        handshake_due = state_type::session_maker::shakes_hands;
     }
 
     /// A further session object on the same connection, for the handler.
     session_type handle() const { return session_access::make<session_type>(session_access::connection(*session)); }
 
-    /// What has to come before the first call of the handler.
-    boost::asio::awaitable<void> read_header()
+    /// True: prepare() has to come before the first call of the handler.
+    bool needs_preparation() const noexcept { return header_due || handshake_due; }
+
+    boost::asio::awaitable<void> prepare()
     {
-        return accept_proxy_header(*session, *state->options().proxy_protocol);
+        using session_maker = typename state_type::session_maker;
+        if (header_due)
+        {
+            if constexpr (session_maker::shakes_hands)
+                session_maker::read_in_the_clear(*session, true);
+            co_await accept_proxy_header(*session, *state->options().proxy_protocol);
+            if constexpr (session_maker::shakes_hands)
+                session_maker::read_in_the_clear(*session, false);
+            header_due = false;
+        }
+        if constexpr (session_maker::shakes_hands)
+            co_await session_maker::shake_hands(*session);
+        handshake_due = false;
     }
 
     boost::asio::awaitable<void> converse() const { return (*state->on_conversation())(handle()); }
@@ -52,10 +67,11 @@ struct served_session
     std::shared_ptr<state_type> state;
     std::chrono::steady_clock::time_point began;
     bool aborted = false;
-    bool cut = false;           // aborted before it was served to its end
-    bool told = false;          // it was asked to finish
-    bool served = false;        // it was served to its end, with or without an exception
-    bool header_due = false;    // its PROXY header has not been accepted yet
+    bool cut = false;            // aborted before it was served to its end
+    bool told = false;           // it was asked to finish
+    bool served = false;         // it was served to its end, with or without an exception
+    bool header_due = false;     // its PROXY header has not been accepted yet
+    bool handshake_due = false;  // its handshake has not ended well yet
     bool last_message = false;  // the next message is the last: the session was asked to finish before it waited for it
 };
 

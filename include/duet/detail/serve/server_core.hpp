@@ -36,7 +36,7 @@ class server_core
 public:
     using state_type = server_state<Protocol>;
     using shard_type = server_shard<Protocol>;
-    using acceptor_type = basic_acceptor<Protocol>;
+    using acceptor_type = typename state_type::acceptor_type;
 
     /// `first`: on the executor of the place.
     server_core(server_place place, acceptor_type first, server_options const& options,

@@ -189,6 +189,7 @@ server_counters server_core<Protocol>::counters() const noexcept
     result.completed = counts.completed;
     result.handler_failures = counts.handler_failures;
     result.proxy_failures = counts.proxy_failures;
+    result.handshake_failures = counts.handshake_failures;
     result.unclean = counts.unclean;
     result.shed = counts.shed;
     result.connection_failures = counts.connection_failures;
@@ -215,7 +216,7 @@ listen_queue server_core<Protocol>::queue(error_code& error) const noexcept
 }
 
 template <class Protocol>
-basic_acceptor<Protocol> server_core<Protocol>::listen_again(
+typename server_core<Protocol>::acceptor_type server_core<Protocol>::listen_again(
     boost::asio::any_io_executor const& executor, acceptor_type& first, server_options const& options)
 {
     int const descriptor = acceptor_access::descriptor(first);

@@ -78,7 +78,7 @@ public:
             live->told = true;
             live->session->request_finish(state->options().drain_grace);
         }
-        if (state->on_message() && !live->header_due)
+        if (state->on_message() && !live->needs_preparation())
             await_message(live);
         else
             pool_.serve(live, {});
@@ -179,7 +179,9 @@ private:
         auto& counts = live->state->counts;
         auto const report = live->session->report();
         if (failure)
-            ++(live->header_due ? counts.proxy_failures : counts.handler_failures);
+            ++(live->header_due       ? counts.proxy_failures
+                : live->handshake_due ? counts.handshake_failures
+                                      : counts.handler_failures);
         else
             ++counts.completed;
         if (!failure && !report.clean())

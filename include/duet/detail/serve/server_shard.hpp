@@ -28,8 +28,8 @@ class server_shard : public std::enable_shared_from_this<server_shard<Protocol>>
 {
 public:
     using state_type = server_state<Protocol>;
-    using acceptor_type = basic_acceptor<Protocol>;
-    using session_type = typename acceptor_type::session_type;
+    using acceptor_type = typename state_type::acceptor_type;
+    using session_type = typename state_type::session_type;
     using state_ref = std::shared_ptr<state_type>;
 
     /// `own_queue`: its listener is no copy of another one. `strand`: what its executor is of, if it is of one.
@@ -153,12 +153,12 @@ private:
             // drain, accept all queued clients.
             while (waits && !shard.draining_ && !state->has_place())
                 co_await wait_for_place(state, shard);
-            auto peer = acceptor_access::take_queued(shard.acceptor_);
+            auto peer = acceptor_access::take_queued(shard.acceptor_, state->sessions());
             if (!peer)
             {
                 try
                 {
-                    peer.emplace(co_await shard.acceptor_.accept());
+                    peer.emplace(co_await acceptor_access::accept(shard.acceptor_, state->sessions()));
                 }
                 catch (session_error const& error)
                 {

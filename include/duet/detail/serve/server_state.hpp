@@ -39,13 +39,17 @@ class server_state : public std::enable_shared_from_this<server_state<Protocol>>
 {
 public:
     using shard_type = server_shard<Protocol>;
-    using session_type = typename basic_acceptor<Protocol>::session_type;
+    using layer = protocol_layer<Protocol>;
+    using acceptor_type = basic_acceptor<typename layer::transport>;
+    using session_maker = typename layer::template sessions<boost::asio::any_io_executor>;
+    using session_type = typename session_maker::session_type;
     using conversation_handler = std::function<boost::asio::awaitable<void>(session_type)>;
     using message_handler = std::function<boost::asio::awaitable<bool>(session_type&)>;
 
-    /// One of them; the other is empty.
+    /// A handler of one of two kinds; the other is empty. And what makes the sessions for it.
     struct handler_type
     {
+        session_maker sessions;
         conversation_handler conversation{};
         message_handler message{};
     };
@@ -58,6 +62,8 @@ public:
     server_place const& place() const noexcept { return place_; }
 
     server_options const& options() const noexcept { return options_; }
+
+    session_maker const& sessions() const noexcept { return handler_.sessions; }
 
     /// Exactly one of on_conversation() and on_message() is not null.
     conversation_handler const* on_conversation() const noexcept
@@ -186,6 +192,7 @@ public:
         std::atomic<std::uint64_t> completed{0};
         std::atomic<std::uint64_t> handler_failures{0};
         std::atomic<std::uint64_t> proxy_failures{0};
+        std::atomic<std::uint64_t> handshake_failures{0};
         std::atomic<std::uint64_t> unclean{0};
         std::atomic<std::uint64_t> shed{0};
         std::atomic<std::uint64_t> connection_failures{0};

@@ -237,10 +237,9 @@ private:
             std::exception_ptr failure;
             try
             {
-                if (live->header_due)
+                if (live->needs_preparation())
                 {
-                    co_await live->read_header();
-                    live->header_due = false;
+                    co_await live->prepare();
                     more = live->state->on_message() != nullptr;
                 }
                 if (live->state->on_conversation())
@@ -267,7 +266,7 @@ private:
                 failure = nullptr;
             // After the peer's FIN a wait for another message would end at once, again and again.
             more = more && !live->last_message && live->session->receive_state() == receive_state::open;
-            if (failure)
+            if (failure && !served_session<Protocol>::state_type::session_maker::tells_why(*live->session))
                 live->session->abort();
             else if (!more)
                 co_await session_access::close(*live->session);
