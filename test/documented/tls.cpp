@@ -4,13 +4,19 @@
 
 #define BOOST_TEST_MODULE documented.tls
 #include <duet/connector.hpp>
+#include <duet/run.hpp>
 #include <duet/server.hpp>
 #include <duet/tls.hpp>
+#include <duet/tls_acceptor.hpp>
+#include <duet/tls_connector.hpp>
+#include <duet/tls_server.hpp>
 
 #include "asio_face/credentials.hpp"
 #include "support/coro.hpp"
 #include "support/started.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl.hpp>
@@ -18,6 +24,7 @@
 #include <boost/asio/write.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -43,6 +50,43 @@ namespace documented {
     duet::tls_session peer{duet::tls_stream{std::move(socket), context, "example.com"}};
     co_await duet::handshake(peer);
     co_await peer.write("GET / HTTP/1.0\r\n\r\n");
+}
+
+// tls_server.hpp
+template <class Session>
+asio::awaitable<void> echo(Session peer);
+
+template <class Session>
+asio::awaitable<void> echo(Session peer)
+{
+    co_await peer.close();
+}
+
+[[maybe_unused]] int both(asio::io_context& context, duet::tls_context const& tls)
+{
+    duet::server plain{context, {.port = 7777}, echo<duet::session>};
+    duet::tls_server server{context, {.port = 7778}, tls, echo<duet::tls_session>};
+    return duet::run(context, plain, server);
+}
+
+// tls_connector.hpp
+[[maybe_unused]] asio::awaitable<void> a_connect(asio::any_io_executor executor)
+{
+    using namespace std::chrono_literals;
+    duet::tls_connector connector{executor, duet::tls_context::client(), {.timeout = 5s}};
+    duet::tls_session peer = co_await connector.connect("example.com", "443");
+    co_await peer.close();
+}
+
+// tls_acceptor.hpp
+[[maybe_unused]] asio::awaitable<void> accepting(asio::any_io_executor executor, duet::tls_context tls)
+{
+    duet::tls_acceptor acceptor{executor, {boost::asio::ip::tcp::v6(), 7778}, tls};
+    for (;;)
+    {
+        duet::tls_session peer = co_await acceptor.accept();
+        asio::co_spawn(executor, echo(std::move(peer)), asio::detached);
+    }
 }
 
 asio::awaitable<void> echo_lines(duet::session peer, ssl::context& credentials)

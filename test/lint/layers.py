@@ -26,10 +26,10 @@ FLOORS = [
     "session_state session line_reader canceller release remote tls proxy_protocol framing requests/ request_stream"
     " serve_requests",
     # they yield sessions
-    "accept/ resolve/ inherited hand_over acceptor resolver",
-    "connect/ connector kept_connection connection_pool",
+    "accept/ resolve/ inherited hand_over acceptor resolver over_tls tls_acceptor",
+    "connect/ connector kept_connection connection_pool tls_connector",
     # they live on sessions
-    "serve/ relay/ server run relay",
+    "serve/ relay/ server run relay tls_server",
     # what is seen of them, and told
     "wire/ captured_segment pcapng tap_options tap merge",
     # the roof

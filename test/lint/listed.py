@@ -25,7 +25,8 @@ RULES = [
     # format, beast, trace_reader and those of TLS need libraries that not everybody has; the others are for tools, not for every program.
     Rule("include/duet", "*.hpp", "include/duet/duet.hpp", r"<duet/{name}\.hpp>",
         exempt=("duet", "format", "beast", "trace_reader", "trace_segments", "diagram", "diagram_options", "live_diagram", "captured_segment",
-            "merge", "pcapng", "tap", "tap_options", "tls", "tls_context", "tls_error", "tls_facts", "tls_options", "tls_stream")),
+            "merge", "pcapng", "tap", "tap_options", "tls", "tls_context", "tls_error", "tls_facts", "tls_options", "tls_stream",
+            "over_tls", "tls_acceptor", "tls_connector", "tls_server")),
 ]
 
 

@@ -52,6 +52,9 @@ public:
     /// While this is wanted, wait_readable() ends when the handshake has ended, whether well or not: failure() tells.
     void await_handshake(bool wanted) noexcept { awaits_handshake_ = wanted; }
 
+    /// While this is wanted, reads are of what the channel below has: of something in the clear before the handshake.
+    void read_in_the_clear(bool wanted) noexcept { clear_ = wanted; }
+
     tls_engine const* engine() const noexcept { return engine_.get(); }
 
     /// Why the handshake has failed.
@@ -153,6 +156,7 @@ private:
     bool closed_ = false;
     bool held_ = false;  // this object holds a reference to its user
     bool awaits_handshake_ = false;
+    bool clear_ = false;  // nothing of TLS has begun
 };
 
 }  // namespace detail

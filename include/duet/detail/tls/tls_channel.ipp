@@ -48,7 +48,7 @@ inline void tls_channel::flush() noexcept
 /// Let the engine go on: the handshake, and what that has to send.
 inline void tls_channel::look() noexcept
 {
-    if (engine_ && engine_->handshaking() && !closed_ && !raw_)
+    if (engine_ && engine_->handshaking() && !closed_ && !raw_ && !clear_)
         engine_->shake_hands(*this);
     if (finish_due_ && !engine_->handshaking())
         finish();
@@ -66,7 +66,7 @@ inline void tls_channel::finish() noexcept
 
 inline bool tls_channel::is_readable() noexcept
 {
-    if (raw_)
+    if (raw_ || (clear_ && !closed_))
         return std::exchange(below_told_, false) || (engine_ && engine_->ended()) || below_->readable_now();
     look();
     if (!engine_)
@@ -94,6 +94,13 @@ inline std::size_t tls_channel::read_some(boost::asio::mutable_buffer buffer, er
     {
         error = tls_errc::no_context;
         return 0;
+    }
+    if (clear_)
+    {
+        auto const size = take(buffer, error);
+        if (size > 0)
+            error.clear();
+        return size;
     }
     look();
     if (engine_->handshaking())
