@@ -11,6 +11,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <duet/detail/config.hpp>
@@ -44,7 +45,8 @@ struct frame_layout
 /// - `layout(bytes, seen)`: the frame there. `seen`: the first `seen` bytes were shown before, and were no whole frame;
 ///   a search for an end need not begin anew. It is never called without a byte.
 /// - `accepts(body)`: true if one frame can carry this message, so that the peer reads the same one.
-/// - `head(body)` and `tail()`: what is written before and behind it: what std::string_view can be made of.
+/// - `head(body)`: what is written before it: what a std::string_view can be made of.
+/// - `tail()`: what is written behind it: a std::string_view of, or a reference to, what lives as long as the framing.
 template <class T>
 concept framing = std::move_constructible<T> && requires(T const& one, std::string_view bytes, std::size_t seen)
 {
@@ -61,6 +63,8 @@ concept framing = std::move_constructible<T> && requires(T const& one, std::stri
     {
         one.tail()
         } -> std::convertible_to<std::string_view>;
+    requires std::is_lvalue_reference_v<decltype(one.tail())> ||
+        std::is_same_v<std::remove_cv_t<decltype(one.tail())>, std::string_view>;
 };
 
 /// The few bytes before a message.

@@ -21,6 +21,23 @@ using namespace std::string_view_literals;
 
 namespace {
 
+/// Its tail would be gone before it is written.
+struct tail_by_value : duet::lines
+{
+    std::string tail() const { return "\n"; }
+};
+
+/// Its tail is there as long as the framing.
+struct tail_of_its_own : duet::lines
+{
+    std::string const& tail() const { return text; }
+
+    std::string text = "\n";
+};
+
+static_assert(!duet::framing<tail_by_value>);
+static_assert(duet::framing<tail_of_its_own> && duet::framing<duet::lines> && duet::framing<duet::delimiter>);
+
 template <class Framing>
 std::string frame_of(Framing const& framing, std::string_view body)
 {
