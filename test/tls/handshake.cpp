@@ -129,6 +129,13 @@ BOOST_AUTO_TEST_CASE(a_certificate_for_another_name)
     BOOST_TEST((result.server.first == tls_condition::alert));
 }
 
+BOOST_AUTO_TEST_CASE(an_absolute_name_is_verified_without_its_dot)
+{
+    auto const result = with_certificate(tls_world::get().server, "server.test.");
+    BOOST_TEST(!result.client.first);
+    BOOST_TEST(result.server_facts.host == "server.test");
+}
+
 BOOST_AUTO_TEST_CASE(a_certificate_that_signs_itself)
 {
     auto const result = with_certificate(certificate_maker::self_signed({.subject = "me", .names = "DNS:server.test"}));

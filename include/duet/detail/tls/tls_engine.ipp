@@ -134,10 +134,11 @@ inline void tls_engine::expect(std::string const& host)
             throw_tls_error(host);
         return;
     }
+    // The dot that makes a name absolute is in no certificate, and not sent (RFC 6066, 3).
+    auto const name = host.ends_with('.') ? host.substr(0, host.size() - 1) : host;
     ::SSL_set_hostflags(ssl_.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    if (verifies && ::SSL_set1_host(ssl_.get(), host.c_str()) != 1)
+    if (verifies && ::SSL_set1_host(ssl_.get(), name.c_str()) != 1)
         throw_tls_error(host);
-    auto const name = host.ends_with('.') ? host.substr(0, host.size() - 1) : host;  // RFC 6066, 3
     // As SSL_set_tlsext_host_name(), whose cast is one of C.
     auto* const text = const_cast<char*>(name.c_str());
     if (::SSL_ctrl(ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, text) != 1)
