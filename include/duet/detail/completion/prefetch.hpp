@@ -4,6 +4,7 @@
 #define DUET_DETAIL_COMPLETION_PREFETCH_HPP
 
 #include <cstddef>
+#include <cstdint>
 
 #include <duet/detail/config.hpp>
 
@@ -15,8 +16,9 @@ namespace detail {
 [[gnu::always_inline]] inline void prefetch(void const* begin, std::size_t size) noexcept
 {
     constexpr std::size_t line = 64;
+    auto const first = reinterpret_cast<std::uintptr_t>(begin);
     for (std::size_t place = 0; place < size; place += line)
-        __builtin_prefetch(static_cast<char const*>(begin) + place, 1);
+        __builtin_prefetch(reinterpret_cast<void const*>(first + place), 1);
 }
 
 }  // namespace detail
