@@ -10,6 +10,7 @@ import processes
 
 NAMED = (processes.IDLE, processes.FRAMES, processes.BULK, processes.RELAY, processes.PINNED, processes.APART, processes.TLS)
 LABELS = {name: label for table in NAMED for name, (label, _) in table.items()}
+BOTTLENECK = 0.9
 
 
 def spread(values, form):

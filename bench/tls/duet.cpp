@@ -1,6 +1,6 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
-// PORT FILE [bulk]: an echo server, or that of ../bulk, with duet's TLS sessions. The file has certificate and key.
+// PORT FILE [bulk]: an echo server, or that of ../bulk, with duet's TLS server. The file has certificate and key.
 
 #include <algorithm>
 #include <array>
@@ -10,14 +10,16 @@
 #include <string_view>
 #include <vector>
 
-#include <boost/asio.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
 
-#include <duet/tls.hpp>
+#include <duet/run.hpp>
+#include <duet/tls_server.hpp>
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 
-asio::awaitable<void> echo(duet::tls_session& peer)
+asio::awaitable<void> echo(duet::tls_session peer)
 {
     std::array<char, 4096> buffer;
     for (;;)
@@ -29,7 +31,7 @@ asio::awaitable<void> echo(duet::tls_session& peer)
     }
 }
 
-asio::awaitable<void> transfer(duet::tls_session& peer)
+asio::awaitable<void> transfer(duet::tls_session peer)
 {
     std::vector<char> buffer(65536);
     std::uint64_t left = 0;
@@ -51,45 +53,17 @@ asio::awaitable<void> transfer(duet::tls_session& peer)
     co_await peer.write(asio::buffer(&taken, sizeof taken));
 }
 
-asio::awaitable<void> serve(tcp::socket socket, duet::tls_context context, bool bulk)
-{
-    try
-    {
-        duet::tls_session peer{duet::tls_stream{std::move(socket), context}};
-        co_await duet::handshake(peer);
-        if (bulk)
-            co_await transfer(peer);
-        else
-            co_await echo(peer);
-        co_await peer.close();
-    }
-    catch (std::exception const&)
-    {
-    }
-}
-
-asio::awaitable<void> listen(tcp::acceptor& acceptor, duet::tls_context context, bool bulk)
-{
-    auto const executor = co_await asio::this_coro::executor;
-    for (;;)
-    {
-        tcp::socket socket = co_await acceptor.async_accept(asio::use_awaitable);
-        socket.set_option(tcp::no_delay{true});
-        asio::co_spawn(executor, serve(std::move(socket), context, bulk), asio::detached);
-    }
-}
-
 int main(int argc, char** argv)
 {
     if (argc < 3)
         return 2;
-    duet::tls_server_options options;
-    options.identity.certificate.file = argv[2];
-    auto const context = duet::tls_context::server(options);
-    asio::io_context loop{1};
-    tcp::acceptor acceptor{loop, {asio::ip::address_v4::loopback(), static_cast<unsigned short>(std::atoi(argv[1]))}};
-    std::cout << "listening on " << acceptor.local_endpoint() << std::endl;
+    duet::tls_server_options identity;
+    identity.identity.certificate.file = argv[2];
+    duet::server_options options{.address = "127.0.0.1"};
+    options.port = static_cast<std::uint16_t>(std::atoi(argv[1]));
     bool const bulk = argc > 3 && std::string_view{argv[3]} == "bulk";
-    asio::co_spawn(loop, listen(acceptor, context, bulk), asio::detached);
-    loop.run();
+    asio::io_context context;
+    duet::tls_server server{context, options, duet::tls_context::server(identity), bulk ? transfer : echo};
+    std::cout << "listening on " << server.local_endpoint() << std::endl;
+    return duet::run(context, server);
 }
