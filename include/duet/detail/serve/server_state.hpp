@@ -49,7 +49,7 @@ public:
     /// A handler of one of two kinds; the other is empty. And what makes the sessions for it.
     struct handler_type
     {
-        session_maker sessions;
+        session_maker sessions{};
         conversation_handler conversation{};
         message_handler message{};
     };
