@@ -50,6 +50,12 @@ public:
     {
     }
 
+    /// An authority of another one.
+    certificate_maker(std::string const& name, certificate_maker const& above)
+        : key_{::EVP_EC_gen("P-256")}, own_{above.make({.subject = name, .authority = true}, *key_, above.own_.get())}
+    {
+    }
+
     std::string pem() const { return pem_of(*own_); }
 
     credentials_pem issue(wanted const& what) const

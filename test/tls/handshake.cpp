@@ -101,6 +101,20 @@ BOOST_AUTO_TEST_CASE(what_was_agreed)
     BOOST_TEST(result.server_facts.cipher == result.client_facts.cipher);
 }
 
+BOOST_AUTO_TEST_CASE(a_certificate_of_an_authority_between_comes_with_that_ones)
+{
+    certificate_maker const between{"Authority Between", tls_world::get().authority};
+    auto who = between.issue({.subject = "server", .names = "DNS:server.test"});
+    auto const alone = with_certificate(who);
+    BOOST_TEST((alone.client.first == tls_condition::unknown_issuer));
+    BOOST_TEST((alone.server.first == tls_condition::alert));
+    who.certificate += between.pem();
+    auto const whole = with_certificate(who);
+    BOOST_TEST(!whole.client.first);
+    BOOST_TEST(!whole.server.first);
+    BOOST_TEST(whole.client_facts.verified);
+}
+
 BOOST_AUTO_TEST_CASE(an_address_is_verified_as_such)
 {
     BOOST_TEST(!with_certificate(tls_world::get().server, "192.0.2.7").client.first);
