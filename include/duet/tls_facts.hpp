@@ -4,10 +4,12 @@
 #define DUET_TLS_FACTS_HPP
 
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <new>
 #include <string>
 
 #include <duet/detail/tls/tls_settings.hpp>
@@ -58,10 +60,15 @@ inline tls_facts read_tls_facts(::SSL* ssl)
     facts.verified = (::SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0 && ::SSL_get_verify_result(ssl) == X509_V_OK;
     openssl_ptr<::BIO> const subject{::BIO_new(::BIO_s_mem())};
     openssl_ptr<::BIO> const pem{::BIO_new(::BIO_s_mem())};
-    if (subject && ::X509_NAME_print_ex(subject.get(), ::X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) >= 0)
-        facts.subject = text_of_bio(subject.get());
-    if (pem && ::PEM_write_bio_X509(pem.get(), certificate) == 1)
-        facts.certificate = text_of_bio(pem.get());
+    auto* const name = ::X509_get_subject_name(certificate);
+    if (!subject || !pem || ::X509_NAME_print_ex(subject.get(), name, 0, XN_FLAG_RFC2253) < 0 ||
+        ::PEM_write_bio_X509(pem.get(), certificate) != 1)
+    {
+        ::ERR_clear_error();
+        throw std::bad_alloc{};  // a peer that has shown a certificate never seems to have shown none
+    }
+    facts.subject = text_of_bio(subject.get());
+    facts.certificate = text_of_bio(pem.get());
     return facts;
 }
 

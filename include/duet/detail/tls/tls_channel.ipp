@@ -59,7 +59,11 @@ inline void tls_channel::look() noexcept
 inline void tls_channel::finish() noexcept
 {
     if (engine_)
+    {
         engine_->finish();
+        if (engine_->send_failure() && !send_error_)
+            send_error_ = engine_->send_failure();
+    }
     finish_due_ = false;
     fin_due_ = true;
 }

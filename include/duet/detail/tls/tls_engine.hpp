@@ -68,6 +68,9 @@ public:
     /// Why nothing can be read any more; none while something can. Not set by close_notify.
     error_code const& failure() const noexcept { return failure_; }
 
+    /// Why nothing can be sent any more, if that has failed by itself: there was no memory.
+    error_code const& send_failure() const noexcept { return send_failure_; }
+
     /// So much output waits that input has to.
     bool congested() const noexcept { return unsent() >= most_unsent; }
 
@@ -114,6 +117,8 @@ private:
     void resume() noexcept;
     bool enter(tls_source& from) noexcept;
     error_code result_of(int result) noexcept;
+    error_code reason_of(int result) noexcept;
+    error_code fail_to_send(int result) noexcept;
     error_code fail(error_code error) noexcept;
     std::size_t seal(boost::asio::const_buffer bytes, error_code& error) noexcept;
 
@@ -123,6 +128,7 @@ private:
     std::string output_;
     std::size_t sent_ = 0;  // of output_
     error_code failure_;
+    error_code send_failure_;
     error_code source_error_;  // why the source has no more; may be would_block
     bool open_ = false;
     bool finished_ = false;

@@ -71,11 +71,12 @@ struct tls_engine::bio
         return 1;
     }
 
-    static ::BIO_METHOD* make_method() noexcept
+    static ::BIO_METHOD* make_method()
     {
-        auto* const made = ::BIO_meth_new(::BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "duet");
+        auto const index = ::BIO_get_new_index();
+        auto* const made = index > 0 ? ::BIO_meth_new(index | BIO_TYPE_SOURCE_SINK, "duet") : nullptr;
         if (!made)
-            return nullptr;
+            throw_tls_error("BIO_meth_new");  // the next engine tries again
         ::BIO_meth_set_read(made, read);
         ::BIO_meth_set_write(made, write);
         ::BIO_meth_set_ctrl(made, control);
@@ -99,12 +100,13 @@ inline tls_engine::tls_engine(std::shared_ptr<tls_settings const> settings, std:
     ::ERR_clear_error();
     ssl_.reset(::SSL_new(origin_.settings->native()));
     auto* const method = bio::method();
-    auto* const link = ssl_ && method ? ::BIO_new(method) : nullptr;
+    auto* const link = ssl_ ? ::BIO_new(method) : nullptr;
     if (!link)
         throw_tls_error("SSL_new");
     ::BIO_set_data(link, this);
     ::SSL_set_bio(ssl_.get(), link, link);
-    SSL_set_app_data(ssl_.get(), &origin_);
+    if (SSL_set_app_data(ssl_.get(), &origin_) != 1)
+        throw_tls_error("SSL_set_app_data");
     ::SSL_set_read_ahead(ssl_.get(), 1);  // a record's header and its body with one read
     if (!origin_.settings->is_client())
     {
@@ -170,8 +172,22 @@ inline error_code tls_engine::fail(error_code error) noexcept
     return failure_;
 }
 
+/// Why nothing can be sent any more. OpenSSL may keep a part of what it could not hand over: not a byte may follow.
+inline error_code tls_engine::fail_to_send(int result) noexcept
+{
+    send_failure_ = reason_of(result);
+    fail(send_failure_);
+    return send_failure_;
+}
+
 /// What a function of OpenSSL means that has not succeeded.
 inline error_code tls_engine::result_of(int result) noexcept
+{
+    auto const reason = reason_of(result);
+    return reason == boost::asio::error::eof || reason == boost::asio::error::would_block ? reason : fail(reason);
+}
+
+inline error_code tls_engine::reason_of(int result) noexcept
 {
     source_ = nullptr;
     auto const what = ::SSL_get_error(ssl_.get(), result);
@@ -183,16 +199,19 @@ inline error_code tls_engine::result_of(int result) noexcept
             source_error_ == boost::asio::error::try_again)
             return boost::asio::error::would_block;
         if (source_error_ == boost::asio::error::eof)
-            return fail(open_ ? tls_errc::truncated : tls_errc::handshake_cut);
-        return fail(source_error_);
+            return open_ ? tls_errc::truncated : tls_errc::handshake_cut;
+        return source_error_;
     }
     auto const reason = ::ERR_peek_error();
     if (ERR_GET_LIB(reason) == ERR_LIB_SSL && ERR_GET_REASON(reason) == SSL_R_CERTIFICATE_VERIFY_FAILED)
     {
         ::ERR_clear_error();
-        return fail({static_cast<int>(::SSL_get_verify_result(ssl_.get())), openssl_verify_category()});
+        auto const verified = ::SSL_get_verify_result(ssl_.get());
+        if (verified == X509_V_ERR_OUT_OF_MEM)
+            return boost::asio::error::no_memory;
+        return {static_cast<int>(verified), openssl_verify_category()};
     }
-    return fail(take_openssl_error());
+    return take_openssl_error();
 }
 
 inline void tls_engine::shake_hands(tls_source& from) noexcept
@@ -253,7 +272,7 @@ inline std::size_t tls_engine::seal(boost::asio::const_buffer bytes, error_code&
         total += size;
         if (result == 1)
             continue;
-        error = result_of(result);
+        error = fail_to_send(result);
         break;
     }
     return total;
@@ -265,6 +284,8 @@ inline std::size_t tls_engine::write(std::span<boost::asio::const_buffer const> 
     ::ERR_clear_error();
     if (finished_)
         error = boost::asio::error::broken_pipe;
+    else if (send_failure_)
+        error = send_failure_;
     else if (failure_ && failure_ != tls_errc::truncated)
         error = failure_;
     std::size_t total = 0;
@@ -296,8 +317,9 @@ inline void tls_engine::finish() noexcept
     if (finished_)
         return;
     ::ERR_clear_error();
-    if (open_ && (!failure_ || failure_ == tls_errc::truncated))
-        ::SSL_shutdown(ssl_.get());
+    bool const may_say = open_ && !send_failure_ && (!failure_ || failure_ == tls_errc::truncated);
+    if (auto const result = may_say ? ::SSL_shutdown(ssl_.get()) : 0; result < 0)
+        fail_to_send(result);
     ::ERR_clear_error();
     finished_ = true;
 }

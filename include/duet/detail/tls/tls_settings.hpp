@@ -119,7 +119,7 @@ struct tls_session_origin
     std::string host;
 };
 
-/// The first error of this thread's queue, which is empty afterwards.
+/// The first error of this thread's queue, or no_memory if that is among them. The queue is empty afterwards.
 error_code take_openssl_error() noexcept;
 
 }  // namespace detail

@@ -22,13 +22,14 @@ namespace detail {
 inline error_code take_openssl_error() noexcept
 {
     auto const code = ::ERR_get_error();
-    ::ERR_clear_error();
-    if (code == 0)
+    // What lacks memory may be told behind what that has led to.
+    bool lacks_memory = code == 0;
+    for (auto next = code; next != 0; next = ::ERR_get_error())
+        lacks_memory = lacks_memory || ERR_GET_REASON(next) == ERR_R_MALLOC_FAILURE;
+    if (lacks_memory)
         return boost::asio::error::no_memory;
     if (ERR_SYSTEM_ERROR(code))
         return {ERR_GET_REASON(code), boost::system::system_category()};
-    if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
-        return boost::asio::error::no_memory;
     return {static_cast<int>(code), openssl_category()};
 }
 
@@ -64,8 +65,8 @@ inline std::vector<openssl_ptr<::X509>> read_certificates(tls_pem const& pem, ch
 {
     auto const source = open_pem(pem, what);
     std::vector<openssl_ptr<::X509>> all;
-    while (auto* const next = ::PEM_read_bio_X509(source.get(), nullptr, no_password, nullptr))
-        all.emplace_back(next);
+    while (openssl_ptr<::X509> next{::PEM_read_bio_X509(source.get(), nullptr, no_password, nullptr)})
+        all.push_back(std::move(next));
     bool const is_end = ERR_GET_REASON(::ERR_peek_last_error()) == PEM_R_NO_START_LINE;
     if (all.empty() || !is_end)
         throw_tls_error(name_of(pem, what));
@@ -239,6 +240,7 @@ inline int tls_settings::keep_session(::SSL* ssl, ::SSL_SESSION* session) noexce
     auto const* const origin = static_cast<tls_session_origin*>(SSL_get_app_data(ssl));
     if (!origin || origin->host.empty() || ::SSL_SESSION_is_resumable(session) != 1)
         return 0;
+    ::ERR_set_mark();
     try
     {
         if (openssl_ptr<::SSL_SESSION> copy{::SSL_SESSION_dup(session)})
@@ -248,6 +250,7 @@ inline int tls_settings::keep_session(::SSL* ssl, ::SSL_SESSION* session) noexce
     {
         // Then it is not resumed.
     }
+    ::ERR_pop_to_mark();  // the connection goes on without
     return 0;
 }
 
