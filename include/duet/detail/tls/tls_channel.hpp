@@ -128,6 +128,7 @@ private:
     bool tell_writable();
     bool tell_gone();
     void tell_one();
+    void tell_no_memory();
     void tell_ended_read(error_code const& error, std::size_t size);
 
     std::unique_ptr<tls_engine> engine_;

@@ -217,8 +217,10 @@ inline bool tls_channel::tell_read()
     {
         reading_ = reading::nothing;
         read_due_ = false;
-        go_on();
+        bool const goes_on = go_on();
         tell_ended_read(boost::asio::error::operation_aborted, 0);
+        if (!goes_on)
+            tell_no_memory();
         return true;
     }
     read_due_ = false;
@@ -233,9 +235,10 @@ inline bool tls_channel::tell_read()
             return false;
     }
     reading_ = reading::nothing;
-    if (!go_on())
-        send_error_ = boost::asio::error::no_memory;
+    bool const goes_on = go_on();
     tell_ended_read(error, size);
+    if (!goes_on)
+        tell_no_memory();
     return true;
 }
 
@@ -244,8 +247,10 @@ inline bool tls_channel::tell_writable()
     if (!writing_ || !is_writable())
         return false;
     writing_ = false;
-    go_on();
+    bool const goes_on = go_on();
     user_->on_writable(closed_ ? error_code{boost::asio::error::operation_aborted} : error_code{});
+    if (!goes_on)
+        tell_no_memory();
     return true;
 }
 
@@ -255,8 +260,10 @@ inline bool tls_channel::tell_gone()
     if (!gone_ || (!ended && !both_ended()))
         return false;
     gone_ = gone_cancelled_ = false;
-    go_on();
+    bool const goes_on = go_on();
     user_->on_gone(ended ? error_code{boost::asio::error::operation_aborted} : error_code{});
+    if (!goes_on)
+        tell_no_memory();
     return true;
 }
 
@@ -265,14 +272,23 @@ inline void tls_channel::tell_one()
 {
     if (tell_read() || tell_writable() || tell_gone())
         return;
-    if (go_on())
-        return;
-    // No memory to wait for anything.
-    if (reading_ != reading::nothing)
-        return tell_ended_read(boost::asio::error::no_memory, 0);
+    if (!go_on())
+        tell_no_memory();
+}
+
+/// There is no memory to wait for anything: whoever waits is told so at once, and no byte is sent any more. Only from a
+/// callback of the channel below, which keeps this object alive.
+inline void tls_channel::tell_no_memory()
+{
     send_error_ = boost::asio::error::no_memory;
+    if (reading_ != reading::nothing)
+        tell_ended_read(send_error_, 0);
     if (std::exchange(writing_, false))
         user_->on_writable(send_error_);
+    if (!below_gone_ && std::exchange(gone_, false))
+        user_->on_gone(send_error_);
+    if (!turn_ && std::exchange(user_turn_, false))
+        user_->on_turn();
 }
 
 inline void tls_channel::on_read(error_code const& error, std::size_t)
@@ -303,8 +319,10 @@ inline void tls_channel::on_gone(error_code error)
     if (!gone_)
         return;
     gone_ = gone_cancelled_ = false;
-    go_on();
+    bool const goes_on = go_on();
     user_->on_gone(error);
+    if (!goes_on)
+        tell_no_memory();
 }
 
 inline void tls_channel::on_turn()
@@ -315,8 +333,10 @@ inline void tls_channel::on_turn()
         return tell_one();
     user_turn_ = false;
     user_waits_ = is_due();
-    go_on();
+    bool const goes_on = go_on();
     user_->on_turn();
+    if (!goes_on)
+        tell_no_memory();
 }
 
 inline void tls_channel::abandon() noexcept
