@@ -99,8 +99,7 @@ inline tls_engine::tls_engine(std::shared_ptr<tls_settings const> settings, std:
         throw system_error{tls_errc::no_context};
     ::ERR_clear_error();
     ssl_.reset(::SSL_new(origin_.settings->native()));
-    auto* const method = bio::method();
-    auto* const link = ssl_ ? ::BIO_new(method) : nullptr;
+    auto* const link = ssl_ ? ::BIO_new(bio::method()) : nullptr;
     if (!link)
         throw_tls_error("SSL_new");
     ::BIO_set_data(link, this);
