@@ -1,4 +1,4 @@
-# Every public header. duet/format.hpp where this program has fmt.
+# Every public header. duet/format.hpp where this program has fmt, and those of TLS where it has OpenSSL.
 file(GLOB headers RELATIVE "${duet_SOURCE_DIR}/include"
     "${duet_SOURCE_DIR}/include/duet/*.hpp" "${duet_SOURCE_DIR}/include/duet/testing/*.hpp")
 find_package(fmt 9 QUIET GLOBAL)
@@ -6,6 +6,12 @@ if(fmt_FOUND)
     target_link_libraries(my_server PRIVATE duet::fmt)
 else()
     list(REMOVE_ITEM headers duet/format.hpp)
+endif()
+find_package(OpenSSL 3 QUIET GLOBAL)
+if(OPENSSL_FOUND)
+    target_link_libraries(my_server PRIVATE duet::tls)
+else()
+    list(FILTER headers EXCLUDE REGEX "^duet/(over_)?tls")
 endif()
 list(TRANSFORM headers REPLACE "(.+)" "#include <\\1>")
 list(JOIN headers "\n" text)

@@ -152,8 +152,16 @@ private:
             queue->taking_ended(failure);
         };
         taking_ = true;
-        boost::asio::co_spawn(get_executor(), take_all(this->shared_from_this()),
-            boost::asio::bind_cancellation_slot(stop_.slot(), std::move(ended)));
+        try
+        {
+            boost::asio::co_spawn(get_executor(), take_all(this->shared_from_this()),
+                boost::asio::bind_cancellation_slot(stop_.slot(), std::move(ended)));
+        }
+        catch (...)
+        {
+            taking_ = false;
+            throw;
+        }
     }
 
     static awaitable<void> take_all(self queue)
