@@ -73,8 +73,8 @@ struct tls_engine::bio
 
     static ::BIO_METHOD* make_method()
     {
-        auto const index = ::BIO_get_new_index();
-        auto* const made = index > 0 ? ::BIO_meth_new(index | BIO_TYPE_SOURCE_SINK, "duet") : nullptr;
+        // BIO_get_new_index() fails for good if its first call has no memory. Its numbers are above this one.
+        auto* const made = ::BIO_meth_new(BIO_TYPE_START | BIO_TYPE_SOURCE_SINK, "duet");
         if (!made)
             throw_tls_error("BIO_meth_new");  // the next engine tries again
         ::BIO_meth_set_read(made, read);
