@@ -122,11 +122,11 @@ BOOST_FIXTURE_TEST_CASE(a_byte_that_nobody_asked_for_and_an_end_are_seen, fixtur
     for (std::string const question : {"more", "end"})
     {
         auto pool = make_pool();
-        auto const ended = ends.size();
+        auto const before = ends.size();
         play([&]() -> asio::awaitable<void> { co_await ask(pool, question); });
+        // Nothing reads at this end: the server's close waits for its acknowledgement alone.
         if (question == "end")
-            until_ended(
-                ended + 1);  // nothing reads at this end: the server's close waits for its acknowledgement alone
+            until_ended(before + 1);
         play(
             [&]() -> asio::awaitable<void>
             {

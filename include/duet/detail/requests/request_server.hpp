@@ -96,13 +96,14 @@ public:
 private:
     awaitable<void> answer(std::uint64_t id, std::string request, place own)
     {
-        std::string const reply = co_await handler_(std::move(request));
+        auto answering = handler_(std::move(request));
+        std::string const reply = co_await std::move(answering);
         std::string const message = codec_.encode(id, reply);
         if (gathers_)
             messages_.put(message);
         else
             co_await messages_.write(message);
-        place const over{std::move(own)};  // free when the answer is written
+        own = {};  // free now that the answer is written
     }
 
     session_error failure(error_code code) const
