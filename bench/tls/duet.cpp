@@ -2,13 +2,11 @@
 
 // PORT FILE [bulk]: an echo server, or that of ../bulk, with duet's TLS server. The file has certificate and key.
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <string_view>
-#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
@@ -17,7 +15,7 @@
 #include <duet/run.hpp>
 #include <duet/tls_server.hpp>
 
-namespace asio = boost::asio;
+#include "../bulk/transfer.hpp"
 
 asio::awaitable<void> echo(duet::tls_session peer)
 {
@@ -31,28 +29,6 @@ asio::awaitable<void> echo(duet::tls_session peer)
     }
 }
 
-asio::awaitable<void> transfer(duet::tls_session peer)
-{
-    std::vector<char> buffer(65536);
-    std::uint64_t left = 0;
-    co_await peer.read(asio::buffer(&left, sizeof left));
-    while (left > 0)
-    {
-        std::size_t const size = std::min<std::uint64_t>(buffer.size(), left);
-        co_await peer.write(asio::buffer(buffer, size));
-        left -= size;
-    }
-    std::uint64_t taken = 0;
-    for (;;)
-    {
-        std::size_t const size = co_await peer.read_some(asio::buffer(buffer));
-        if (size == 0)
-            break;
-        taken += size;
-    }
-    co_await peer.write(asio::buffer(&taken, sizeof taken));
-}
-
 int main(int argc, char** argv)
 {
     if (argc < 3)
@@ -63,7 +39,8 @@ int main(int argc, char** argv)
     options.port = static_cast<std::uint16_t>(std::atoi(argv[1]));
     bool const bulk = argc > 3 && std::string_view{argv[3]} == "bulk";
     asio::io_context context;
-    duet::tls_server server{context, options, duet::tls_context::server(identity), bulk ? transfer : echo};
+    duet::tls_server server{
+        context, options, duet::tls_context::server(identity), bulk ? transfer<duet::tls_session> : echo};
     std::cout << "listening on " << server.local_endpoint() << std::endl;
     return duet::run(context, server);
 }
