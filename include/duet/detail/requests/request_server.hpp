@@ -96,8 +96,7 @@ public:
 private:
     awaitable<void> answer(std::uint64_t id, std::string request, place own)
     {
-        auto answering = handler_(std::move(request));
-        std::string const reply = co_await std::move(answering);
+        std::string const reply = co_await ask(request);
         std::string const message = codec_.encode(id, reply);
         if (gathers_)
             messages_.put(message);
@@ -105,6 +104,9 @@ private:
             co_await messages_.write(message);
         own = {};  // free now that the answer is written
     }
+
+    // The request goes over to the handler.
+    auto ask(std::string& request) { return handler_(std::move(request)); }
 
     session_error failure(error_code code) const
     {
