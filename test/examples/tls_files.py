@@ -17,7 +17,8 @@ class Files:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self._file("openssl.cnf").write_text(CONFIGURATION, encoding="ascii")
-        self.authority = self._make("authority", "basicConstraints=critical,CA:TRUE")
+        self.authority = self._make("authority", "basicConstraints=critical,CA:TRUE", "-addext",
+                                    "keyUsage=critical,keyCertSign")  # without it Python 3.13 does not trust it
         self.server = self.issue("server", "DNS:localhost,IP:127.0.0.1,IP:::1")
 
     def issue(self, name, alternatives):

@@ -306,8 +306,11 @@ def to_left(segment):
 
 
 def expect_from_client(program, number, segment, told, client="client"):
-    """An arrow from the client, and what it told the proxy: beside it, or below if that took the proxy some time."""
-    arrow = program.expect(row_of(number, client, to_right(segment), f"(?:{told})?"))
+    """An arrow from the client, and what it told the proxy: beside it, or below if that took the proxy some time.
+
+    Then the kernel's state may stand beside it.
+    """
+    arrow = program.expect(row_of(number, client, to_right(segment), rf"(?:{told}|\[[A-Z_]+\])?"))
     if not arrow.group().endswith(told):
         program.expect(row_of(number, "client", NOTHING, told))
 

@@ -59,6 +59,8 @@ struct tls_engine::bio
         }
         catch (std::bad_alloc const&)
         {
+            // From OpenSSL 3.2 on SSL_shutdown() does not tell.
+            self.send_failure_ = boost::asio::error::no_memory;
             return -1;
         }
     }
@@ -174,7 +176,9 @@ inline error_code tls_engine::fail(error_code error) noexcept
 /// Why nothing can be sent any more. OpenSSL may keep a part of what it could not hand over: not a byte may follow.
 inline error_code tls_engine::fail_to_send(int result) noexcept
 {
-    send_failure_ = reason_of(result);
+    auto const reason = reason_of(result);
+    if (!send_failure_)
+        send_failure_ = reason;
     fail(send_failure_);
     return send_failure_;
 }
