@@ -53,8 +53,8 @@ inline void connection::note_activity() noexcept
 {
     if (peer_watch_.wanted(sender_.sent()))
         watch_peer();
-    bool const may_be_due = times_.limits_open_sessions() || life_.half_closed() || life_.closing();
-    if (wakeup_.at() == wakeup::never && may_be_due)
+    // A wake-up may be set already, for something later.
+    if (times_.limits_open_sessions() || life_.half_closed() || life_.closing())
         arm(times_.earliest(life_, pending()));
 }
 
