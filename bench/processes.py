@@ -116,39 +116,63 @@ def pin(cores):
     return prepare if cores else None
 
 
+def start(command, cores=None, **options):
+    """A child that leads a process group, which kill_group() ends whole; on `cores`. It dies if we do."""
+    guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+    return subprocess.Popen([*guard, *command], start_new_session=True, preexec_fn=pin(cores), **options)
+
+
+def kill_group(process):
+    """Ends a child of start() and what that has started, and takes leave of it."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            stream.close()
+
+
 class Server:
     """A server while it runs: with Server(...) as s: s.port, s.pid"""
 
+    TRIES = 5  # somebody else may take a port between our look and the server's
+
     def __init__(self, programs, command, cores=None, target=0, before=(), environment=None):
-        port = free_port()
         needs_certificate = "{certificate}" in command or any("haproxy_tls" in word for word in command)
-        certificate = str(programs.certificate()) if needs_certificate else ""
-        words = [word.format(port=port, target=target, certificate=certificate) for word in command]
-        program = programs.find(words[0])
-        if program is None:
-            raise Failed(f"{words[0]} is not there")
-        self.name = words[0]
-        self.port = port
-        self.process = subprocess.Popen([*before, program, *words[1:]], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=pin(cores),
-            env={**os.environ, "PORT": str(port), "TARGET": str(target), "CERTIFICATE": certificate,
-                **(environment or {})})
-        self.pid = self.process.pid
+        self.certificate = str(programs.certificate()) if needs_certificate else ""
+        self.name, self.command, self.cores, self.target = command[0], command, cores, target
+        self.before, self.environment = before, environment or {}
+        self.program = programs.find(self.name)
+        if self.program is None:
+            raise Failed(f"{self.name} is not there")
         self.told = b""
 
     def __enter__(self):
-        try:
-            self.wait_until_it_listens()
-        except BaseException:
-            self.stop()
-            raise
-        return self
+        for attempt in range(self.TRIES):
+            self.begin(free_port())
+            try:
+                self.wait_until_it_listens()
+                return self
+            except BaseException as problem:
+                self.stop()
+                if "in use" not in str(problem) or attempt + 1 == self.TRIES:
+                    raise
+
+    def begin(self, port):
+        self.port = port
+        words = [word.format(port=port, target=self.target, certificate=self.certificate) for word in self.command[1:]]
+        self.process = start([*self.before, self.program, *words], self.cores, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "PORT": str(port),
+                "TARGET": str(self.target), "CERTIFICATE": self.certificate, **self.environment})
+        self.pid = self.process.pid
 
     def wait_until_it_listens(self):
         address = re.compile(rf"^\s*\d+: \w+:{self.port:04X} \w+:0000 0A ", re.M)
         for _ in range(3000):
             if self.process.poll() is not None:
-                raise Failed(f"{self.name} ended: {self.process.stderr.read().decode().strip()}")
+                raise Failed(f"{self.name} ended: {self.process.stderr.read().decode(errors='replace').strip()}")
             tables = (pathlib.Path("/proc/net", name) for name in ("tcp", "tcp6"))
             if any(address.search(table.read_text()) for table in tables if table.exists()):
                 return
@@ -165,13 +189,16 @@ class Server:
         return int(found[0]) if found else self.pid
 
     def stop(self, pid=None):
+        """Asks it, or the process `pid` of it, to end; and sees to it that nothing of it is left."""
         try:
-            os.kill(pid or self.pid, signal.SIGTERM)
-            _, told = self.process.communicate(timeout=30)
-            self.told = told or b""
+            if self.process.returncode is None:
+                os.kill(pid or self.pid, signal.SIGTERM)
+                _, told = self.process.communicate(timeout=30)
+                self.told = told or b""
         except (subprocess.TimeoutExpired, ProcessLookupError, ValueError):
-            self.process.kill()
-            self.process.wait()
+            pass
+        finally:
+            kill_group(self.process)
 
     def resident(self):
         pages = int(pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()[1])

@@ -2,8 +2,9 @@
 
 // A TCP port forwarder: each client is connected to the target, and what the one says, the other hears, half-close
 // included: a FIN is passed on as a FIN while the answer still comes back, a reset as a reset.
-// With --accept-proxy and --send-proxy it takes and passes on who the client is, by the PROXY protocol.
-// Try: python3 -m http.server 8000 & port_forwarder --port 7777 --to-port 8000 & curl http://localhost:7777/
+// With --accept-proxy and --send-proxy it takes and passes on who the client is, by the PROXY protocol. Each connection
+// that has ended leaves a line in the log, which is standard error; with --quiet it does not. Try: python3 -m
+// http.server 8000 & port_forwarder --port 7777 --to-port 8000 & curl http://localhost:7777/
 
 #include <fmt/ostream.h>
 
@@ -31,7 +32,17 @@ struct target
     std::string port;
     duet::relay_options relay;
     std::optional<duet::proxy_version> tells_client;  // sends a PROXY header first
+    bool quiet;
 };
+
+/// One write(2), so that lines of several programs, or threads, that share a log do not mix: stderr has no buffer.
+void log(duet::session const& client, duet::relay_report const& report)
+{
+    std::string const line =
+        fmt::format("{}: {} bytes there, {} back; client {}, target {}\n", client.remote_endpoint(),
+            report.forward.bytes, report.backward.bytes, report.first.reason, report.second.reason);
+    std::fwrite(line.data(), 1, line.size(), stderr);
+}
 
 asio::awaitable<void> forward(duet::session client, target const& to)
 {
@@ -44,9 +55,8 @@ asio::awaitable<void> forward(duet::session client, target const& to)
         co_await duet::send_proxy_header(server, header);
     }
     duet::relay_report const report = co_await duet::relay(client, server, to.relay);
-
-    fmt::print(stderr, "{}: {} bytes there, {} back; client {}, target {}\n", client.remote_endpoint(),
-        report.forward.bytes, report.backward.bytes, report.first.reason, report.second.reason);
+    if (!to.quiet)
+        log(client, report);
 }
 
 std::optional<duet::proxy_version> version_of(std::string const& text)
@@ -62,14 +72,20 @@ int main(int argc, char** argv)
 try
 {
     example::options const options{argc, argv, "Forwards TCP connections to another host and port.",
-        {{"port", "7777", "where to listen; 0 chooses a port"}, {"to-host", "localhost", "where to connect to"},
-            {"to-port", "8000", "its port"}, {"idle", "300", "seconds without a byte until a connection is reset"},
+        {{"port", "7777", "where to listen; 0 chooses a port"},
+            {"address", "any", "on which address: 127.0.0.1 takes clients of this host alone"},
+            {"to-host", "localhost", "where to connect to"}, {"to-port", "8000", "its port"},
+            {"idle", "300", "seconds without a byte until a connection is reset"},
             {"accept-proxy", "nobody", "a network (10.0.0.0/8): its connections must begin with a PROXY header"},
-            {"send-proxy", "no", "v1 or v2: begin each connection to the target with a PROXY header"}}};
+            {"send-proxy", "no", "v1 or v2: begin each connection to the target with a PROXY header"},
+            {"quiet", "", "no line in the log for each connection"}}};
     target const to{options.text("to-host"), options.text("to-port"),
-        {.idle = std::chrono::seconds{options.number("idle")}}, version_of(options.text("send-proxy"))};
+        {.idle = std::chrono::seconds{options.number("idle")}}, version_of(options.text("send-proxy")),
+        options.flag("quiet")};
     asio::io_context context;
     duet::server_options settings{.port = options.port()};
+    if (auto const& address = options.text("address"); address != "any")
+        settings.address = address;
     settings.max_sessions = 150;  // each has up to six descriptors: two sockets, and two pipes for its bytes
     settings.at_limit = duet::limit_policy::shed;
     if (auto const& network = options.text("accept-proxy"); network != "nobody")

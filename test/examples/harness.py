@@ -122,18 +122,17 @@ def tool(name):
 
 
 class Program:
-    """A running program; what it prints is collected line by line."""
+    """A running program; what it prints is collected line by line. `errors`: a descriptor for its standard error, instead."""
 
-    def __init__(self, *command):
+    def __init__(self, *command, errors=subprocess.PIPE):
         self.command = [str(word) for word in command]
-        self.process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
         self.said, self.complained = [], []
         self._may_read = threading.Event()
         self._may_read.set()
         self._lines = queue.SimpleQueue()
         self._readers = [threading.Thread(target=self._collect, args=args, daemon=True) for args in (
-            (self.process.stdout, self.said, self._lines), (self.process.stderr, self.complained, None))]
+            (self.process.stdout, self.said, self._lines), (self.process.stderr, self.complained, None)) if args[0]]
         for reader in self._readers:
             reader.start()
         _running.append(self)
@@ -222,11 +221,11 @@ class Program:
 class Server(Program):
     """An example that listens, ready for clients and for signals."""
 
-    def __init__(self, name, *arguments, port=0):
-        super().__init__(example(name), *arguments, *([] if port is None else ["--port", port]))
+    def __init__(self, name, *arguments, port=0, errors=subprocess.PIPE):
+        super().__init__(example(name), *arguments, *([] if port is None else ["--port", port]), errors=errors)
         self.endpoint = self.expect(r"^listening on (.*)$").group(1)
         if port is not None:
-            self.port = int(re.fullmatch(r"(?:\[::\]|0\.0\.0\.0):(\d+)", self.endpoint).group(1))
+            self.port = int(re.fullmatch(r"(?:\[::\]|0\.0\.0\.0|127\.0\.0\.1):(\d+)", self.endpoint).group(1))
         wait_until(lambda: self.process.poll() is not None or self._waits_for(signal.SIGTERM), "a wait for SIGTERM")
 
     def _waits_for(self, number):

@@ -4,6 +4,8 @@
 
 import pathlib
 import random
+import re
+import socket
 import tempfile
 
 import harness
@@ -18,7 +20,8 @@ def forwarder(target):
 
 @case
 def command_line():
-    harness.check_command_line("port_forwarder", "--port", "--to-host", "--to-port", "--idle", "--accept-proxy", "--send-proxy")
+    harness.check_command_line("port_forwarder", "--port", "--address", "--to-host", "--to-port", "--idle", "--accept-proxy",
+        "--send-proxy", "--quiet")
     harness.check_port_in_use("port_forwarder")
 
 
@@ -97,6 +100,52 @@ def nobody_there():
         with server.connect() as peer:
             harness.check_reset(peer, "with nobody behind the forwarder")
         server.stop()
+
+
+@case
+def on_one_address():
+    echo = Server("echo_server")
+    server = Server("port_forwarder", "--to-port", echo.port, "--address", "127.0.0.1")
+    check_equal(server.endpoint, f"127.0.0.1:{server.port}", "where it listens")
+    with socket.create_connection(("127.0.0.1", server.port), harness.time_left()) as peer:
+        check_equal(harness.exchange(peer, b"here"), b"here", "what came back")
+    server.stop()
+    echo.stop()
+
+
+def writes_of(clients, *options):
+    """What a forwarder writes to its standard error, write by write, up to its end: a SEQPACKET keeps them apart."""
+    echo = Server("echo_server")
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, its:
+        server = Server("port_forwarder", "--to-port", echo.port, *options, errors=its)
+        its.close()
+        for _ in range(clients):
+            with server.connect() as peer:
+                check_equal(harness.exchange(peer, b"word"), b"word", "what came back")
+        server.signal()
+        server.finish()
+        ours.settimeout(harness.time_left())
+        result = []
+        while part := ours.recv(65536):
+            result.append(part.decode())
+    echo.stop()
+    return result
+
+
+@case
+def a_line_of_log_is_one_write():
+    writes = writes_of(3)
+    lines = [write for write in writes if re.fullmatch(
+        r"(127\.0\.0\.1|\[::1\]):\d+: 4 bytes there, 4 back; client clean, target clean\n", write)]
+    check_equal(len(lines), 3, f"lines in one write of {writes}")
+    check_equal(len(writes), 4, f"writes, with that of the drain, of {writes}")
+
+
+@case
+def quiet_writes_no_line_for_a_connection():
+    writes = writes_of(3, "--quiet")
+    check(len(writes) == 1 and re.fullmatch(r"duet: drained: \d finished, 0 aborted\n", writes[0]), f"it wrote {writes}")
 
 
 if __name__ == "__main__":
