@@ -43,9 +43,14 @@ def syscalls(programs, command, lockstep=1, mode="echo", numbers=ECHOES, **optio
                 processes.run_load(programs, mode, server, ONE_CORE, **{**SIZE, **options}, lockstep=lockstep,
                     echoes=echoes)
                 server.stop(server.own_pid())
-            total = re.search(r"^100\.00\s.*?(\d+)(?:\s+\d+)? total", pathlib.Path(summary.name).read_text(), re.M)
-            return int(total.group(1))
+            return by_name(pathlib.Path(summary.name).read_text())["total"]
     return per_one(run, numbers)
+
+
+def by_name(summary):
+    """What `strace -c` has counted: of each system call, and the `total`."""
+    rows = re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(?:\d+ +)?(\w+)$", summary, re.M)
+    return {"total": 0, **{name: int(count) for count, name in rows}}
 
 
 def calls(programs, command, lockstep=0, mode="echo", numbers=ECHOES, **options):

@@ -60,12 +60,17 @@ def first_match(pattern, text, fallback="unknown"):
     return match.group(1) if match else fallback
 
 
+def output(*command):
+    """What a program says, to either stream."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout + done.stderr
+
+
 def version(*command):
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
+        return output(*command).strip().split("\n")[0]
+    except (OSError, subprocess.TimeoutExpired):
         return None
-    return (done.stdout + done.stderr).strip().split("\n")[0]
 
 
 def describe():

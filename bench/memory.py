@@ -28,9 +28,8 @@ class Held:
         return self
 
     def __exit__(self, *_):
-        if self.load.process.poll() is None:
-            self.load.process.kill()
-            self.load.process.communicate()
+        if self.load.process.returncode is None:
+            processes.kill_group(self.load.process)
 
 
 def parts_for(connections, descriptors):

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -80,6 +81,10 @@ class Failed(Exception):
     pass
 
 
+class Ended(Failed):
+    """A server has ended before it listened."""
+
+
 class Programs:
     def __init__(self, directory):
         self.directory = pathlib.Path(directory).resolve()
@@ -134,10 +139,25 @@ def kill_group(process):
             stream.close()
 
 
+def output(process, timeout, name):
+    """What a child of start() prints, when it has ended well; in any case it has ended then."""
+    try:
+        out, wrong = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired as expired:
+        raise Failed(f"{name} does not end") from expired
+    finally:
+        kill_group(process)
+    if process.returncode != 0:
+        said = (wrong or out or "").strip().split("\n")
+        raise Failed("; ".join(said[-3:]) if said[0] else f"{name} ended with {process.returncode}")
+    return out
+
+
 class Server:
     """A server while it runs: with Server(...) as s: s.port, s.pid"""
 
     TRIES = 5  # somebody else may take a port between our look and the server's
+    PATIENCE = 30  # seconds that it may take to end
 
     def __init__(self, programs, command, cores=None, target=0, before=(), environment=None):
         needs_certificate = "{certificate}" in command or any("haproxy_tls" in word for word in command)
@@ -157,22 +177,24 @@ class Server:
                 return self
             except BaseException as problem:
                 self.stop()
-                if "in use" not in str(problem) or attempt + 1 == self.TRIES:
+                if not isinstance(problem, Ended) or attempt + 1 == self.TRIES:
                     raise
 
     def begin(self, port):
-        self.port = port
-        words = [word.format(port=port, target=self.target, certificate=self.certificate) for word in self.command[1:]]
-        self.process = start([*self.before, self.program, *words], self.cores, stdin=subprocess.DEVNULL,
+        self.port, self.stopped = port, False
+        self.process = start([*self.before, self.program, *self.words()], self.cores, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "PORT": str(port),
                 "TARGET": str(self.target), "CERTIFICATE": self.certificate, **self.environment})
         self.pid = self.process.pid
+
+    def words(self):
+        return [word.format(port=self.port, target=self.target, certificate=self.certificate) for word in self.command[1:]]
 
     def wait_until_it_listens(self):
         address = re.compile(rf"^\s*\d+: \w+:{self.port:04X} \w+:0000 0A ", re.M)
         for _ in range(3000):
             if self.process.poll() is not None:
-                raise Failed(f"{self.name} ended: {self.process.stderr.read().decode(errors='replace').strip()}")
+                raise Ended(f"{self.name} ended: {self.process.stderr.read().decode(errors='replace').strip()}")
             tables = (pathlib.Path("/proc/net", name) for name in ("tcp", "tcp6"))
             if any(address.search(table.read_text()) for table in tables if table.exists()):
                 return
@@ -190,14 +212,16 @@ class Server:
 
     def stop(self, pid=None):
         """Asks it, or the process `pid` of it, to end; and sees to it that nothing of it is left."""
+        if self.stopped:
+            return
         try:
             if self.process.returncode is None:
                 os.kill(pid or self.pid, signal.SIGTERM)
-                _, told = self.process.communicate(timeout=30)
-                self.told = told or b""
-        except (subprocess.TimeoutExpired, ProcessLookupError, ValueError):
+                self.told = self.process.communicate(timeout=self.PATIENCE)[1]
+        except (subprocess.TimeoutExpired, ProcessLookupError):
             pass
         finally:
+            self.stopped = True
             kill_group(self.process)
 
     def resident(self):
@@ -211,19 +235,11 @@ class Load:
     def __init__(self, programs, mode, server, cores=None, program="load", **options):
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         pid = [] if server.pid is None else ["--server", str(server.pid)]
-        self.process = subprocess.Popen([programs.find(program), mode, "--port", str(server.port), *pid, *words],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=pin(cores))
+        self.process = start([programs.find(program), mode, "--port", str(server.port), *pid, *words], cores,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def result(self, timeout=120):
-        try:
-            out, wrong = self.process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired as expired:
-            self.process.kill()
-            self.process.communicate()
-            raise Failed("the load generator does not end") from expired
-        if self.process.returncode != 0:
-            raise Failed(wrong.strip() or f"the load generator ended with {self.process.returncode}")
-        return json.loads(out.strip().split("\n")[-1])
+        return json.loads(output(self.process, timeout, "the load generator").strip().split("\n")[-1])
 
     def wait_ready(self, timeout=120):
         """For idle: every connection is there."""
@@ -231,6 +247,11 @@ class Load:
             raise Failed("the connections are not there in time")
         if self.process.stdout.readline() != "ready\n":
             raise Failed(self.process.stderr.read().strip())
+
+
+def end_on_sigterm():
+    """As by Ctrl-C: whatever was started is ended first."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def run_load(programs, mode, server, cores=None, **options):

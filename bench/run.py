@@ -111,6 +111,7 @@ def measure_idle_tls(programs):
 def main():
     options = arguments()
     machine.enter_namespace()
+    processes.end_on_sigterm()
     quick = options.how == "quick"
     programs = processes.Programs(options.build)
     only = [word for word in options.only.split(",") if word]
