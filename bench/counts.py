@@ -1,5 +1,5 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
-"""What an echo and a whole session cost that does not depend on the clock: instructions, system calls, allocations.
+"""What an echo, a whole session, a relayed connection and a client's connection cost that does not depend on the clock: instructions, system calls, allocations.
 
 Each is the difference of two runs with different numbers of them, so that beginning and ending cancel out.
 """
@@ -17,6 +17,7 @@ ECHOES = (6400, 19200)
 SESSIONS = (640, 1920)
 SIZE = {"connections": 64, "size": 64}
 ONE_CORE = processes.ONE_CORE
+PATIENCE = 200  # seconds
 
 
 def per_one(run, numbers=ECHOES):
@@ -24,27 +25,36 @@ def per_one(run, numbers=ECHOES):
     return (many - few) / (numbers[1] - numbers[0])
 
 
-def instructions(programs, command, mode="echo", numbers=ECHOES, **options):
-    """User instructions, by callgrind."""
+CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+
+
+def collected(told):
+    return int(re.search(r"Collected : (\d+)", told).group(1))
+
+
+def instructions(programs, command, mode="echo", numbers=ECHOES, target=0, **options):
+    """User instructions, by callgrind. `target`: the port of the server behind a relay, as below."""
     def run(echoes):
-        before = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-        with processes.Server(programs, command, before=before) as server:
+        with processes.Server(programs, command, before=CALLGRIND, target=target) as server:
             processes.run_load(programs, mode, server, **{**SIZE, **options}, lockstep=1, echoes=echoes)
-        return int(re.search(rb"Collected : (\d+)", server.told).group(1))
+        return collected(server.told.decode())
     return per_one(run, numbers)
 
 
-def syscalls(programs, command, lockstep=1, mode="echo", numbers=ECHOES, **options):
+def syscalls(programs, command, lockstep=1, mode="echo", numbers=ECHOES, target=0, **options):
     """Every system call, by strace. It slows the server down, so there may be fewer echoes to a wake-up, or more."""
     def run(echoes):
         with tempfile.NamedTemporaryFile() as summary:
-            before = ["strace", "-f", "-c", "-o", summary.name, "--"]
-            with processes.Server(programs, command, ONE_CORE, before=before) as server:
+            with processes.Server(programs, command, ONE_CORE, before=strace_to(summary), target=target) as server:
                 processes.run_load(programs, mode, server, ONE_CORE, **{**SIZE, **options}, lockstep=lockstep,
                     echoes=echoes)
                 server.stop(server.own_pid())
             return by_name(pathlib.Path(summary.name).read_text())["total"]
     return per_one(run, numbers)
+
+
+def strace_to(file):
+    return ["strace", "-f", "-c", "-o", file.name, "--"]
 
 
 def by_name(summary):
@@ -53,11 +63,16 @@ def by_name(summary):
     return {"total": 0, **{name: int(count) for count, name in rows}}
 
 
-def calls(programs, command, lockstep=0, mode="echo", numbers=ECHOES, **options):
+def counting(programs, file):
+    """The environment of a program whose calls are counted into this file."""
+    return {"LD_PRELOAD": str(programs.directory / "libcount_calls.so"), "BENCH_COUNT": file.name}
+
+
+def calls(programs, command, lockstep=0, mode="echo", numbers=ECHOES, target=0, **options):
     """Allocations and system calls, by count_calls.c: the server runs as it does when it is timed."""
     with tempfile.NamedTemporaryFile() as count:
-        environment = {"LD_PRELOAD": str(programs.directory / "libcount_calls.so"), "BENCH_COUNT": count.name}
-        with processes.Server(programs, command, ONE_CORE, environment=environment) as server:
+        environment = counting(programs, count)
+        with processes.Server(programs, command, ONE_CORE, target=target, environment=environment) as server:
             def run(echoes):
                 begin = read_counts(count.name)
                 processes.run_load(programs, mode, server, ONE_CORE, **{**SIZE, **options}, lockstep=lockstep,
@@ -81,6 +96,49 @@ def allocations(programs, command, **options):
 MEASURES = {"instructions": instructions, "syscalls": syscalls, "allocations": allocations}
 # Options of a measure that make it one of whole sessions: connect, one message, half-close, end; 64 at once.
 SESSION = {"mode": "connect", "numbers": SESSIONS}
+
+
+class OfClient:
+    """The same of a client of bench/clients: of each of its connections, 64 at once, to a raw epoll server."""
+
+    def __init__(self, programs, command):
+        self.programs, self.command = programs, command
+
+    def run(self, number, before=(), environment=None):
+        """What it says on its standard error, when it has had so many connections."""
+        with processes.Server(self.programs, processes.ECHO["epoll"][1], ONE_CORE) as server:
+            words = ["ask", "--port", server.port, "--echoes", number, "--connections", SIZE["connections"], "--size", SIZE["size"]]
+            process = processes.start([*before, self.programs.find(self.command[0]), *map(str, words)], ONE_CORE,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                env={**os.environ, **(environment or {})})
+            return processes.both_outputs(process, PATIENCE, self.command[0])[1]
+
+    def instructions(self):
+        return per_one(lambda number: collected(self.run(number, CALLGRIND)), SESSIONS)
+
+    def syscalls(self):
+        def count(number):
+            with tempfile.NamedTemporaryFile() as summary:
+                self.run(number, strace_to(summary))
+                return by_name(pathlib.Path(summary.name).read_text())["total"]
+        return per_one(count, SESSIONS)
+
+    def allocations(self):
+        def count(number):
+            with tempfile.NamedTemporaryFile() as file:
+                self.run(number, environment=counting(self.programs, file))
+                return read_counts(file.name)[0]
+        return per_one(count, SESSIONS)
+
+
+def of_relay(programs, command, key):
+    """The measure `key` of a connection through a relay, as SESSION."""
+    with processes.Server(programs, processes.ECHO["epoll"][1], ONE_CORE) as behind:
+        return MEASURES[key](programs, command, target=behind.port, **SESSION)
+
+
+def of_client(programs, command, key):
+    return getattr(OfClient(programs, command), key)()
 
 
 def missing_tools():

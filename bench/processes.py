@@ -65,8 +65,15 @@ BULK = {
 RELAY = {
     "haproxy": ("HAProxy", ["haproxy", "-db", "-f", str(HERE / "peers" / "haproxy.cfg")]),
     "duet": ("duet", ["duet_relay", "{port}", "{target}"]),
+    "asio_relay": ("Asio, awaitable", ["asio_relay", "{port}", "{target}"]),
     "buffers": ("raw epoll, C, 64 KiB buffers", ["raw_relay", "{port}", "{target}"]),
     "splice": ("raw epoll, C, splice(2)", ["raw_relay", "{port}", "{target}", "splice"]),
+}
+# Those that connect to a server, ask, and close. All are started as ../load is.
+CLIENT = {
+    "epoll_client": ("raw epoll, C++", ["epoll_client"]),
+    "duet_client": ("duet", ["duet_client"]),
+    "asio_client": ("Asio, awaitable", ["asio_client"]),
 }
 # Servers with TLS: {certificate} is a file with a certificate and its key. HAProxy ends TLS in front of another server.
 TLS = {
@@ -141,6 +148,11 @@ def kill_group(process):
 
 def output(process, timeout, name):
     """What a child of start() prints, when it has ended well; in any case it has ended then."""
+    return both_outputs(process, timeout, name)[0]
+
+
+def both_outputs(process, timeout, name):
+    """The same, and what it has said on its standard error."""
     try:
         out, wrong = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as expired:
@@ -150,7 +162,7 @@ def output(process, timeout, name):
     if process.returncode != 0:
         said = (wrong or out or "").strip().split("\n")
         raise Failed("; ".join(said[-3:]) if said[0] else f"{name} ended with {process.returncode}")
-    return out
+    return out, wrong
 
 
 class Server:

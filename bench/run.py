@@ -32,7 +32,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("how", nargs="?", choices=("full", "quick"), default="full", help="quick: under five minutes")
     parser.add_argument("--only", default="", help="names of what is measured, or parts of them, with commas between: "
-        "echo_1 echo_64 echo_1000 echo_10000 pipelined large connect faults bulk relay tls two_cores counts idle compile")
+        "echo_1 echo_64 echo_1000 echo_10000 pipelined large connect faults bulk relay client tls two_cores counts idle compile")
     parser.add_argument("--rounds", type=int, help="of each scenario (full: 7, quick: 3)")
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md's tables and plots")
     parser.add_argument("--onto", type=pathlib.Path, metavar="FILE", help="begin with the results of an earlier run, of "
@@ -83,6 +83,20 @@ def measure_sessions(programs):
     return rows
 
 
+def measure_connections(programs, table, measure):
+    """Of those of the table that can be counted: HAProxy brings an allocator of its own."""
+    rows = {}
+    for name in programs.those_there(table):
+        row = rows[name] = {}
+        for key in counts.MEASURES if name != "haproxy" else ("syscalls",):
+            say(f"counting {key} of a connection: {table[name][0]}")
+            try:
+                row[key] = measure(programs, table[name][1], key)
+            except (processes.Failed, AttributeError, OSError) as problem:
+                print(f"\nbench: {key} of a connection of {name} were not counted: {problem}")
+    return rows
+
+
 def measure_idle(programs, sizes, descriptors):
     result = {}
     for connections in sizes:
@@ -125,7 +139,7 @@ def main():
     result = json.loads(options.onto.read_text()) if options.onto else {"runs": [], "scenarios": {}}
     result |= {"machine": told, "left_out": {}}
     result["runs"].append(run)
-    for table in (processes.ECHO, processes.FRAMES, processes.BULK, processes.RELAY, processes.TLS):
+    for table in (processes.ECHO, processes.FRAMES, processes.BULK, processes.RELAY, processes.CLIENT, processes.TLS):
         for name in programs.missing(table):
             result["left_out"][table[name][0]] = f"{table[name][1][0]} is not there"
             print(f"bench: left out: {table[name][0]}: {table[name][1][0]} is not there")
@@ -138,6 +152,7 @@ def main():
     rounds = options.rounds or (3 if quick else 7)
     every = (scenarios.load_scenarios(programs, quick) + scenarios.bulk_scenarios(programs, quick) +
         scenarios.frame_scenarios(programs, quick) + scenarios.relay_scenarios(programs, quick) +
+        scenarios.client_scenarios(programs, quick) +
         scenarios.tls_scenarios(programs, quick) + scenarios.two_core_scenario(programs, quick))
     for scenario in every:
         if wanted(scenario.key) and scenario.names:
@@ -153,6 +168,10 @@ def main():
             if not quick:
                 result["session_counts"] = measure_sessions(programs)
                 tables.show(tables.session_counts_table(result["session_counts"]))
+            result["relay_counts"] = measure_connections(programs, processes.RELAY, counts.of_relay)
+            tables.show(tables.relay_counts_table(result["relay_counts"]))
+            result["client_counts"] = measure_connections(programs, processes.CLIENT, counts.of_client)
+            tables.show(tables.client_counts_table(result["client_counts"]))
     if wanted("idle"):
         result["idle"] = measure_idle(programs, (10_000,) if quick else (10_000, 100_000), told["descriptors"])
         tables.show(tables.idle_table(result["idle"]))

@@ -14,9 +14,10 @@ TRIES = 3
 
 
 class Scenario:
-    def __init__(self, key, title, names, run, unit, retry=False, note=""):
+    def __init__(self, key, title, names, run, unit, retry=False, note="",
+            measured="server"):
         self.key, self.title, self.names, self.run, self.unit = key, title, names, run, unit
-        self.retry, self.note = retry, note
+        self.retry, self.note, self.measured = retry, note, measured
 
     def measure(self, rounds, say):
         table = {name: [] for name in self.names}
@@ -36,7 +37,7 @@ class Scenario:
                 except processes.Failed as problem:
                     failed[name] = str(problem)
         return {"title": self.title, "unit": self.unit, "rows": {n: r for n, r in table.items() if n not in failed},
-            "failed": failed, "repeated": again, "note": self.note}
+            "failed": failed, "repeated": again, "note": self.note, "measured": self.measured}
 
 
 def row_of(result):
@@ -140,13 +141,36 @@ def relay_scenarios(programs, quick):
                 "cpu_ns": result["server_cpu_ns"] / (size >> 10)}
         return relayed(name, processes.BULK["posix"][1], measure)
 
+    def short(name):
+        return relayed(name, processes.ECHO["epoll"][1], lambda relay: row_of(
+            processes.run_load(programs, "connect", relay, ONE_CORE, connections=64, size=64, **times)))
+
     return [
+        Scenario("relay_short", "Short connections through a relay: connect, one message, half-close, end; 64 at once", names,
+            short, "connections/s", note="load, relay and target share one core"),
         Scenario("relay", "Relay to a raw epoll echo server, 64 bytes, 64 connections", names, echo, "requests/s",
             retry=True, note="load, relay and target share one core"),
         *(messages(kibibytes) for kibibytes in (16, 64, 256)),
         Scenario("relay_bulk", "Relay of a bulk transfer", names, bulk, "GiB/s",
             note="server time is the relay's, per KiB"),
     ]
+
+
+def client_scenarios(programs, quick):
+    """The programs that are measured are the clients, so the time is theirs."""
+    times = {"seconds": 0.4, "warmup": 0.1} if quick else {"seconds": 2, "warmup": 0.3}
+
+    def run(name):
+        with processes.Server(programs, processes.ECHO["epoll"][1], ONE_CORE) as server:
+            result = processes.run_load(programs, "ask", server, ONE_CORE, program=processes.CLIENT[name][1][0],
+                connections=64, size=64, **times)
+        row = row_of(result)
+        del row["load_share"]
+        spent = result["own_cpu_share"] * result["seconds"] * 1e9
+        return {**row, "cpu_ns": spent / max(result["requests"], 1)}
+    return [Scenario("client", "A client: connect, ask, read the answer, close; 64 at once",
+        programs.those_there(processes.CLIENT), run, "connections/s", measured="client",
+        note="client and raw epoll echo server share one core")]
 
 
 def tls_scenarios(programs, quick):

@@ -8,7 +8,8 @@ import statistics
 import plots
 import processes
 
-NAMED = (processes.IDLE, processes.FRAMES, processes.BULK, processes.RELAY, processes.PINNED, processes.APART, processes.TLS)
+NAMED = (processes.IDLE, processes.FRAMES, processes.BULK, processes.RELAY, processes.PINNED, processes.APART, processes.CLIENT,
+    processes.TLS)
 LABELS = {name: label for table in NAMED for name, (label, _) in table.items()}
 BOTTLENECK = 0.9
 
@@ -38,7 +39,7 @@ def label_in(scenario, name):
 def scenario_table(scenario):
     rows = {name: row for name, row in scenario["rows"].items() if row}
     bulk = scenario["unit"] == "GiB/s"
-    head = ["", scenario["unit"], "ratio", f"server ns per {'KiB' if bulk else 'request'}"]
+    head = ["", scenario["unit"], "ratio", f"{scenario.get('measured', 'server')} ns per {'KiB' if bulk else 'request'}"]
     head += [] if bulk else ["p50 µs", "p99 µs"]
     told_more = any("more" in r for row in rows.values() for r in row)
     head += ["more than on one core"] if told_more else []
@@ -57,7 +58,7 @@ def scenario_table(scenario):
 
 def remarks(scenario, rows):
     said = []
-    shares = [r["load_share"] for row in rows.values() for r in row]
+    shares = [r["load_share"] for row in rows.values() for r in row if "load_share" in r]
     if shares:
         said.append(f"The load generator took {min(shares):.0%} to {max(shares):.0%} of its core"
             + (": **it is the bottleneck**." if max(shares) > BOTTLENECK else "."))
@@ -91,12 +92,26 @@ def counts_table(table):
         "is timed; those of Go and io_uring by strace.\n\n") + markdown(head, lines)
 
 
-def session_counts_table(table):
+def connection_counts(title, about, table):
     keys = (("instructions", "{:,.0f}"), ("syscalls", "{:.1f}"), ("allocations", "{:.1f}"))
     lines = [[LABELS[name], *(number(row.get(key), form) for key, form in keys)] for name, row in table.items()]
-    return ("### What one session costs, from accept to close\n\n"
-        "Connect, one message of 64 bytes, half-close, end: 64 at once. Instructions by callgrind, system calls by "
-        "strace.\n\n") + markdown(["", "instructions", "system calls", "allocations"], lines)
+    return f"### {title}\n\n{about} Instructions by callgrind, system calls by strace.\n\n" + markdown(
+        ["", "instructions", "system calls", "allocations"], lines)
+
+
+def session_counts_table(table):
+    return connection_counts("What one session costs, from accept to close",
+        "Connect, one message of 64 bytes, half-close, end: 64 at once.", table)
+
+
+def relay_counts_table(table):
+    return connection_counts("What a relayed connection costs the relay",
+        "The same conversation, through a relay to a raw epoll echo server.", table)
+
+
+def client_counts_table(table):
+    return connection_counts("What a connection costs its client",
+        "Connect, ask 64 bytes, read the answer, close: 64 at once.", table)
 
 
 def idle_table(table):
@@ -168,7 +183,9 @@ def write_docs(result, directory):
         parts.append(f"![{scenario['title']}](performance/{key}.svg)")
     parts.append("## What repeats")
     for key, form, column in (("counts", counts_table, "instructions_64"),
-            ("session_counts", session_counts_table, "instructions"), ("idle", idle_table, None),
+            ("session_counts", session_counts_table, "instructions"),
+            ("relay_counts", relay_counts_table, "instructions"), ("client_counts", client_counts_table, "instructions"),
+            ("idle", idle_table, None),
             ("idle_tls", idle_tls_table, None), ("compile", compile_table, None)):
         if key not in result:
             continue
@@ -184,7 +201,9 @@ def write_docs(result, directory):
 def plot_of_steady(key, table, column):
     if column is not None:
         bars = [(LABELS[n], *[r[column]] * 3) for n, r in table.items() if r.get(column) is not None]
-        what, how = (("echo", "64 connections") if key == "counts" else ("session", "one message, 64 sessions at once"))
+        what, how = {"counts": ("echo", "64 connections"), "session_counts": ("session", "one message, 64 sessions at once"),
+            "relay_counts": ("relayed connection", "one message, 64 at once"),
+            "client_counts": ("client's connection", "one message, 64 at once")}[key]
         return plots.bars(f"User instructions per {what}", f"64 bytes, {how}, by callgrind", bars, "{:,.0f}")
     if key in ("idle", "idle_tls"):
         size = min((size for row in table.values() for size in row), key=int)

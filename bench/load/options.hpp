@@ -11,7 +11,7 @@ namespace load {
 
 struct options
 {
-    std::string mode;        ///< echo, connect, faults, idle, up, down
+    std::string mode;        ///< echo, connect, faults, idle, up, down; ask, of the programs of bench/clients
     std::uint16_t port = 0;  ///< of the server, on 127.0.0.1
     std::size_t connections = 64;
     std::size_t size = 64;        ///< bytes per message

@@ -180,10 +180,10 @@ epoll::~epoll()
     close(descriptor_);
 }
 
-void epoll::add(int descriptor, std::size_t key)
+void epoll::add(int descriptor, std::size_t key, std::uint32_t events)
 {
     epoll_event event{};
-    event.events = EPOLLIN;
+    event.events = events;
     event.data.u64 = key;
     if (epoll_ctl(descriptor_, EPOLL_CTL_ADD, descriptor, &event) != 0)
         fail("epoll_ctl");

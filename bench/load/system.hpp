@@ -44,7 +44,7 @@ public:
     epoll(epoll const&) = delete;
     epoll& operator=(epoll const&) = delete;
 
-    void add(int descriptor, std::size_t key);
+    void add(int descriptor, std::size_t key, std::uint32_t events = EPOLLIN);
     void remove(int descriptor);
     std::span<epoll_event const> wait(int milliseconds);
 
