@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
-"""Fails when an echo or a session of duet costs more than guard.json says: guard.py <build>/bench [--record]
+"""Fails when an echo, a session, a relayed connection or a client's connection of duet costs more than guard.json says:
+guard.py <build>/bench [--record [WORD...]] records them anew, or those alone in whose names one of the words is.
 
 Not by the clock, but by what repeats on any machine: instructions, system calls and allocations. And when a trace that
 is not attached to a session makes an echo of it dearer at all.
 """
 
-import functools
 import json
 import pathlib
 import subprocess
@@ -20,12 +20,17 @@ SKIPPED = 77
 # How many echoes one wake-up brings depends on what else runs, and with it the share of epoll_wait.
 TOLERANCE = {"instructions": 0.05, "syscalls": 0.2, "allocations": 0.05}
 LEAST = 0.01  # of a call: less is not told apart from what happens now and then
+SERVER, RELAY, CLIENT = processes.ECHO["duet_deadlines"][1], processes.RELAY["duet"][1], processes.CLIENT["duet_client"][1]
+# Each is called with the programs.
 MEASURES = {
-    "instructions per echo": counts.instructions,
-    "syscalls per echo": counts.syscalls,
-    "allocations per echo": counts.allocations,
-    **{f"{name} per session": functools.partial(measure, **counts.SESSION)
-        for name, measure in counts.MEASURES.items()},
+    **{f"{key} per echo": lambda programs, measure=measure: measure(programs, SERVER)
+        for key, measure in counts.MEASURES.items()},
+    **{f"{key} per session": lambda programs, measure=measure: measure(programs, SERVER, **counts.SESSION)
+        for key, measure in counts.MEASURES.items()},
+    **{f"{key} per relayed connection": lambda programs, key=key: counts.of_relay(programs, RELAY, key)
+        for key in counts.MEASURES},
+    **{f"{key} per client's connection": lambda programs, key=key: counts.of_client(programs, CLIENT, key)
+        for key in counts.MEASURES},
 }
 
 
@@ -41,15 +46,18 @@ def compiler():
         return "unknown"
 
 
-def measure(directory):
+def measure(directory, words=()):
     programs = processes.Programs(directory)
-    command = processes.ECHO["duet_deadlines"][1]
-    return {name: max(round(run(programs, command), 3), 0.0) for name, run in MEASURES.items()}
+    return {name: max(round(run(programs), 3), 0.0) for name, run in MEASURES.items()
+        if not words or any(word in name for word in words)}
 
 
 def compare(expected, found):
     """Yields a line per measure, and whether it is bad."""
     for name, value in found.items():
+        if name not in expected:
+            yield f"{name}: {value:.3f}: NOT RECORDED", True
+            continue
         tolerance = TOLERANCE[name.split()[0]]
         limit = expected[name] * (1 + tolerance) + LEAST
         better = value < expected[name] * (1 - tolerance) - LEAST
@@ -75,7 +83,12 @@ def main(directory, *options):
         return SKIPPED
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     if "--record" in options:
-        RECORD.write_text(json.dumps({"compiler": compiler(), **measure(directory)}, indent=2) + "\n")
+        words = options[options.index("--record") + 1:]
+        if words and compiler() != record.get("compiler"):
+            sys.exit(f"bench_guard: the record is of g++ {record.get('compiler')}: record all of it anew")
+        known = {**(record if words else {}), **measure(directory, words)}
+        known = {name: known[name] for name in MEASURES if name in known}
+        RECORD.write_text(json.dumps({"compiler": compiler(), **known}, indent=2) + "\n")
         print(RECORD.read_text(), end="")
         return 0
     if compiler() != record.get("compiler"):

@@ -2,6 +2,8 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 """Tests what ./dev bench stands on: that it reads what others print, leaves out what is not there, and leaves nothing running."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -12,8 +14,10 @@ import tempfile
 import textwrap
 import time
 import unittest
+import unittest.mock
 
 import counts
+import guard
 import processes
 import real
 
@@ -327,6 +331,56 @@ class Measuring(Case):
                 self.assertIn(f"listen 127.0.0.1:{port} ", file.read_text())
             self.assertIn("proxy_pass 127.0.0.1:4711;", (server.directory / "nginx_stream.conf").read_text())
             self.assertEqual((server.directory / "big").stat().st_size, 2 << 20)
+
+
+class Guard(Case):
+    def compared(self, value):
+        return list(guard.compare({"syscalls per echo": 2.0, "instructions per echo": 100.0}, value))
+
+    def test_what_costs_more_fails(self):
+        self.assertEqual(self.compared({"syscalls per echo": 2.5}),
+            [("syscalls per echo: 2.500, recorded 2.000: TOO MUCH", True)])
+        self.assertEqual([bad for _, bad in self.compared({"syscalls per echo": 2.3, "instructions per echo": 106.0})],
+            [False, True])
+        self.assertIn("better: record it", self.compared({"instructions per echo": 90.0})[0][0])
+
+    def test_what_is_not_recorded_fails(self):
+        self.assertEqual(self.compared({"syscalls per session": 8.0}), [("syscalls per session: 8.000: NOT RECORDED", True)])
+
+    def test_echo_session_relayed_and_clients_connection_are_counted_and_recorded(self):
+        names = [f"{key} per {what}" for what in ("echo", "session", "relayed connection", "client's connection")
+            for key in ("instructions", "syscalls", "allocations")]
+        self.assertEqual(list(guard.MEASURES), names)
+        self.assertEqual(list(json.loads(guard.RECORD.read_text())), ["compiler", *names])
+
+    def test_a_part_is_recorded_anew(self):
+        record = self.place / "record.json"
+        names = list(guard.MEASURES)
+        for words, same in ((["relayed"], 9), (["echo", "client"], 6), ([], 0)):
+            with self.subTest(words=words):
+                record.write_text(json.dumps({"compiler": "1.0", **dict.fromkeys(names, 1.0)}))
+                measures = {name: lambda programs: 2.0 for name in names}
+                with unittest.mock.patch.multiple(guard, RECORD=record, MEASURES=measures, compiler=lambda: "1.0"), \
+                        unittest.mock.patch.object(counts, "missing_tools", lambda: []), \
+                        contextlib.redirect_stdout(io.StringIO()):
+                    self.assertEqual(guard.main(self.place, "--record", *words), 0)
+                found = json.loads(record.read_text())
+                self.assertEqual(list(found), ["compiler", *names])
+                self.assertEqual(list(found.values()).count(1.0), same)
+                self.assertTrue(all(found[name] == 2.0 for name in names if any(word in name for word in words)))
+
+
+class Counting(Case):
+    def test_a_client_is_counted_by_the_difference_of_two_runs(self):
+        self.programs.add("epoll", LISTENS)
+        self.programs.add("client", """\
+            #!{python}
+            import sys
+            number = int(sys.argv[sys.argv.index("--echoes") + 1])
+            print("Collected :", 1000 + 7 * number, file=sys.stderr)
+            """)
+        with unittest.mock.patch.object(counts, "CALLGRIND", []):
+            self.assertEqual(counts.of_client(self.programs, ["client"], "instructions"), 7)
 
 
 if __name__ == "__main__":
