@@ -80,7 +80,7 @@ public:
     /// the end.
     duet::tcp_snapshot tcp_info(error_code& error) const noexcept { return connection_.info(error); }
 
-    duet::deadlines const& deadlines() const noexcept { return connection_.limits(); }
+    duet::deadlines deadlines() const noexcept { return connection_.limits(); }
 
     /// Change the deadlines, from now on. A pending operation keeps its deadline.
     void set_deadlines(duet::deadlines const& values) noexcept { connection_.call(&connection::set_deadlines, values); }

@@ -8,6 +8,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <chrono>
+#include <list>
 
 using namespace std::chrono_literals;
 using duet::deadlines;
@@ -34,6 +35,19 @@ deadlines none()
     result.half_closed = result.close = result.close_total = result.dead_peer = 0s;
     return result;
 }
+
+/// A table that keeps the limits that it is given.
+class kept_table : private std::list<deadlines>, public deadline_table
+{
+public:
+    kept_table(deadlines const& limits, time_point now) : list{limits}, deadline_table{back(), now} {}
+
+    void set(deadlines const& limits, time_point now)
+    {
+        push_back(limits);
+        deadline_table::set(back(), now);
+    }
+};
 
 lifecycle after(std::initializer_list<lifecycle_event> events)
 {
@@ -67,7 +81,7 @@ struct print_log_value<time_point>
 
 BOOST_AUTO_TEST_CASE(without_limits_nothing_is_ever_due)
 {
-    deadline_table const table{none(), start};
+    kept_table const table{none(), start};
     BOOST_TEST((table.earliest(unended, both) == never));
     BOOST_TEST((table.earliest(after({lifecycle_event::peer_finished}), both) == never));
     BOOST_TEST((table.earliest(after({lifecycle_event::close_requested}), both) == never));
@@ -79,7 +93,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_is_never_early_by_the_tick_of_a_coarse_clock)
 {
     auto limits = none();
     limits.idle = 60s;
-    deadline_table const table{limits, start};
+    kept_table const table{limits, start};
     BOOST_TEST((table.earliest(unended, both) == start + 60s + tick));
     BOOST_TEST(!table.quiet(unended, start + 60s + tick - 1ns));
     BOOST_TEST(table.quiet(unended, start + 60s + tick) == error_code{errc::idle_timed_out});
@@ -89,7 +103,7 @@ BOOST_AUTO_TEST_CASE(a_byte_either_way_restarts_idle)
 {
     auto limits = none();
     limits.idle = 60s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     table.note_activity(start + 50s);
     BOOST_TEST((table.earliest(unended, both) == start + 110s + tick));
     BOOST_TEST(!table.quiet(unended, start + 100s));
@@ -102,7 +116,7 @@ BOOST_AUTO_TEST_CASE(the_earliest_of_all_is_next)
     auto limits = none();
     limits.idle = 60s;
     limits.first_message = 20s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     BOOST_TEST((table.earliest(unended, both) == start + 20s + tick));
     table.read_by = start + 10s;
     BOOST_TEST((table.earliest(unended, both) == start + 10s));
@@ -123,7 +137,7 @@ BOOST_AUTO_TEST_CASE(the_first_message_is_due_whatever_comes_until_it_is_whole)
 {
     auto limits = none();
     limits.first_message = 20s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     table.note_activity(start + 19s);
     BOOST_TEST(table.first_message_expired(start + 20s + tick));
     table.first_message_received();
@@ -137,7 +151,7 @@ BOOST_AUTO_TEST_CASE(new_limits_count_from_now)
 {
     auto limits = none();
     limits.idle = limits.first_message = 60s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     limits.idle = 10s;
     limits.first_message = 20s;
     table.set(limits, start + 30s);
@@ -150,7 +164,7 @@ BOOST_AUTO_TEST_CASE(the_same_limit_for_the_first_message_counts_on)
 {
     auto limits = none();
     limits.first_message = 20s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     limits.idle = 5s;
     table.set(limits, start + 10s);
     BOOST_TEST(table.first_message_expired(start + 20s + tick));
@@ -160,7 +174,7 @@ BOOST_AUTO_TEST_CASE(half_closed_counts_from_the_fin_or_the_last_byte)
 {
     auto limits = none();
     limits.half_closed = 30s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     auto const half = after({lifecycle_event::peer_finished});
     table.half_closed(start + 5s);
     BOOST_TEST((table.earliest(half, both) == start + 35s + tick));
@@ -174,7 +188,7 @@ BOOST_AUTO_TEST_CASE(half_closed_is_named_where_idle_has_passed_too)
 {
     auto limits = none();
     limits.half_closed = limits.idle = 30s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     table.half_closed(start);
     BOOST_TEST(
         table.quiet(after({lifecycle_event::peer_finished}), start + 60s) == error_code{errc::half_closed_timed_out});
@@ -184,7 +198,7 @@ BOOST_AUTO_TEST_CASE(bytes_that_the_peer_acknowledges_are_progress)
 {
     auto limits = none();
     limits.idle = 60s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     BOOST_TEST(table.acknowledged(5000, 1000, start + 1s, {}));    // written since: no figure to compare with
     BOOST_TEST(!table.acknowledged(5000, 1000, start + 61s, {}));  // none left
     BOOST_TEST(table.acknowledged(5000, 900, start + 62s, {}));
@@ -196,7 +210,7 @@ BOOST_AUTO_TEST_CASE(bytes_that_the_peer_acknowledges_are_progress)
 
 BOOST_AUTO_TEST_CASE(bytes_written_since_the_last_look_get_their_time)
 {
-    deadline_table table{none(), start};
+    kept_table table{none(), start};
     table.acknowledged(5000, 100, start + 1s, {});
     table.note_activity(start + 2s);
     BOOST_TEST(table.acknowledged(5000, 200, start + 3s, {}));
@@ -205,7 +219,7 @@ BOOST_AUTO_TEST_CASE(bytes_written_since_the_last_look_get_their_time)
 
 BOOST_AUTO_TEST_CASE(with_nothing_unacknowledged_there_is_no_progress)
 {
-    deadline_table table{none(), start};
+    kept_table table{none(), start};
     BOOST_TEST(!table.acknowledged(5000, 0, start + 1s, {}));
     BOOST_TEST((table.last_activity() == start));
 }
@@ -214,7 +228,7 @@ BOOST_AUTO_TEST_CASE(the_time_of_an_acknowledgement_counts_where_it_is_known)
 {
     auto limits = none();
     limits.idle = 60s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     BOOST_TEST(table.acknowledged(1000, 0, start + 60s, start + 20s));  // all of it, 40 seconds ago
     BOOST_TEST((table.last_activity() == start + 20s));
     BOOST_TEST(!table.acknowledged(1000, 0, start + 61s, start + 61s));  // heard of, but nothing new was acknowledged
@@ -230,7 +244,7 @@ BOOST_AUTO_TEST_CASE(the_deadlines_of_the_peer_count_while_an_operation_waits)
     limits.idle = 60s;
     limits.half_closed = 50s;
     limits.first_message = 40s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     auto const half = after({lifecycle_event::peer_finished});
     table.half_closed(start);
     BOOST_TEST((table.earliest(half, nothing) == never));
@@ -244,7 +258,7 @@ BOOST_AUTO_TEST_CASE(the_wait_for_a_message_and_the_whole_of_one_are_two_deadlin
     auto limits = none();
     limits.next_message = 60s;
     limits.message = 10s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     BOOST_TEST((table.earliest(unended, only_read) == never));
     table.read_begins(false, start + 5s);
     BOOST_TEST((table.earliest(unended, only_read) == start + 65s + tick));
@@ -264,7 +278,7 @@ BOOST_AUTO_TEST_CASE(a_write_counts_from_its_last_progress)
 {
     auto limits = none();
     limits.write = 8s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     BOOST_TEST(!table.write_expired(start + 1000h));
     table.write_waits(start);
     BOOST_TEST((table.earliest(unended, only_write) == start + 1s + tick));  // looked at in eighths
@@ -287,7 +301,7 @@ BOOST_AUTO_TEST_CASE(close_is_looked_at_in_eighths_and_ends_without_progress)
     auto limits = none();
     limits.close = 8s;
     limits.close_total = 100s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     auto const closing = after({lifecycle_event::close_requested, lifecycle_event::writes_flushed});
     table.closing(start);
     table.set_unacknowledged(1000);
@@ -304,7 +318,7 @@ BOOST_AUTO_TEST_CASE(close_is_looked_at_in_eighths_and_ends_without_progress)
 BOOST_AUTO_TEST_CASE(a_hurried_close_waits_shortly_for_a_peer_that_has_everything_and_sends_nothing)
 {
     auto const closing = after({lifecycle_event::close_requested, lifecycle_event::writes_flushed});
-    deadline_table table{{.close = 5s, .close_total = 30s}, start};
+    kept_table table{{.close = 5s, .close_total = 30s}, start};
     table.closing(start);
     table.hurry_close(start);
     table.set_unacknowledged(7);
@@ -324,7 +338,7 @@ BOOST_AUTO_TEST_CASE(close_leaves_a_peer_that_makes_progress_to_the_kernel)
     auto limits = none();
     limits.close = 8s;
     limits.close_total = 20s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     auto const flushing = after({lifecycle_event::close_requested});
     auto const closing = after({lifecycle_event::close_requested, lifecycle_event::writes_flushed});
     table.closing(start);
@@ -341,7 +355,7 @@ BOOST_AUTO_TEST_CASE(close_leaves_a_peer_that_makes_progress_to_the_kernel)
 
 BOOST_AUTO_TEST_CASE(polling_begins_at_once_and_grows_rarer)
 {
-    deadline_table table{none(), start};
+    kept_table table{none(), start};
     auto now = start;
     for (auto const expected : {1ms, 2ms, 4ms, 8ms, 16ms, 32ms, 50ms, 50ms})
     {
@@ -359,7 +373,7 @@ BOOST_AUTO_TEST_CASE(a_byte_of_another_connection_counts)
 {
     auto limits = none();
     limits.idle = 60s;
-    deadline_table table{limits, start};
+    kept_table table{limits, start};
     table.join_activity(start + 30s);
     BOOST_TEST((table.earliest(unended, both) == start + 90s + tick));
     table.join_activity(start + 10s);
@@ -368,7 +382,7 @@ BOOST_AUTO_TEST_CASE(a_byte_of_another_connection_counts)
 
 BOOST_AUTO_TEST_CASE(a_byte_of_another_connection_is_not_one_that_was_written_here)
 {
-    deadline_table table{none(), start};
+    kept_table table{none(), start};
     table.acknowledged(5000, 100, start + 1s, {});
     table.join_activity(start + 30s);
     BOOST_TEST(!table.acknowledged(5000, 100, start + 31s, {}));  // nothing was written here that would get its time
@@ -378,6 +392,6 @@ BOOST_AUTO_TEST_CASE(a_limit_beyond_the_range_of_the_clock_is_none)
 {
     auto limits = none();
     limits.idle = deadlines::duration::max();
-    deadline_table const table{limits, start};
+    kept_table const table{limits, start};
     BOOST_TEST((table.earliest(unended, both) == never));
 }

@@ -42,12 +42,14 @@ class sleeper final : public operation_owner
 public:
     sleeper(asio::io_context& context, std::vector<int>& woken, int id)
         : executor_{context.get_executor()}, time_{executor_}, woken_{woken}, id_{id},
-          alarm{executor_, time_, duet::detail::plain_context_of(executor_), *this,
+          alarm{time_, duet::detail::plain_context_of(executor_), *this,
               [](operation_owner& self) { static_cast<sleeper&>(self).on_wakeup(); }}
     {
     }
 
     bool alive() const { return referenced(); }
+
+    bool set(wakeup::time_point when) { return alarm.set(when, executor_, time_); }
 
     void abandon() noexcept override { woken_.push_back(-1); }
 
@@ -58,7 +60,7 @@ private:
         if (throws)
             throw std::runtime_error{"from a handler"};
         if (again)
-            alarm.set(*again);
+            set(*again);
     }
 
     void dispose() noexcept override
@@ -111,7 +113,7 @@ BOOST_DATA_TEST_CASE(each_is_woken_at_its_time_and_the_earliest_first, both, sha
         here.add();
     int const delays[] = {30, 10, 50, 20, 40};
     for (std::size_t each = 0; each < 5; ++each)
-        BOOST_TEST(here.all[each]->alarm.set(start + std::chrono::seconds{delays[each]}));
+        BOOST_TEST(here.all[each]->set(start + std::chrono::seconds{delays[each]}));
     here.clock.advance(29s);
     BOOST_TEST(here.woken == (std::vector{1, 3}), boost::test_tools::per_element());
     here.clock.advance(1h);
@@ -128,9 +130,9 @@ BOOST_DATA_TEST_CASE(an_earlier_time_replaces_a_later_one_and_not_the_other_way,
     sleepers here{shared};
     auto const start = here.clock.now();
     auto& one = here.add();
-    one.alarm.set(start + 20s);
-    one.alarm.set(start + 10s);
-    one.alarm.set(start + 30s);
+    one.set(start + 20s);
+    one.set(start + 10s);
+    one.set(start + 30s);
     BOOST_TEST((one.alarm.at() == start + 10s));
     here.clock.advance(10s);
     BOOST_TEST(here.woken.size() == 1U);
@@ -143,8 +145,8 @@ BOOST_DATA_TEST_CASE(a_cancelled_one_is_not_woken_and_leaves_the_context_without
     sleepers here{shared};
     auto& one = here.add();
     auto& other = here.add();
-    one.alarm.set(here.clock.now() + 10s);
-    other.alarm.set(here.clock.now() + 20s);
+    one.set(here.clock.now() + 10s);
+    other.set(here.clock.now() + 20s);
     BOOST_TEST(one.alive());
     one.alarm.cancel();
     one.alarm.cancel();
@@ -154,7 +156,7 @@ BOOST_DATA_TEST_CASE(a_cancelled_one_is_not_woken_and_leaves_the_context_without
     BOOST_TEST(!other.alive());
     BOOST_TEST(here.woken.empty());
     here.context.restart();
-    one.alarm.set(here.clock.now() + 5s);
+    one.set(here.clock.now() + 5s);
     here.clock.advance(5s);
     BOOST_TEST(here.woken.size() == 1U);
 }
@@ -181,7 +183,7 @@ BOOST_DATA_TEST_CASE(any_order_of_setting_and_cancelling_ends_as_a_list_would_sa
             }
             // Different for each, so that the order is certain.
             int const when = (1 + below(1000)) * 20 + static_cast<int>(which);
-            here.all[which]->alarm.set(start + std::chrono::milliseconds{when});
+            here.all[which]->set(start + std::chrono::milliseconds{when});
             if (times[which] < 0 || when < times[which])
                 times[which] = when;
         }
@@ -216,8 +218,8 @@ BOOST_DATA_TEST_CASE(one_that_always_wants_to_be_woken_at_once_leaves_the_others
     sleeper modest{context, woken, 1};
     auto const past = std::chrono::steady_clock::now() - 1s;
     greedy.again = past;
-    greedy.alarm.set(past);
-    modest.alarm.set(past);
+    greedy.set(past);
+    modest.set(past);
     while (std::count(woken.begin(), woken.end(), 0) < 5)
         context.run_one();
     BOOST_TEST(std::count(woken.begin(), woken.end(), 1) == 1);
@@ -231,8 +233,8 @@ BOOST_DATA_TEST_CASE(what_one_throws_leaves_the_context_and_the_others_are_woken
     auto& thrower = here.add();
     auto& other = here.add();
     thrower.throws = true;
-    thrower.alarm.set(here.clock.now() + 1s);
-    other.alarm.set(here.clock.now() + 1s);
+    thrower.set(here.clock.now() + 1s);
+    other.set(here.clock.now() + 1s);
     BOOST_CHECK_THROW(here.clock.advance(1s), std::runtime_error);
     here.clock.advance(1s);
     BOOST_TEST(here.woken == (std::vector{0, 1}), boost::test_tools::per_element());
@@ -248,7 +250,7 @@ BOOST_DATA_TEST_CASE(a_destroyed_context_abandons_those_that_sleep, both, shared
         wakeup_queue::use(*context);
     auto* const sleeps = new sleeper{*context, woken, 0};
     sleeps->dies = true;
-    sleeps->alarm.set(clock.now() + 1s);
+    sleeps->set(clock.now() + 1s);
     context.reset();
     BOOST_TEST(woken == (std::vector{-1}), boost::test_tools::per_element());  // a leak if it was not destroyed
 }
@@ -267,10 +269,10 @@ BOOST_DATA_TEST_CASE(each_allocation_that_fails_is_reported_or_not_needed, both,
         sleeper first{context, woken, 0};
         sleeper second{context, woken, 1};
         auto const past = std::chrono::steady_clock::now() - 1s;
-        BOOST_TEST(first.alarm.set(past));
+        BOOST_TEST(first.set(past));
         allocations_before_failure = before;
         allocations_to_fail = 1;
-        bool const is_set = second.alarm.set(past - 1s);
+        bool const is_set = second.set(past - 1s);
         bool const has_failed = std::exchange(allocations_to_fail, 0) == 0;
         failures += has_failed ? 1 : 0;
         BOOST_TEST(is_set == !has_failed);
@@ -278,7 +280,7 @@ BOOST_DATA_TEST_CASE(each_allocation_that_fails_is_reported_or_not_needed, both,
         context.run();
         BOOST_TEST(std::count(woken.begin(), woken.end(), 0) == 1);
         BOOST_TEST(std::count(woken.begin(), woken.end(), 1) == (is_set ? 1 : 0));
-        BOOST_TEST(second.alarm.set(past));
+        BOOST_TEST(second.set(past));
         context.restart();
         context.run();
         BOOST_TEST(woken.back() == 1);

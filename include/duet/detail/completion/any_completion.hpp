@@ -98,26 +98,25 @@ public:
     void emplace(Executor const& executor, bool inline_allowed, Inner&& inner, Arguments const&... arguments)
     {
         slot_ = boost::asio::get_associated_cancellation_slot(inner);
-        inline_allowed_ = inline_allowed;
         auto const target = boost::asio::get_associated_executor(inner, executor);
         using target_type = std::decay_t<decltype(target)>;
         if constexpr (std::is_same_v<target_type, Executor>)
         {
             if (target == executor)
-                return store<Handler>(std::forward<Inner>(inner), arguments...);
+                return store<Handler>(inline_allowed, std::forward<Inner>(inner), arguments...);
         }
         else if constexpr (std::is_same_v<Executor, boost::asio::any_io_executor>)
         {
             auto const* const held = executor.template target<target_type>();
             if (held && *held == target)
-                return store<Handler>(std::forward<Inner>(inner), arguments...);
+                return store<Handler>(inline_allowed, std::forward<Inner>(inner), arguments...);
         }
         using bound = bound_handler<Handler, target_type>;
-        store<bound>(bound{target, Handler(std::forward<Inner>(inner), arguments...)});
+        store<bound>(inline_allowed, bound{target, Handler(std::forward<Inner>(inner), arguments...)});
     }
 
     /// True if the handler may be called from within its initiating function.
-    bool inline_allowed() const noexcept { return inline_allowed_ && may_nest(); }
+    bool inline_allowed() const noexcept { return functions_ && functions_->inline_allowed && may_nest(); }
 
     /// Call `cancel` with the cancellation type when the handler's owner requests cancellation. Set this only when the
     /// operation has to wait, because connecting a cancellation slot has a cost.
@@ -162,6 +161,7 @@ private:
         void (*move)(void*, void*) noexcept;
         void (*destroy)(void*) noexcept;
         void (*post)(void const*, boost::asio::io_context&, posted_completion&&);  // null: the default allocator
+        bool inline_allowed;
     };
 
     /// A handler whose executor is not the session's. It keeps work outstanding on its own executor, and is dispatched
@@ -203,9 +203,8 @@ private:
     static constexpr std::size_t inline_size = 5 * sizeof(void*);
 
     template <class Handler>
-    static constexpr bool
-        fits = sizeof(Handler) <= inline_size &&
-               alignof(Handler) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<Handler>;
+    static constexpr bool fits = sizeof(Handler) <= inline_size &&
+                                 alignof(Handler) <= alignof(void*) && std::is_nothrow_move_constructible_v<Handler>;
 
     template <class Handler>
     using allocator_of =
@@ -234,40 +233,56 @@ private:
             };
     }
 
+    /// How to use a Handler that is in the storage itself.
+    template <class Handler>
+    static constexpr function_table stored_here(bool inline_allowed) noexcept
+    {
+        return {[](void* storage, boost::system::error_code error, std::size_t size)
+            {
+                // Move the handler to the stack first: it may start an operation that reuses this storage.
+                auto* const stored = static_cast<Handler*>(storage);
+                Handler handler{std::move(*stored)};
+                stored->~Handler();
+                std::move(handler)(error, size);
+            },
+            [](void* from, void* to) noexcept
+            {
+                auto* const stored = static_cast<Handler*>(from);
+                ::new (to) Handler(std::move(*stored));
+                stored->~Handler();
+            },
+            [](void* storage) noexcept { static_cast<Handler*>(storage)->~Handler(); }, poster<Handler, Handler>(),
+            inline_allowed};
+    }
+
+    /// The same for one to which the storage has a pointer.
+    template <class Handler>
+    static constexpr function_table stored_elsewhere(bool inline_allowed) noexcept
+    {
+        return {[](void* storage, boost::system::error_code error, std::size_t size)
+            {
+                auto* const stored = *static_cast<Handler**>(storage);
+                Handler handler{std::move(*stored)};
+                free(stored);
+                std::move(handler)(error, size);
+            },
+            [](void* from, void* to) noexcept { ::new (to) Handler*(*static_cast<Handler**>(from)); },
+            [](void* storage) noexcept { free(*static_cast<Handler**>(storage)); }, poster<Handler, Handler*>(),
+            inline_allowed};
+    }
+
     template <class Handler, class Inner, class... Arguments>
-    void store(Inner&& inner, Arguments const&... arguments)
+    void store(bool inline_allowed, Inner&& inner, Arguments const&... arguments)
     {
         if constexpr (fits<Handler>)
         {
-            static constexpr function_table table{[](void* storage, boost::system::error_code error, std::size_t size)
-                {
-                    // Move the handler to the stack first: it may start an operation that reuses this storage.
-                    auto* const stored = static_cast<Handler*>(storage);
-                    Handler handler{std::move(*stored)};
-                    stored->~Handler();
-                    std::move(handler)(error, size);
-                },
-                [](void* from, void* to) noexcept
-                {
-                    auto* const stored = static_cast<Handler*>(from);
-                    ::new (to) Handler(std::move(*stored));
-                    stored->~Handler();
-                },
-                [](void* storage) noexcept { static_cast<Handler*>(storage)->~Handler(); }, poster<Handler, Handler>()};
+            static constexpr function_table tables[]{stored_here<Handler>(false), stored_here<Handler>(true)};
             ::new (static_cast<void*>(storage_)) Handler(std::forward<Inner>(inner), arguments...);
-            functions_ = &table;
+            functions_ = &tables[inline_allowed ? 1 : 0];
         }
         else
         {
-            static constexpr function_table table{[](void* storage, boost::system::error_code error, std::size_t size)
-                {
-                    auto* const stored = *static_cast<Handler**>(storage);
-                    Handler handler{std::move(*stored)};
-                    free(stored);
-                    std::move(handler)(error, size);
-                },
-                [](void* from, void* to) noexcept { ::new (to) Handler*(*static_cast<Handler**>(from)); },
-                [](void* storage) noexcept { free(*static_cast<Handler**>(storage)); }, poster<Handler, Handler*>()};
+            static constexpr function_table tables[]{stored_elsewhere<Handler>(false), stored_elsewhere<Handler>(true)};
             allocator_of<Handler> allocator{boost::asio::get_associated_allocator(inner)};
             auto* const stored = std::allocator_traits<allocator_of<Handler>>::allocate(allocator, 1);
             try
@@ -280,7 +295,7 @@ private:
                 throw;
             }
             ::new (static_cast<void*>(storage_)) Handler*(stored);
-            functions_ = &table;
+            functions_ = &tables[inline_allowed ? 1 : 0];
         }
     }
 
@@ -295,7 +310,6 @@ private:
     void take(any_completion& other) noexcept
     {
         slot_ = other.slot_;
-        inline_allowed_ = other.inline_allowed_;
         functions_ = std::exchange(other.functions_, nullptr);
         if (functions_)
             functions_->move(other.storage_, storage_);
@@ -317,10 +331,9 @@ private:
             table->destroy(storage_);
     }
 
-    alignas(std::max_align_t) std::byte storage_[inline_size];
+    alignas(void*) std::byte storage_[inline_size];
     function_table const* functions_ = nullptr;
     boost::asio::cancellation_slot slot_;
-    bool inline_allowed_ = false;
 };
 
 /// The call of a completion in an executor's queue. If there is no memory to post it, the completion moves back to

@@ -19,16 +19,14 @@ namespace detail {
 class closer
 {
 public:
-    explicit closer(std::size_t limit) noexcept : limit_{limit} {}
-
     /// How many bytes to discard next. Asking for one byte more than the limit allows distinguishes more input from the
     /// peer's FIN. The amount per turn is bounded, so that a flood of input cannot block the executor.
-    std::size_t wanted() const noexcept { return std::min(room(), one_turn - 1) + 1; }
+    std::size_t wanted(std::size_t limit) const noexcept { return std::min(room(limit), one_turn - 1) + 1; }
 
     /// Count discarded bytes. False: the limit is exceeded.
-    bool discard(std::size_t size) noexcept
+    bool discard(std::size_t size, std::size_t limit) noexcept
     {
-        bool const fits = size <= room();
+        bool const fits = size <= room(limit);
         discarded_ += size;
         return fits;
     }
@@ -44,12 +42,11 @@ public:
 private:
     static constexpr std::size_t one_turn = 256 * 1024;
 
-    std::size_t room() const noexcept
+    std::size_t room(std::size_t limit) const noexcept
     {
-        return limit_ - static_cast<std::size_t>(std::min<std::uint64_t>(discarded_, limit_));
+        return limit - static_cast<std::size_t>(std::min<std::uint64_t>(discarded_, limit));
     }
 
-    std::size_t limit_;
     std::uint64_t discarded_ = 0;
 };
 

@@ -23,11 +23,13 @@
 #include <duet/detail/engine/closer.hpp>
 #include <duet/detail/engine/deadline_table.hpp>
 #include <duet/detail/engine/end_history.hpp>
+#include <duet/detail/engine/kept_error.hpp>
 #include <duet/detail/engine/observed_channel.hpp>
 #include <duet/detail/engine/peer_watch.hpp>
 #include <duet/detail/engine/receiver.hpp>
 #include <duet/detail/engine/remote_control.hpp>
 #include <duet/detail/engine/sender.hpp>
+#include <duet/detail/engine/session_terms.hpp>
 #include <duet/detail/engine/waiters.hpp>
 #include <duet/detail/time/context_clock.hpp>
 #include <duet/detail/time/wakeup.hpp>
@@ -201,7 +203,7 @@ public:
 
     tcp_snapshot info(error_code& error) noexcept { return channel_->info(error); }
 
-    boost::asio::any_io_executor const& executor() const noexcept { return executor_; }
+    boost::asio::any_io_executor const& executor() const noexcept { return terms_->executor; }
 
     /// See plain_context_of().
     boost::asio::io_context* plain_context() const noexcept { return plain_context_; }
@@ -348,13 +350,19 @@ private:
     void cancel_wait_gone(error_code cause) noexcept;
     void post(any_completion&& done, error_code error, std::size_t size);
 
-    boost::asio::any_io_executor executor_;
     boost::asio::io_context* plain_context_;
+    shared_terms terms_;
     context_clock clock_;
     channel* channel_ = nullptr;
+    kept_error error_;           // the first terminal error
+    kept_error gone_cancelled_;  // why the wait for the hang-up was cancelled
     lifecycle life_;
-    error_code error_;           // the first terminal error
-    error_code gone_cancelled_;  // why the wait for the hang-up was cancelled
+    bool hang_up_due_ = false;         // look for the hang-up at the next turn
+    bool peer_just_finished_ = false;  // its FIN was read, and the handler of that read is still to run
+    bool failure_due_ = false;         // a write has failed: try it again at the next turn, after the pending read
+    bool failure_deferred_ = false;    // that has been done once
+    bool client_ = false;
+    int handles_ = 0;
     receiver receiver_;
     sender sender_;
     closer closer_;
@@ -367,12 +375,6 @@ private:
     std::unique_ptr<observed_channel> observed_;     // set once an observer was attached
     std::unique_ptr<std::string> note_;
     std::uint64_t last_id_ = 0;  // the last id given to a write or a waiting handler
-    int handles_ = 0;
-    bool hang_up_due_ = false;         // look for the hang-up at the next turn
-    bool peer_just_finished_ = false;  // its FIN was read, and the handler of that read is still to run
-    bool failure_due_ = false;         // a write has failed: try it again at the next turn, after the pending read
-    bool failure_deferred_ = false;    // that has been done once
-    bool client_ = false;
 };
 
 }  // namespace detail

@@ -19,11 +19,10 @@ inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL connection::connection(boost::asio::any_io_executor const& executor, session_options const& options)
-    : executor_{executor}, plain_context_{plain_context_of(executor_)}, clock_{executor},
-      sender_{options.queue_limit, options.when_queue_full}, closer_{options.close_discard_limit},
-      times_{options.deadlines, clock_.now()}, wakeup_{executor_, clock_, plain_context_, *this,
-                                                   [](operation_owner& owner)
-                                                   { static_cast<connection&>(owner).on_wakeup(); }}
+    : plain_context_{plain_context_of(executor)}, terms_{executor, plain_context_, options}, clock_{executor},
+      times_{terms_->deadlines, clock_.now()}, wakeup_{clock_, plain_context_, *this, [](operation_owner& owner) {
+                                                           static_cast<connection&>(owner).on_wakeup();
+                                                       }}
 {
 }
 
@@ -41,7 +40,7 @@ DUET_DECL owner_ref<remote_control> connection::control()
     auto* known = control_.load(std::memory_order_acquire);
     if (known)
         return owner_ref{known};
-    owner_ref const made{new remote_control{executor_, *this}};
+    owner_ref const made{new remote_control{executor(), *this}};
     if (!control_.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel, std::memory_order_acquire))
         return owner_ref{known};  // of another thread, which was first
     made->add_reference();        // the connection's own
@@ -164,7 +163,7 @@ inline void connection::post(any_completion&& done, error_code error, std::size_
 {
     ref const keep{this};
     auto const after = [](operation_owner& owner) { static_cast<connection&>(owner).rest(); };
-    if (attempt([&] { any_completion::post(executor_, plain_context_, {keep, done, error, size, after}); }))
+    if (attempt([&] { any_completion::post(executor(), plain_context_, {keep, done, error, size, after}); }))
         return;
     auto refused = std::move(done);
     inline_level const level;

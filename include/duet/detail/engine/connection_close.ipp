@@ -188,10 +188,10 @@ inline void connection::discard_input()
     if (receiver_.busy() || closer_.discarding || life_.released() || life_.receive() != receive_state::open)
         return;
     error_code error;
-    auto const size = channel_->discard(closer_.wanted(), error);
+    auto const size = channel_->discard(closer_.wanted(terms_->close_discard_limit), error);
     if (size > 0)
         times_.input_discarded(clock_.coarse_now());
-    if (!closer_.discard(size))
+    if (!closer_.discard(size, terms_->close_discard_limit))
     {
         history_.breaks(phase());
         return execute(life_.apply(lifecycle_event::close_gave_up, close_reason::discard_limit));
@@ -348,7 +348,9 @@ inline void connection::look_for_hang_up()
         }
     }
     auto done = waiters_.take(awaited::peer_gone);
-    done(std::exchange(gone_cancelled_, {}), 0);
+    error_code const cause = gone_cancelled_;
+    gone_cancelled_.clear();
+    done(cause, 0);
 }
 
 inline void connection::cancel_wait_gone(error_code cause) noexcept

@@ -81,18 +81,27 @@ inline void connection::entered_half_closed() noexcept
 
 inline void connection::arm(time_point when) noexcept
 {
-    if (when < wakeup_.at() && !life_.released() && !wakeup_.set(when))
+    if (when < wakeup_.at() && !life_.released() && !wakeup_.set(when, executor(), clock_))
         out_of_memory();
 }
 
 DUET_DECL void connection::set_deadlines(deadlines const& values) noexcept
 {
     bool const other_peer_timeout = values.dead_peer != times_.limits().dead_peer;
-    times_.set(values, clock_.now());
+    try
+    {
+        auto next = terms_.with(values);
+        times_.set(next->deadlines, clock_.now());
+        terms_.swap(next);
+    }
+    catch (std::bad_alloc const&)
+    {
+        return out_of_memory();
+    }
     if (life_.released())
         return;
     if (other_peer_timeout)
-        channel_->set_dead_peer_timeout(values.dead_peer);
+        channel_->set_dead_peer_timeout(limits().dead_peer);
     arm(times_.earliest(life_, pending()));
 }
 

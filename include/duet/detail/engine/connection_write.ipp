@@ -64,7 +64,8 @@ DUET_DECL std::optional<io_result> connection::write_at_once(write_request& requ
 DUET_DECL void connection::start_write(write_request&& request, any_completion&& done, deadlines::duration limit)
 {
     bool const is_first = sender_.empty();
-    if (auto const how = sender_.policy_for(request); how != full_queue::wait)
+    if (auto const how = sender_.policy_for(request, terms_->queue_limit, terms_->when_queue_full);
+        how != full_queue::wait)
         return complete(std::move(done), refuse_full(how), 0);
     auto const queue = [&]
     {
@@ -220,8 +221,8 @@ DUET_DECL void connection::start_shutdown_send(any_completion&& done, deadlines:
     // that was cut part-way, because a FIN would make the incomplete message look complete.
     if (life_.poisoned())
         return complete(std::move(done), errc::send_poisoned, 0);
-    if (life_.released() && life_.send() != send_state::finished && error_ != condition::reset &&
-        error_ != condition::dead_peer)
+    if (life_.released() && life_.send() != send_state::finished && error() != condition::reset &&
+        error() != condition::dead_peer)
         return complete(std::move(done), error_, 0);
     if (life_.send() == send_state::open)
         history_.finished(ended_by::program, phase());

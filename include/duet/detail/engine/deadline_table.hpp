@@ -45,24 +45,26 @@ public:
 
     static constexpr time_point never = time_point::max();
 
+    /// `limits` must outlive the table, or its set().
     deadline_table(deadlines const& limits, time_point now) noexcept
-        : limits_{limits}, active_{now}, first_message_by_{coarse_clock::after(now, limits.first_message)},
+        : limits_{&limits}, active_{now}, first_message_by_{coarse_clock::after(now, limits.first_message)},
           limits_open_{has_limit_of_open(limits)}
     {
     }
 
-    deadlines const& limits() const noexcept { return limits_; }
+    deadlines const& limits() const noexcept { return *limits_; }
 
     /// True if a deadline of a session that is open in both directions may be due some time, besides those of single
     /// calls.
     bool limits_open_sessions() const noexcept { return limits_open_; }
 
-    /// The new limits are counted from `now`. A pending read or write keeps its deadline.
+    /// The new limits are counted from `now`. A pending read or write keeps its deadline. The old ones must still be
+    /// there.
     void set(deadlines const& limits, time_point now) noexcept
     {
-        if (limits.first_message != limits_.first_message && !first_message_met_)
+        if (limits.first_message != limits_->first_message && !first_message_met_)
             first_message_by_ = coarse_clock::after(now, limits.first_message);
-        limits_ = limits;
+        limits_ = &limits;
         limits_open_ = has_limit_of_open(limits);
         active_ = now;
     }
@@ -92,7 +94,7 @@ public:
     void write_waits(time_point now) noexcept
     {
         write_since_ = now;
-        write_limit_ = limits_.write;
+        write_limit_ = limits_->write;
     }
 
     void no_write_waits() noexcept { write_since_ = never; }
@@ -188,7 +190,7 @@ public:
         if (write_since_ != never)
             result = std::min({result, write_by(), look_at(write_since_, write_limit_)});
         if (life.closing())
-            return std::min({result, close_by(), leave_at(life), look_at(close_since_, limits_.close)});
+            return std::min({result, close_by(), leave_at(life), look_at(close_since_, limits_->close)});
         if (pending.read)
             result = std::min({result, first_message_by_, next_message_by(), message_by()});
         if (pending.finishes)
@@ -233,7 +235,7 @@ public:
     /// As write_look_due(), for close().
     bool close_look_due(lifecycle const& life, time_point now) const noexcept
     {
-        return now >= std::min({look_at(close_since_, limits_.close), close_by(), leave_at(life)});
+        return now >= std::min({look_at(close_since_, limits_->close), close_by(), leave_at(life)});
     }
 
     /// Call acknowledged() before.
@@ -262,18 +264,21 @@ private:
 
     time_point write_by() const noexcept { return coarse_clock::after(write_since_, write_limit_); }
 
-    time_point idle_by() const noexcept { return coarse_clock::after(active_, limits_.idle); }
+    time_point idle_by() const noexcept { return coarse_clock::after(active_, limits_->idle); }
 
-    time_point next_message_by() const noexcept { return after(read_since_, limits_.next_message); }
+    time_point next_message_by() const noexcept { return after(read_since_, limits_->next_message); }
 
-    time_point message_by() const noexcept { return after(message_since_, limits_.message); }
+    time_point message_by() const noexcept { return after(message_since_, limits_->message); }
 
     time_point half_closed_by() const noexcept
     {
-        return coarse_clock::after(std::max(half_closed_since_, active_), limits_.half_closed);
+        return coarse_clock::after(std::max(half_closed_since_, active_), limits_->half_closed);
     }
 
-    time_point close_by() const noexcept { return coarse_clock::after(std::max(close_since_, active_), limits_.close); }
+    time_point close_by() const noexcept
+    {
+        return coarse_clock::after(std::max(close_since_, active_), limits_->close);
+    }
 
     /// When close() leaves the rest to the kernel. Writes that the kernel has not accepted yet cannot be left to it:
     /// they may go on as long as there is progress.
@@ -281,13 +286,13 @@ private:
     {
         if (life.send() != send_state::finished)
             return never;
-        auto const total = coarse_clock::after(close_since_, limits_.close_total);
+        auto const total = coarse_clock::after(close_since_, limits_->close_total);
         if (unacknowledged_ != 0 || hurried_since_ == never)
             return total;
         return std::min(total, hurried_since_ + std::chrono::milliseconds{400});
     }
 
-    deadlines limits_;
+    deadlines const* limits_;
     time_point active_;  // when the last byte was received, sent or acknowledged, or the last wait began
     time_point first_message_by_;
     time_point read_since_ = never;     // when the pending read began, if nothing of a message had arrived

@@ -14,6 +14,7 @@
 #include <duet/detail/completion/any_completion.hpp>
 #include <duet/detail/completion/prefetch.hpp>
 #include <duet/detail/engine/frame_buffer.hpp>
+#include <duet/detail/engine/kept_error.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
@@ -124,7 +125,7 @@ public:
     bool in_the_middle() const noexcept { return size_ > 0 || (kind_ == read_kind::frame && !frames_->empty()); }
 
     /// Why the read has to end; no error if it may go on.
-    error_code const& cause() const noexcept { return cause_; }
+    error_code cause() const noexcept { return cause_; }
 
     /// Make the read end for this cause. The first cause stays. False: no read is pending, or it has a cause already.
     bool interrupt(error_code cause) noexcept
@@ -195,8 +196,8 @@ private:
     std::unique_ptr<read_buffers> further_;
     frame_buffer* frames_ = nullptr;
     std::size_t size_ = 0;
-    error_code cause_;
     std::uint64_t received_ = 0;
+    kept_error cause_;
     read_kind kind_ = read_kind::some;
     bool busy_ = false;
     bool finish_requested_ = false;

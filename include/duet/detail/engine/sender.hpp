@@ -23,24 +23,19 @@ namespace detail {
 class sender
 {
 public:
-    sender() noexcept = default;
-
-    /// See session_options.
-    sender(std::size_t limit, full_queue when_full) noexcept : when_full_{when_full}, limit_{limit} {}
-
     bool empty() const noexcept { return queue_.empty(); }
 
     /// Bytes of the queued writes that the channel has not accepted yet.
     std::uint64_t queued() const noexcept { return queued_; }
 
-    /// What to do with one more write. One alone is never refused.
-    full_queue policy_for(write_request const& next) const noexcept
+    /// What to do with one more write, if the queue has this limit (see session_options). One alone is never refused.
+    full_queue policy_for(write_request const& next, std::size_t limit, full_queue when_full) const noexcept
     {
-        if (limit_ == 0 || queue_.empty() || next.lost_unseen() || next.left() == 0)
+        if (limit == 0 || queue_.empty() || next.lost_unseen() || next.left() == 0)
             return full_queue::wait;
-        auto const taken = queued_ + queue_.size() * cost_of_one;
-        auto const room = limit_ > taken ? limit_ - taken : 0;
-        return room >= cost_of_one && next.left() <= room - cost_of_one ? full_queue::wait : when_full_;
+        auto const taken = queued_ + count_ * cost_of_one;
+        auto const room = limit > taken ? limit - taken : 0;
+        return room >= cost_of_one && next.left() <= room - cost_of_one ? full_queue::wait : when_full;
     }
 
     /// The channel has accepted so many bytes of the first write.
@@ -52,41 +47,40 @@ public:
     void push_back(write_request&& request)
     {
         queue_.push_back(std::move(request));
+        ++count_;
         queued_ += queue_.back().left();
     }
 
     write_request& back() noexcept { return queue_.back(); }
 
-    write_request pop_front() noexcept
-    {
-        auto request = std::move(queue_.front());
-        queue_.pop_front();
-        queued_ -= request.left();
-        return request;
-    }
+    write_request pop_front() noexcept { return take(queue_.begin()); }
 
     /// True if nobody would be told that one of the queued writes is lost.
     bool loses_unseen() const noexcept
     {
-        return std::any_of(queue_.begin(), queue_.end(), [](auto const& each) { return each.lost_unseen(); });
+        for (auto const& each : queue_)
+            if (each.lost_unseen())
+                return true;
+        return false;
     }
 
     /// Remove all requests.
     write_queue take_all() noexcept
     {
         queued_ = 0;
-        return std::exchange(queue_, {});
+        count_ = 0;
+        return std::move(queue_);
     }
 
     write_queue::iterator find(std::uint64_t id) noexcept
     {
-        return std::find_if(queue_.begin(), queue_.end(), [id](write_request const& each) { return each.id == id; });
+        return queue_.find_if([id](write_request const& each) { return each.id == id; });
     }
 
     /// The first write whose own time is over.
     write_queue::iterator late(coarse_clock::time_point now) noexcept
     {
-        return std::find_if(queue_.begin(), queue_.end(), [now](write_request const& each) { return each.by <= now; });
+        return queue_.find_if([now](write_request const& each) { return each.by <= now; });
     }
 
     /// The earliest time that within() gives to one of them.
@@ -106,8 +100,8 @@ public:
 
     write_request take(write_queue::iterator request) noexcept
     {
-        auto taken = std::move(*request);
-        queue_.erase(request);
+        auto taken = queue_.take(request);
+        --count_;
         queued_ -= taken.left();
         return taken;
     }
@@ -136,17 +130,17 @@ public:
     /// Bytes that the channel has accepted, over all writes.
     std::uint64_t sent() const noexcept { return sent_; }
 
-    /// A wait for writability is under way.
-    bool waiting = false;
-
 private:
     static constexpr std::size_t cost_of_one = 256;  // about what a queued write takes besides the program's bytes
 
-    full_queue when_full_ = full_queue::wait;
     write_queue queue_;
     std::uint64_t sent_ = 0;
     std::uint64_t queued_ = 0;
-    std::size_t limit_ = 0;
+    std::uint32_t count_ = 0;
+
+public:
+    /// A wait for writability is under way.
+    bool waiting = false;
 };
 
 }  // namespace detail

@@ -104,11 +104,7 @@ public:
 
     endpoint_type const& remote() const noexcept { return connection_ ? connection_->remote() : nowhere(); }
 
-    deadlines const& limits() const noexcept
-    {
-        static constexpr deadlines none{};
-        return connection_ ? connection_->limits() : none;
-    }
+    deadlines limits() const noexcept { return connection_ ? connection_->limits() : deadlines{}; }
 
     tcp_snapshot info(error_code& error) const noexcept
     {

@@ -5,12 +5,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <iterator>
-#include <list>
 #include <optional>
 #include <utility>
 
 #include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/engine/slim_list.hpp>
 #include <duet/detail/time/coarse_clock.hpp>
 
 namespace duet {
@@ -40,36 +39,42 @@ public:
         coarse_clock::time_point by;  ///< what within() gives it
     };
 
-    using list = std::list<waiter>;
+    using list = slim_list<waiter>;
 
     bool empty() const noexcept { return list_.empty(); }
 
     bool has(awaited what) const noexcept
     {
-        return std::any_of(list_.begin(), list_.end(), [what](waiter const& each) { return each.what == what; });
+        for (auto const& each : list_)
+            if (each.what == what)
+                return true;
+        return false;
     }
 
     /// What the handler with this id waits for, if it is here.
     std::optional<awaited> find(std::uint64_t id) const noexcept
     {
-        auto const found = std::find_if(list_.begin(), list_.end(), [id](waiter const& each) { return each.id == id; });
-        return found == list_.end() ? std::nullopt : std::optional{found->what};
+        for (auto const& each : list_)
+            if (each.id == id)
+                return each.what;
+        return {};
     }
 
     /// Takes `done`, unless there is no memory (std::bad_alloc).
     void park(awaited what, std::uint64_t id, any_completion& done,
         coarse_clock::time_point by = coarse_clock::time_point::max())
     {
-        list_.emplace_back();
-        list_.back() = {what, id, std::move(done), by};
+        list_.push_back({what, id, {}, by});
+        list_.back().done = std::move(done);
     }
 
     /// The id of a handler whose time is over, if there is one.
     std::optional<std::uint64_t> late(coarse_clock::time_point now) const noexcept
     {
-        auto const found =
-            std::find_if(list_.begin(), list_.end(), [now](waiter const& each) { return each.by <= now; });
-        return found == list_.end() ? std::nullopt : std::optional{found->id};
+        for (auto const& each : list_)
+            if (each.by <= now)
+                return each.id;
+        return {};
     }
 
     /// The time of this one has been reported.
@@ -107,27 +112,23 @@ public:
         list taken;
         for (auto each = list_.begin(); each != list_.end();)
         {
-            auto const next = std::next(each);
-            if (each->what == what)
-                taken.splice(taken.end(), list_, each);
-            each = next;
+            auto const meant = each;
+            ++each;
+            if (meant->what == what)
+                list_.pass_on(meant, taken);
         }
         return taken;
     }
 
     /// Remove all handlers.
-    list take_all() noexcept { return std::exchange(list_, {}); }
+    list take_all() noexcept { return std::move(list_); }
 
 private:
     template <class Meant>
     any_completion take_first(Meant meant) noexcept
     {
-        auto const found = std::find_if(list_.begin(), list_.end(), meant);
-        if (found == list_.end())
-            return {};
-        auto done = std::move(found->done);
-        list_.erase(found);
-        return done;
+        auto const found = list_.find_if(meant);
+        return found == list_.end() ? any_completion{} : list_.take(found).done;
     }
 
     list list_;

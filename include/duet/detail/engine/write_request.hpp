@@ -9,12 +9,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <list>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/engine/slim_list.hpp>
 #include <duet/detail/socket/splice_pipe.hpp>
 #include <duet/detail/time/coarse_clock.hpp>
 
@@ -133,7 +133,7 @@ private:
     bool lost_unseen_ = false;
 };
 
-using write_queue = std::list<write_request>;
+using write_queue = slim_list<write_request>;
 
 }  // namespace detail
 }  // namespace DUET_ABI

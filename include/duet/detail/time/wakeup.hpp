@@ -25,26 +25,25 @@ namespace detail {
 class wakeup : public queued_wakeup
 {
 public:
-    /// Calls `told` from the context when the time has come. `owner` must contain this object, and all arguments must
-    /// outlive it. `plain`: plain_context_of() the executor.
-    wakeup(boost::asio::any_io_executor const& executor, context_clock const& time, boost::asio::io_context* plain,
-        operation_owner& owner, function told) noexcept
-        : queued_wakeup{owner, told}, executor_{executor}, time_{time}, queue_{wakeup_queue::of(plain)}
+    /// Calls `told` from the context when the time has come. `owner` must contain this object. `plain`:
+    /// plain_context_of() the owner's executor.
+    wakeup(context_clock const& time, boost::asio::io_context* plain, operation_owner& owner, function told) noexcept
+        : queued_wakeup{owner, told}, queue_{wakeup_queue::of(plain)}
     {
         if (queue_ && queue_->clock().manual() != time.manual())
             queue_ = nullptr;  // a test has brought its clock after the queue
     }
 
     /// Wake up at `when` if that is earlier than the time already set. False: no memory; there may be no wake-up at
-    /// all.
-    bool set(time_point when) noexcept
+    /// all. `executor` and `time` are always the same ones: a timer of its own needs them.
+    bool set(time_point when, boost::asio::any_io_executor const& executor, context_clock const& time) noexcept
     {
         if (when >= at_)
             return true;
         if (queue_)
             return queue_->set(*this, when);
         at_ = when;
-        bool const begun = owner_.attempt([this] { start_timer(); });
+        bool const begun = owner_.attempt([&] { start_timer(executor, time); });
         if (!begun)
             at_ = never;
         return begun;
@@ -70,10 +69,10 @@ private:
         operation_memory<143> memory_;
     };
 
-    void start_timer()
+    void start_timer(boost::asio::any_io_executor const& executor, context_clock const& time)
     {
         if (!own_)
-            own_ = std::make_unique<own_timer>(executor_, time_);
+            own_ = std::make_unique<own_timer>(executor, time);
         own_->timer_.expires_at(at_);  // a pending wait completes as cancelled, and is started again
         if (!own_->waiting_)
             wait();
@@ -99,8 +98,6 @@ private:
         own_->waiting_ = true;
     }
 
-    boost::asio::any_io_executor const& executor_;
-    context_clock const& time_;
     wakeup_queue* queue_;
     std::unique_ptr<own_timer> own_;
 };
