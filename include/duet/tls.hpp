@@ -12,6 +12,7 @@
 #include <openssl/ssl.h>
 
 #include <memory>
+#include <new>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -106,32 +107,40 @@ struct tls_access
         auto const connection = session_access::connection(peer);
         if (!connection)
             throw session_error{errc::closed, "handshake", {}, 0};
-        auto& tls = connection->channels_of_stream().tls();
-        auto const name = connection->describe_peer();
-        if (!tls.engine())
-            throw session_error{tls_errc::no_context, "handshake", name, 0};
-        tls.await_handshake(true);
-        auto wait = session_access::wait_input(peer, "handshake").within(limit);
-        auto const told = co_await std::move(wait)(token{});
-        tls.await_handshake(false);
-        error_code error = std::get<0>(told);
-        if (error == condition::timed_out)
-            error = tls_errc::handshake_timed_out;
-        else if (!error && !std::get<1>(told))
-            error = errc::draining;
-        if (error)
-            peer.abort();
-        else if (tls.failure())
+        try
         {
-            error = tls.failure();
-            // The alert is on its way: a reset would destroy it.
-            auto closing = session_access::close(peer);
-            auto const ended = co_await std::move(closing)(token{});
-            if (std::get<0>(ended))
+            auto& tls = connection->channels_of_stream().tls();
+            auto const name = connection->describe_peer();
+            if (!tls.engine())
+                throw session_error{tls_errc::no_context, "handshake", name, 0};
+            tls.await_handshake(true);
+            auto wait = session_access::wait_input(peer, "handshake").within(limit);
+            auto const told = co_await std::move(wait)(token{});
+            tls.await_handshake(false);
+            error_code error = std::get<0>(told);
+            if (error == condition::timed_out)
+                error = tls_errc::handshake_timed_out;
+            else if (!error && !std::get<1>(told))
+                error = errc::draining;
+            if (error)
                 peer.abort();
+            else if (tls.failure())
+            {
+                error = tls.failure();
+                // The alert is on its way: a reset would destroy it.
+                auto closing = session_access::close(peer);
+                auto const ended = co_await std::move(closing)(token{});
+                if (std::get<0>(ended))
+                    peer.abort();
+            }
+            if (error)
+                throw session_error{error, "handshake", name, 0};
         }
-        if (error)
-            throw session_error{error, "handshake", name, 0};
+        catch (std::bad_alloc const&)
+        {
+            peer.abort();
+            throw;
+        }
     }
 };
 
@@ -147,7 +156,7 @@ struct tls_access
 ///
 /// Errors: the reason that OpenSSL gives, as in "handshake 192.0.2.1:443: certificate has expired"; compare it with a
 /// tls_condition. tls_errc::handshake_timed_out, tls_errc::handshake_cut; reset, dead_peer, closed, cancelled;
-/// errc::draining if the session was asked to finish.
+/// errc::draining if the session was asked to finish. std::bad_alloc, after an abort().
 ///
 /// ```cpp
 /// duet::tls_session peer{duet::tls_stream{std::move(socket), context, "example.com"}};
@@ -159,7 +168,15 @@ boost::asio::awaitable<void, typename Stream::executor_type> handshake(basic_ses
 {
     auto const* const engine = detail::tls_access::channel(peer).engine();
     auto const limit = engine ? engine->settings().handshake_timeout() : deadlines::duration{};
-    return detail::tls_access::shake_hands<Stream>(peer, limit);
+    try
+    {
+        return detail::tls_access::shake_hands<Stream>(peer, limit);
+    }
+    catch (std::bad_alloc const&)
+    {
+        peer.abort();
+        throw;
+    }
 }
 
 /// OpenSSL's object of a session, for what is not covered here. Ask it, and do not read, write or shut down with it. It

@@ -114,7 +114,8 @@ public:
     /// deadline at most.
     void close() noexcept { queue_->acceptor().close(); }
 
-    /// Call `hook` on the executor when a handshake has failed. An empty function removes the hook. It must not throw.
+    /// Call `hook` on the executor when a handshake has failed. An empty function removes the hook. What it throws
+    /// leaves the context's run(); the acceptor goes on.
     void on_handshake_failure(std::function<void(session_error const&)> hook) { queue_->on_failure(std::move(hook)); }
 
     /// How many handshakes have failed.

@@ -96,6 +96,22 @@ BOOST_FIXTURE_TEST_CASE(a_failed_handshake_is_told_to_the_hook_alone, fixture)
     BOOST_TEST(acceptor->handshake_failures() == 1U);
 }
 
+// Its exception leaves the context's run().
+BOOST_FIXTURE_TEST_CASE(a_hook_that_throws_stops_nobody, fixture)
+{
+    listen(1);
+    acceptor->on_handshake_failure([](duet::session_error const& error) { throw error; });
+    auto accepted = accept();
+    auto silent = come();
+    until([&] { return acceptor->counters().accepted == 1; });
+    silent.stream().close();
+    BOOST_CHECK_THROW(until([] { return false; }), duet::session_error);
+    auto good = come();
+    until([&] { return good.shakes_hands(); });
+    auto const peer = result(accepted);
+    BOOST_TEST(peer.remote_endpoint() == good.stream().local_endpoint());
+}
+
 BOOST_FIXTURE_TEST_CASE(no_more_than_the_bound_shake_hands, fixture)
 {
     listen(1);

@@ -7,11 +7,10 @@
 #include "session/session_fixture.hpp"
 #include "support/adopt.hpp"
 #include "support/descriptor.hpp"
-#include "support/failing_allocations.hpp"
 #include "support/fd.hpp"
 #include "support/raw_peer.hpp"
 #include "support/wait.hpp"
-#include "tls/failing_openssl.hpp"
+#include "tls/lack_of_memory.hpp"
 #include "tls/tls_fixture.hpp"
 
 #include <duet/tls_connector.hpp>
@@ -37,51 +36,6 @@ BOOST_TEST_GLOBAL_FIXTURE(openssl_memory);
 #if !defined(DUET_TEST_KEEPS_OPERATOR_NEW)
 
 namespace {
-
-/// Whose allocation fails.
-enum class owner
-{
-    duet,  // and Asio, and the C++ library
-    openssl,
-};
-
-/// Lets one allocation fail while it lives.
-struct lack
-{
-    lack(owner whose, long before) : of{whose}
-    {
-        (of == owner::duet ? allocations_before_failure : openssl_memory::before_failure) = before;
-        left() = 1;
-    }
-
-    lack(lack const&) = delete;
-    lack& operator=(lack const&) = delete;
-
-    ~lack() { left() = 0; }
-
-    long& left() const { return of == owner::duet ? allocations_to_fail : openssl_memory::to_fail; }
-
-    /// False: fewer allocations were made.
-    bool has_come() const { return left() == 0; }
-
-    owner of;
-};
-
-bool is_of_openssl(std::exception_ptr const& failure)
-{
-    try
-    {
-        std::rethrow_exception(failure);
-    }
-    catch (boost::system::system_error const& error)
-    {
-        return error.code().category() == duet::openssl_category();
-    }
-    catch (...)
-    {
-        return false;
-    }
-}
 
 /// What became of one end.
 struct outcome
@@ -174,17 +128,6 @@ talk_result talk_without_openssl_memory(long before)
     return result;
 }
 
-duet::tls_stream stream_on(raw_socket& end, asio::io_context& context, duet::tls_context const& tls, std::string host)
-{
-    asio::ip::tcp::socket socket{context.get_executor()};
-    descriptor own{checked(::fcntl(end.fd(), F_DUPFD_CLOEXEC, 0), "dup")};
-    end.close();
-    socket.assign(asio::ip::tcp::v4(), own.get());
-    own.release();
-    socket.non_blocking(true);
-    return {std::move(socket), tls, std::move(host)};
-}
-
 talk_result talk_without_memory(long before)
 {
     static auto const server_context = duet::tls_context::server(tls_world::get().server_options());
@@ -193,10 +136,8 @@ talk_result talk_without_memory(long before)
     talk_result result;
     asio::io_context context;
     prepare(context);
-    auto pair = connected_pair(raw_address::v4(0), small_window);
-    duet::tls_session server{stream_on(pair.server, context, server_context, {})};
-    duet::tls_session client{stream_on(pair.client, context, client_context, "server.test")};
-    begin(context, std::move(server), std::move(client), result);
+    tls_pair ends{context, server_context, client_context};
+    begin(context, std::move(ends.server), std::move(ends.client), result);
     {
         lack const here{owner::duet, before};
         auto const deadline = guard_clock::now() + run_guard;

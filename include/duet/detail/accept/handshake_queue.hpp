@@ -19,6 +19,7 @@
 #include <iterator>
 #include <list>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include <duet/acceptor.hpp>
@@ -69,10 +70,10 @@ public:
             }
             if (queue->ended_)
                 throw session_error{errc::closed, "accept", to_string(queue->acceptor_.local_endpoint()), 0};
-            if (queue->failure_ && queue->shaking_.empty())
+            if (queue->failure_ && (queue->shaking_.empty() || queue->acceptor_.is_open()))
                 queue->tell_failure();
-            queue->take();
             waiter waiting{*queue};
+            queue->take();
             error_code error;
             boost::asio::use_awaitable_t<executor_type> const token;
             co_await waiting.told.async_wait(boost::asio::redirect_error(token, error));
@@ -113,13 +114,52 @@ private:
         {
             queue.waiting_.remove(this);
             if (queue.waiting_.empty() && queue.taking_)
-                queue.stop_.emit(boost::asio::cancellation_type::terminal);
+                queue.stop_taking();
         }
 
         timer_type told;
         handshake_queue& queue;
         bool was_told = false;
     };
+
+    /// Called at the end of a coroutine of the queue. If it is destroyed without a call, Asio has destroyed the
+    /// coroutine: for lack of memory to go on with it, or together with the context. `Function` then gets no result.
+    template <class Function>
+    class end_handler
+    {
+    public:
+        end_handler(self queue, Function function) noexcept : queue_{std::move(queue)}, function_{std::move(function)}
+        {
+        }
+
+        end_handler(end_handler&&) noexcept = default;
+
+        ~end_handler()
+        {
+            if (auto const queue = std::move(queue_))
+                function_(*queue);
+        }
+
+        void operator()(std::exception_ptr const& failure)
+        {
+            auto const queue = std::move(queue_);
+            function_(*queue, failure);
+        }
+
+    private:
+        self queue_;
+        Function function_;
+    };
+
+    void stop_taking() noexcept
+    try
+    {
+        stop_.emit(boost::asio::cancellation_type::terminal);
+    }
+    catch (std::bad_alloc const&)
+    {
+        // It goes on until the queue is full.
+    }
 
     /// Let every accept() look.
     void tell() noexcept
@@ -146,22 +186,11 @@ private:
     {
         if (taking_ || failure_ || ended_ || is_full())
             return;
-        auto ended = [queue = this->shared_from_this()](std::exception_ptr const& failure)
-        {
-            queue->taking_ = false;
-            queue->taking_ended(failure);
-        };
-        taking_ = true;
-        try
-        {
-            boost::asio::co_spawn(get_executor(), take_all(this->shared_from_this()),
-                boost::asio::bind_cancellation_slot(stop_.slot(), std::move(ended)));
-        }
-        catch (...)
-        {
-            taking_ = false;
-            throw;
-        }
+        end_handler ended{this->shared_from_this(),
+            [](handshake_queue& queue, auto const&... failure) { queue.taking_ended(failure...); }};
+        taking_ = true;  // the handler takes it back, in any case
+        boost::asio::co_spawn(get_executor(), take_all(this->shared_from_this()),
+            boost::asio::bind_cancellation_slot(stop_.slot(), std::move(ended)));
     }
 
     static awaitable<void> take_all(self queue)
@@ -173,8 +202,10 @@ private:
         }
     }
 
-    void taking_ended(std::exception_ptr const& failure)
+    /// Every accept() then takes again, unless there is a reason not to.
+    void taking_ended(std::exception_ptr const& failure = nullptr)
     {
+        taking_ = false;
         try
         {
             if (failure)
@@ -189,35 +220,34 @@ private:
         {
             failure_ = failure;
         }
-        if (failure_)
-            tell();
-        else if (!waiting_.empty())
-            take();
+        tell();
     }
 
     void begin(session_type peer)
     {
         shaking_.push_back(std::move(peer));
         auto const at = std::prev(shaking_.end());
-        try
-        {
-            auto ended = [queue = this->shared_from_this(), at](std::exception_ptr const& failure)
-            { queue->shaking_ended(at, failure); };
-            boost::asio::co_spawn(get_executor(), Maker::shake_hands(*at), std::move(ended));
-        }
-        catch (...)
-        {
-            shaking_.erase(at);
-            throw;
-        }
+        end_handler ended{this->shared_from_this(),
+            [at](handshake_queue& queue, auto const&... failure) { queue.shaking_ended(at, failure...); }};
+        boost::asio::co_spawn(get_executor(), Maker::shake_hands(*at), std::move(ended));
+    }
+
+    /// The coroutine of the handshake is gone.
+    void shaking_ended(session_iterator at) noexcept
+    {
+        shaking_.erase(at);
+        ++failures_;
+        tell();
     }
 
     void shaking_ended(session_iterator at, std::exception_ptr const& failure)
     {
-        if (failure || ended_)
-            shaking_.erase(at);
-        else
+        if (!failure && !ended_)
+        {
             ready_.splice(ready_.end(), shaking_, at);
+            return tell();
+        }
+        shaking_ended(at);
         try
         {
             if (failure)
@@ -225,15 +255,13 @@ private:
         }
         catch (session_error const& error)
         {
-            ++failures_;
             if (on_failure_ && !ended_)
                 on_failure_(error);
         }
         catch (std::exception const&)
         {
-            ++failures_;  // no memory for it
+            // No memory for it.
         }
-        tell();
     }
 
     Acceptor acceptor_;
