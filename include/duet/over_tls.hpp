@@ -99,6 +99,12 @@ public:
 
     static boost::asio::awaitable<void, Executor> shake_hands(session_type& peer) { return handshake(peer); }
 
+    /// See tls_access::move_to().
+    static session_type move_to(Executor const& executor, session_type const& peer, session_options const& options)
+    {
+        return tls_access::move_to(executor, peer, options);
+    }
+
 private:
     /// Certificates know no zones.
     static std::string text_of(boost::asio::ip::address const& address)

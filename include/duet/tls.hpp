@@ -27,6 +27,8 @@
 #include <duet/tls_options.hpp>
 #include <duet/tls_stream.hpp>
 
+#include <unistd.h>
+
 namespace duet {
 inline namespace DUET_ABI {
 
@@ -96,6 +98,33 @@ struct tls_access
         if (auto const error = made->begin(descriptor))
             throw system_error{error};
         return session_access::make<Session>(made);
+    }
+
+    /// A session that goes on as another one, on another executor: after its handshake, and before anything else. What
+    /// it has not sent yet is sent with the first operation.
+    template <class Session>
+    static Session move_to(
+        typename Session::executor_type const& executor, Session const& from, session_options const& options)
+    {
+        using below_type = typename Session::stream_type::next_layer_type;
+        auto& connection = *session_access::connection(from);
+        below_type below{executor};
+        error_code error;
+        int const descriptor = connection.give_away(error);
+        if (error)
+            throw session_error{error, "accept", connection.describe_peer(), 0};
+        try
+        {
+            below.assign(connection.local().protocol(), descriptor);
+        }
+        catch (...)
+        {
+            ::close(descriptor);
+            throw;
+        }
+        auto stream =
+            tls_stream_access::with<below_type>(std::move(below), connection.channels_of_stream().tls().give_engine());
+        return session_access::adopt<Session>(std::move(stream), connection.local(), connection.remote(), options);
     }
 
     /// Complete the handshake that the session has begun, within `limit`.

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -21,6 +22,7 @@
 #include <duet/acceptor_options.hpp>
 #include <duet/detail/accept/handshake_queue.hpp>
 #include <duet/detail/completion/coroutine_call.hpp>
+#include <duet/hand_over.hpp>
 #include <duet/over_tls.hpp>
 #include <duet/tls_context.hpp>
 
@@ -108,7 +110,12 @@ public:
     /// Completes with the next session. It belongs to the acceptor's executor. Errors, cancellation and several calls
     /// at once: as basic_acceptor::accept(). After close() it returns the sessions whose handshake ends well, and when
     /// none is left fails with errc::closed.
-    accept_call accept() { return {queue_type::accept(queue_), *queue_}; }
+    accept_call accept() { return {queue_type::accept(queue_, get_executor()), *queue_}; }
+
+    /// As above, but the session belongs to `executor`: see basic_acceptor::accept(). Its handshake runs on the
+    /// acceptor's executor nevertheless. A session that cannot be moved, for lack of memory, is closed and counted as a
+    /// failed handshake.
+    accept_call accept(executor_type executor) { return {queue_type::accept(queue_, std::move(executor)), *queue_}; }
 
     /// Stop listening without resetting a client: see basic_acceptor::close(). Handshakes under way go on, each to its
     /// deadline at most.
@@ -120,6 +127,10 @@ public:
 
     /// How many handshakes have failed.
     std::uint64_t handshake_failures() const noexcept { return queue_->failures(); }
+
+    /// A copy of the listening socket, for a program that takes it over: see basic_acceptor::hand_over(). Handshakes
+    /// under way are this acceptor's.
+    handed_listeners hand_over(std::string name = {}) { return queue_->acceptor().hand_over(std::move(name)); }
 
     bool is_open() const noexcept { return queue_->acceptor().is_open(); }
 

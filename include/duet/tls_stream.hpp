@@ -117,6 +117,16 @@ struct tls_stream_access
         return std::move(*stream.stream_);
     }
 
+    /// A stream whose TLS has begun on another one.
+    template <class Stream>
+    static basic_tls_stream<Stream> with(Stream stream, std::unique_ptr<tls_engine> engine)
+    {
+        basic_tls_stream<Stream> result{stream.get_executor()};
+        result.engine_ = std::move(engine);
+        result.stream_.emplace(std::move(stream));
+        return result;
+    }
+
     template <class Stream>
     static basic_tls_stream<Stream> empty(typename Stream::executor_type const& executor)
     {

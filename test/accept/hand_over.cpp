@@ -9,6 +9,7 @@
 
 #include "serve/server_fixture.hpp"
 #include "support/process.hpp"
+#include "support/taken.hpp"
 
 #include <duet/acceptor.hpp>
 #include <duet/server.hpp>
@@ -37,15 +38,6 @@ using unix_protocol = asio::local::stream_protocol;
 namespace {
 
 asio::ip::tcp::endpoint const loopback{asio::ip::address_v4::loopback(), 0};
-
-/// The copies, as the other program has them: it owns what inherited_descriptors() returns.
-std::vector<duet::inherited_descriptor> taken(duet::handed_listeners const& handed)
-{
-    auto result = handed.descriptors();
-    for (auto& each : result)
-        each.descriptor = checked(::fcntl(each.descriptor, F_DUPFD_CLOEXEC, 0), "dup");
-    return result;
-}
 
 asio::awaitable<void> say_old(duet::session peer)
 {

@@ -3,8 +3,10 @@
 // An acceptor that hands out sessions after their handshake.
 
 #define BOOST_TEST_MODULE tls.acceptor
+#include "support/adopt.hpp"
 #include "support/coro.hpp"
 #include "support/started.hpp"
+#include "support/taken.hpp"
 #include "tls/tls_server_fixture.hpp"
 
 #include <duet/tls_acceptor.hpp>
@@ -36,6 +38,11 @@ struct fixture : tls_server_fixture
         return tls_client_peer{std::move(socket), client_context};
     }
 
+    accepting accept_for(asio::any_io_executor const& executor)
+    {
+        return accepting{context.get_executor(), acceptor->accept(executor)};
+    }
+
     accepting accept() { return accepting{context.get_executor(), acceptor->accept()}; }
 
     duet::tls_session result(accepting& of)
@@ -52,6 +59,7 @@ struct fixture : tls_server_fixture
 
     void listen(std::size_t most = duet::tls_acceptor::most_handshakes)
     {
+        prepare(context);
         duet::acceptor listening{context, tcp::endpoint{asio::ip::make_address("127.0.0.1"), 0}};
         acceptor.emplace(std::move(listening), tls, most);
     }
@@ -158,6 +166,59 @@ BOOST_FIXTURE_TEST_CASE(a_cancelled_accept_loses_nobody, fixture)
     until([&] { return other.shakes_hands(); });
     auto const second = result(again);
     BOOST_TEST(second.remote_endpoint() == other.stream().local_endpoint());
+}
+
+// With what it has received already.
+BOOST_FIXTURE_TEST_CASE(a_session_belongs_to_the_executor_of_the_call, fixture)
+{
+    asio::io_context other;
+    listen();
+    auto accepted = accept_for(other.get_executor());
+    auto next = accept();
+    auto silent = come();
+    auto client = come();
+    until([&] { return client.shakes_hands(); });
+    client.say("a question");
+    auto peer = result(accepted);
+    BOOST_TEST((peer.get_executor() == other.get_executor()));
+    BOOST_TEST(peer.remote_endpoint() == client.stream().local_endpoint());
+    BOOST_TEST(duet::facts_of(peer).version == "TLSv1.3");
+    auto const answer = [&]() -> asio::awaitable<void>
+    {
+        std::string question(10, ' ');
+        co_await peer.read(asio::buffer(question));
+        BOOST_TEST(question == "a question");
+        co_await peer.write("an answer");
+        co_await peer.shutdown_send();
+    };
+    duet_test::run(other, answer());
+    until([&] { return hears_end(client); });
+    BOOST_TEST(client.heard == "an answer");
+    BOOST_TEST(client.ended());
+    peer.abort();
+    until([&] { return silent.shakes_hands(); });
+    auto const own = result(next);
+    BOOST_TEST((own.get_executor() == context.get_executor()));
+    BOOST_TEST(acceptor->handshake_failures() == 0U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_handed_listener_leaves_the_handshakes_under_way, fixture)
+{
+    listen();
+    auto accepted = accept();
+    auto before = come();
+    until([&] { return acceptor->counters().accepted == 1; });
+    auto const handed = acceptor->hand_over("tls");
+    BOOST_TEST(handed.descriptors().at(0).name == "tls");
+    acceptor->close();
+    duet::tls_acceptor next{duet::acceptor{context, taken(handed).at(0)}, tls};
+    auto after = come();
+    accepting later{context.get_executor(), next.accept()};
+    until([&] { return after.shakes_hands(); });
+    BOOST_TEST(result(later).remote_endpoint() == after.stream().local_endpoint());
+    until([&] { return before.shakes_hands(); });
+    BOOST_TEST(result(accepted).remote_endpoint() == before.stream().local_endpoint());
+    BOOST_CHECK_THROW(acceptor->hand_over(), duet::session_error);
 }
 
 BOOST_FIXTURE_TEST_CASE(destruction_ends_everything, fixture)

@@ -3,6 +3,7 @@
 // A server whose sessions speak TLS. The clock stands unless the test moves it; the clients are OpenSSL alone.
 
 #define BOOST_TEST_MODULE tls.server
+#include "support/taken.hpp"
 #include "tls/tls_server_fixture.hpp"
 
 #include <duet/remote.hpp>
@@ -278,6 +279,20 @@ BOOST_FIXTURE_TEST_CASE(other_threads_reach_a_session_by_its_remote, tls_server_
     BOOST_TEST(there->post([](duet::tls_session& peer) { peer.abort(); }));
     until([&] { return hears_end(client); });
     BOOST_TEST(client.reset);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_handed_listener_is_served_by_the_next, tls_server_fixture)
+{
+    serve(echo<duet::tls_session>);
+    auto client = connect();
+    ask(client, "before");
+    duet::tls_server const next{context, taken(serving->hand_over()), {}, tls, echo<duet::tls_session>};
+    drain(10s);
+    auto later = connect();
+    ask(later, "after");
+    BOOST_TEST(next.counters().accepted == 1U);
+    go_on_until([&] { return hears_end(client); });
+    BOOST_TEST(client.ended());
 }
 
 BOOST_FIXTURE_TEST_CASE(a_context_for_clients_is_refused, tls_server_fixture)

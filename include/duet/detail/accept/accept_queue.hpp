@@ -120,6 +120,12 @@ public:
     /// Tell this watcher of the sessions that are handed out from now on, and of errors.
     void watch(std::shared_ptr<session_watcher> watcher) noexcept { watcher_ = std::move(watcher); }
 
+    void tell_accepted(connection& made) noexcept
+    {
+        if (watcher_)
+            watcher_->on_accepted(made);
+    }
+
     bool is_open() const noexcept { return listener_.is_open() && !closing_; }
 
     endpoint_type const& local() const noexcept { return listener_.local(); }

@@ -72,8 +72,7 @@ std::optional<typename Maker::session_type> accept_queue<Protocol, Executor>::ta
     try
     {
         result.emplace(make(executor, taken_.front(), maker));
-        if (watcher_)
-            watcher_->on_accepted(*session_access::connection(*result));
+        tell_accepted(*session_access::connection(*result));
     }
     catch (boost::system::system_error const& failure)
     {

@@ -55,6 +55,13 @@ struct acceptor_access
         acceptor.queue_->watch(std::move(watcher));
     }
 
+    /// Tell its watcher of a session that was accepted.
+    template <class Acceptor, class Session>
+    static void tell_accepted(Acceptor& acceptor, Session const& made) noexcept
+    {
+        acceptor.queue_->tell_accepted(*session_access::connection(made));
+    }
+
     /// What it was made with.
     template <class Acceptor>
     static acceptor_options const& options(Acceptor const& acceptor) noexcept

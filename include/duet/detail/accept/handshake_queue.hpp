@@ -57,8 +57,8 @@ public:
 
     void on_failure(std::function<void(session_error const&)> hook) { on_failure_ = std::move(hook); }
 
-    /// Completes with the next session whose handshake has ended well.
-    static awaitable<session_type> accept(self queue)
+    /// Completes with the next session whose handshake has ended well. It then belongs to `executor`.
+    static awaitable<session_type> accept(self queue, executor_type executor)
     {
         for (;;)
         {
@@ -66,7 +66,9 @@ public:
             {
                 session_type next = std::move(queue->ready_.front());
                 queue->ready_.pop_front();
-                co_return std::move(next);
+                if (executor == queue->get_executor() || queue->move_to(executor, next))
+                    co_return std::move(next);
+                continue;
             }
             if (queue->ended_)
                 throw session_error{errc::closed, "accept", to_string(queue->acceptor_.local_endpoint()), 0};
@@ -151,6 +153,12 @@ private:
         Function function_;
     };
 
+    template <class Function>
+    end_handler<Function> at_end(Function function)
+    {
+        return {this->shared_from_this(), std::move(function)};
+    }
+
     void stop_taking() noexcept
     try
     {
@@ -159,6 +167,20 @@ private:
     catch (std::bad_alloc const&)
     {
         // It goes on until the queue is full.
+    }
+
+    /// False: it has ended, because there is no memory or no socket for it.
+    bool move_to(executor_type const& executor, session_type& peer) noexcept
+    try
+    {
+        peer = Maker::move_to(executor, peer, acceptor_access::options(acceptor_).session);
+        acceptor_access::tell_accepted(acceptor_, peer);
+        return true;
+    }
+    catch (std::exception const&)
+    {
+        ++failures_;
+        return false;
     }
 
     /// Let every accept() look.
@@ -186,8 +208,7 @@ private:
     {
         if (taking_ || failure_ || ended_ || is_full())
             return;
-        end_handler ended{this->shared_from_this(),
-            [](handshake_queue& queue, auto const&... failure) { queue.taking_ended(failure...); }};
+        auto ended = at_end([](handshake_queue& queue, auto const&... failure) { queue.taking_ended(failure...); });
         taking_ = true;  // the handler takes it back, in any case
         boost::asio::co_spawn(get_executor(), take_all(this->shared_from_this()),
             boost::asio::bind_cancellation_slot(stop_.slot(), std::move(ended)));
@@ -227,8 +248,8 @@ private:
     {
         shaking_.push_back(std::move(peer));
         auto const at = std::prev(shaking_.end());
-        end_handler ended{this->shared_from_this(),
-            [at](handshake_queue& queue, auto const&... failure) { queue.shaking_ended(at, failure...); }};
+        auto ended =
+            at_end([at](handshake_queue& queue, auto const&... failure) { queue.shaking_ended(at, failure...); });
         boost::asio::co_spawn(get_executor(), Maker::shake_hands(*at), std::move(ended));
     }
 

@@ -103,21 +103,31 @@ public:
     /// Give the socket away. Whatever waits for it ends as if the session had been destroyed.
     Stream release() requires releasable_stream<Stream>
     {
-        error_code error = errc::closed;
-        if (life().released())
-            throw session_error{error, "release", describe_peer(), 0};
         Stream result{get_executor()};
-        int const descriptor = channels_.give_away(error);
+        error_code error;
+        int const descriptor = give_away(error);
         if (descriptor >= 0)
         {
             result.assign(local_.protocol(), descriptor, error);
             if (error)
                 ::close(descriptor);
-            drop();
         }
         if (error)
             throw session_error{error, "release", describe_peer(), 0};
         return result;
+    }
+
+    /// The descriptor is the caller's, and whatever waits for it ends as if the session had been destroyed. -1: `error`
+    /// is set.
+    int give_away(error_code& error) noexcept
+    {
+        error = errc::closed;
+        if (life().released())
+            return -1;
+        int const descriptor = channels_.give_away(error);
+        if (descriptor >= 0)
+            drop();
+        return descriptor;
     }
 
     auto native_handle() noexcept { return channels_.native_handle(); }

@@ -39,6 +39,9 @@ public:
 
     void use(std::unique_ptr<tls_engine> engine) noexcept { engine_ = std::move(engine); }
 
+    /// For another channel. This one is closed.
+    std::unique_ptr<tls_engine> give_engine() noexcept { return std::move(engine_); }
+
     void use(channel& below) noexcept
     {
         below_ = &below;

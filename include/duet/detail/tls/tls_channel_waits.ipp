@@ -306,7 +306,7 @@ inline void tls_channel::on_read(error_code const& error, std::size_t)
 inline void tls_channel::on_writable(error_code)
 {
     below_writing_ = false;
-    bool const waited = engine_->congested();
+    bool const waited = engine_ && engine_->congested();
     look();
     if (waited && reading_ != reading::nothing)
         read_due_ = !engine_->congested();

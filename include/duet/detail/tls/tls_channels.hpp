@@ -85,6 +85,9 @@ struct stream_channels<basic_tls_stream<Stream>>
         return &tls_;
     }
 
+    /// See tls_access::move_to().
+    int give_away(error_code& error) noexcept { return below_.give_away(error); }
+
     void end() noexcept { below_.end(); }
 
 private:
