@@ -34,7 +34,7 @@ struct frame_layout
     constexpr std::uint64_t total() const noexcept
     {
         auto const most = std::numeric_limits<std::uint64_t>::max();
-        auto const around = head + tail;
+        auto const around = head > most - tail ? most : head + tail;
         return body > most - around ? most : around + body;
     }
 };

@@ -82,10 +82,10 @@ public:
     ///     messages.put(answer_to(*message));
     /// ```
     ///
-    /// Not while a next() is under way.
+    /// Not while a next() is under way: there is nothing then.
     std::optional<std::string_view> next_buffered()
     {
-        if (!input_.look(codec_) || input_.error())
+        if (input_.promised() || !input_.look(codec_) || input_.error())
             return {};
         return input_.take();
     }

@@ -132,6 +132,29 @@ BOOST_AUTO_TEST_CASE(what_has_arrived_is_given_after_a_drain_began_but_not_all_t
         });
 }
 
+// A call that ends early has not used up the one read that a message may take that had begun before the drain.
+BOOST_AUTO_TEST_CASE(a_message_that_had_begun_at_a_drain_outlives_a_call_that_ends_early)
+{
+    memory_talk talk;
+    talk.peer.send_all("\0\5fi"s);
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            stream messages{s, two, 100};
+            co_await expect_error(awaited<message>(messages.next().within(1s)), errc::call_timed_out);
+            s.request_finish();
+            co_await expect_error(awaited<message>(messages.next().within(1s)), errc::call_timed_out);
+            talk.peer.send_all("rst\0\4more"s);
+            auto const first = co_await messages.next();
+            BOOST_TEST(first.value() == "first");
+            auto const behind = co_await messages.next();
+            BOOST_TEST(behind.value() == "more");
+            talk.peer.send_all("\0\4even"s);
+            auto const end = co_await messages.next();
+            BOOST_TEST(!end.has_value());
+        });
+}
+
 BOOST_AUTO_TEST_CASE(a_client_that_is_silent_between_messages_is_told_so_and_loses_nothing)
 {
     memory_talk talk;

@@ -130,6 +130,8 @@ BOOST_AUTO_TEST_CASE(the_largest_length_does_not_overflow)
     auto const varint = duet::varint_prefix::layout("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv, 0);
     BOOST_TEST(varint.body == std::numeric_limits<std::uint64_t>::max());
     BOOST_TEST(varint.total() == std::numeric_limits<std::uint64_t>::max());
+    duet::frame_layout const around{.head = std::numeric_limits<std::uint64_t>::max(), .body = 1, .tail = 2};
+    BOOST_TEST(around.total() == std::numeric_limits<std::uint64_t>::max());
 }
 
 BOOST_AUTO_TEST_CASE(a_varint_prefix)

@@ -9,6 +9,7 @@
 
 #include "session/memory_fixture.hpp"
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -126,6 +127,8 @@ BOOST_AUTO_TEST_CASE(an_end_in_the_middle_is_truncated_at_every_byte)
                         BOOST_TEST(end.code == (between ? duet::error_code{} : duet::error_code{errc::truncated}));
                         if (!between)
                             BOOST_TEST(end.operation == "next");
+                        auto const again = co_await outcome_of(awaited<message>(messages.next()));
+                        BOOST_TEST(again.code == end.code);
                     });
             }
 }
@@ -286,6 +289,48 @@ BOOST_AUTO_TEST_CASE(one_next_at_a_time)
             talk.peer.send_all("\0\1x"s);
             auto const one = co_await first.result();
             BOOST_TEST(one.value() == "x");
+        });
+}
+
+// A message that is there goes to the call that has found it, even if its handler is still to be called.
+BOOST_AUTO_TEST_CASE(a_message_is_given_to_one_call_only)
+{
+    memory_talk talk;
+    talk.peer.send_all("\0\1w\0\1x\0\1y"s);
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            duet::frame_reader messages{s, two, 100};
+            co_await messages.next();
+            std::string got;
+            auto const tell = [&](duet::error_code error, message one)
+            { got += error ? error.message() + ';' : std::string{one.value()} + ';'; };
+            messages.next()(tell);
+            messages.next()(tell);
+            auto const none = messages.next_buffered();
+            BOOST_TEST(!none.has_value());
+            co_await settle();
+            BOOST_TEST(got == "x;" + duet::error_code{errc::read_in_progress}.message() + ';');
+            auto const one = co_await messages.next();
+            BOOST_TEST(one.value() == "y");
+        });
+}
+
+// The size that a prefix announces, and what is in front of it in the buffer, are together more than a number can say.
+BOOST_AUTO_TEST_CASE(without_a_limit_the_largest_size_is_waited_for)
+{
+    memory_talk talk{std::size_t{1} << 20};
+    duet::length_prefix const eight{.bytes = 8};
+    auto const body = pattern(65'536 - 20 - 8);
+    auto const all = std::string{std::string_view{eight.head(body)}} + body + "\xff\xff\xff\xff\xff\xff\xff\xff"s;
+    talk.peer.send_all(all + pattern(65'536 - all.size()));
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            duet::frame_reader messages{s, eight, std::numeric_limits<std::size_t>::max()};
+            auto const one = co_await messages.next();
+            BOOST_TEST((one.value() == body));
+            co_await expect_error(awaited<message>(messages.next().within(1s)), errc::call_timed_out);
         });
 }
 

@@ -174,6 +174,25 @@ BOOST_AUTO_TEST_CASE(what_was_put_outlives_the_stream_in_the_sessions_queue)
         });
 }
 
+BOOST_AUTO_TEST_CASE(a_write_outlives_the_stream_with_all_that_stands_around_its_message)
+{
+    memory_talk talk{small_capacity};
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            auto const body = pattern(3 * small_capacity);
+            auto messages = std::make_unique<duet::frame_stream<duet::delimiter>>(s, duet::delimiter{"\r\n.\r\n"}, 100);
+            started<void> writing{executor, awaited<void>(messages->write(body))};
+            co_await settle();
+            BOOST_TEST(!writing.done());
+            messages.reset();
+            auto const got = co_await talk.peer.receive_exactly(body.size() + 5);
+            BOOST_TEST((got == body + "\r\n.\r\n"));
+            co_await writing.result();
+        });
+}
+
 // A next() that waits reads nothing by itself: the answer of somebody else goes out at once.
 BOOST_AUTO_TEST_CASE(what_is_put_while_a_next_waits_goes_out_at_once)
 {

@@ -62,8 +62,8 @@ class frame_codec
 public:
     virtual frame_layout layout(std::string_view bytes, std::size_t seen) const noexcept = 0;
     virtual void append(std::string_view body, gathered_frames& to) const = 0;
-    virtual void append_head(std::string_view body, gathered_frames& to) const = 0;
-    virtual std::string_view tail() const = 0;
+    /// Append what stands around a message. Returns the size of what comes behind it.
+    virtual std::size_t append_around(std::string_view body, gathered_frames& to) const = 0;
 
 protected:
     frame_codec() = default;
@@ -92,13 +92,13 @@ public:
         to.append(std::string_view{head}, body, std::string_view{tail});
     }
 
-    void append_head(std::string_view body, gathered_frames& to) const override
+    std::size_t append_around(std::string_view body, gathered_frames& to) const override
     {
         auto const head = framing_.head(body);
-        to.append(std::string_view{head}, {}, {});
+        std::string_view const tail{framing_.tail()};
+        to.append(std::string_view{head}, {}, tail);
+        return tail.size();
     }
-
-    std::string_view tail() const override { return std::string_view{framing_.tail()}; }
 
     Framing const& get() const noexcept { return framing_; }
 
@@ -154,6 +154,11 @@ public:
         return error == boost::asio::error::eof && size_ > 0 ? error_code{errc::truncated} : error;
     }
 
+    /// What look() has found will be taken: by a handler that is not called at once. Until then no other may take it.
+    void promise() noexcept { promised_ = true; }
+
+    bool promised() const noexcept { return promised_; }
+
     /// Give out the frame that look() has found. The view is valid until room() is called.
     std::string_view take() noexcept
     {
@@ -162,8 +167,9 @@ public:
         begin_ += total;
         size_ -= total;
         seen_ = wanted_ = 0;
-        found_ = false;
+        found_ = promised_ = false;
         given_ = true;
+        over_ = last_;
         return body;
     }
 
@@ -183,7 +189,7 @@ public:
             grow();
         else if (size_ == 0)
             begin_ = 0;
-        else if (begin_ + std::max(wanted_, size_ + 1) > capacity_)
+        else if (begin_ > 0 && std::max(wanted_, size_ + 1) > capacity_ - begin_)
         {
             std::memmove(bytes_.get(), bytes_.get() + begin_, size_);
             begin_ = 0;
@@ -199,8 +205,13 @@ public:
         filled_ = begin_ + size_ == capacity_;
     }
 
-    /// A read begins. False: the last one was to be the last, because the session had been asked to finish.
-    bool may_read(bool finish_requested) noexcept { return !std::exchange(last_, last_ || finish_requested); }
+    /// A read begins. False: there is to be none, because the session had been asked to finish before the one that has
+    /// brought the last frame. One that has brought none, because it was cancelled or late, may be tried again.
+    bool may_read(bool finish_requested) noexcept
+    {
+        last_ = finish_requested;
+        return !over_;
+    }
 
 private:
     static constexpr std::size_t smallest = 4 * 1024;
@@ -230,8 +241,10 @@ private:
     frame_layout frame_;
     error_code error_;
     bool found_ = false;
+    bool promised_ = false;
     bool given_ = false;
-    bool last_ = false;
+    bool last_ = false;    // the session had been asked to finish when the last read began
+    bool over_ = false;    // that one has brought a frame
     bool filled_ = false;  // the last read took all the room there was
 };
 

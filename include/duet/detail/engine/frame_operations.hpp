@@ -116,8 +116,29 @@ public:
 
     std::optional<io_result> at_once(connection& target)
     {
-        if (target.reading())
+        if (target.reading() || input_->promised())
             return io_result{errc::read_in_progress, 0};
+        auto const result = begin(target);
+        if (result && !result->error)
+            input_->promise();
+        return result;
+    }
+
+    void wait(connection& target, any_completion&& done)
+    {
+        if (output_ && target.writes_unseen())
+            return wait_for_writes(target, std::move(done));
+        target.reader() = std::move(done);
+        target.start_read(read_kind::frame, {}, limit_, nullptr);
+    }
+
+private:
+    struct writes_done;
+
+    void wait_for_writes(connection& target, any_completion&& done);
+
+    std::optional<io_result> begin(connection& target)
+    {
         if (output_ && target.writes_unseen())
             return {};
         target.set_frames(*input_);
@@ -133,19 +154,6 @@ public:
         }
         return read(target);
     }
-
-    void wait(connection& target, any_completion&& done)
-    {
-        if (output_ && target.writes_unseen())
-            return wait_for_writes(target, std::move(done));
-        target.reader() = std::move(done);
-        target.start_read(read_kind::frame, {}, limit_, nullptr);
-    }
-
-private:
-    struct writes_done;
-
-    void wait_for_writes(connection& target, any_completion&& done);
 
     std::optional<io_result> read(connection& target)
     {
@@ -205,7 +213,15 @@ inline void reading_frame::wait_for_writes(connection& target, any_completion&& 
 {
     auto const slot = done.slot();
     writes_done next{connection::ref{&target}, std::move(done), slot, *this, target.deadlines_of_read(limit_)};
-    any_completion stored{std::move(next), target.executor(), false};
+    any_completion stored;
+    try
+    {
+        stored.assign(std::move(next), target.executor(), false);
+    }
+    catch (std::bad_alloc const&)
+    {
+        return target.complete(std::move(next.done), boost::asio::error::no_memory, 0);
+    }
     // With no bytes it completes behind the writes before it.
     target.start_write(write_request{boost::asio::const_buffer{}, true}, std::move(stored), limit_);
 }
@@ -262,15 +278,16 @@ private:
     void gather()
     {
         auto& bytes = output_->bytes_;
+        std::size_t behind = 0;
         if (body_ && body_->size() > largest_copied)
         {
-            output_->codec_.append_head(*body_, bytes);
+            behind = output_->codec_.append_around(*body_, bytes);
             parts_[1] = boost::asio::buffer(*body_);
-            parts_[2] = boost::asio::buffer(output_->codec_.tail());
+            parts_[2] = bytes.data() + (bytes.size() - behind);
         }
         else if (body_)
             output_->codec_.append(*body_, bytes);
-        parts_[0] = bytes.data();
+        parts_[0] = boost::asio::buffer(bytes.data(), bytes.size() - behind);
         // With no bytes at all it completes behind the writes before it.
         request_.emplace(std::span<boost::asio::const_buffer const>{parts_}, true);
     }
