@@ -60,8 +60,12 @@ private:
 /// sent, or without an id, ends the stream: the connection is reset, and all requests fail with
 /// condition::invalid_message. So does a message beyond the limit.
 ///
-/// It reads from the first request to the end of the connection, and so keeps the context running; deadlines::read
-/// counts only while a request is under way. It owns the session. Its destruction drops the session, and requests fail
+/// **Time.** It reads from the first request to the end of the connection, and so keeps the context running.
+/// deadlines::read and next_message count only while requests are under way: from the first of them, or from the last
+/// message. When one of the session's deadlines has passed, the connection is reset, and all requests fail with
+/// condition::timed_out.
+///
+/// It owns the session. Its destruction drops the session, and requests fail
 /// with errc::closed. Distinct objects: safe. Shared objects: unsafe; use it on the session's executor, which must be
 /// the awaiting coroutine's too.
 template <class Session, framing Framing, request_codec Codec = id_prefix>
@@ -81,7 +85,8 @@ public:
     /// What ask() returns: an awaitable of the answer that is also called with a completion token.
     using ask_call = detail::coroutine_call<awaitable<std::string>, core_type>;
 
-    /// `limit` is the largest answer that is accepted, as that of a frame_reader. The session must not be empty.
+    /// `limit` is the largest answer that is accepted, as that of a frame_reader. The session must not be empty. Throws
+    /// system_error (invalid_argument) if max_under_way is 0.
     request_stream(Session with, Framing how, std::size_t limit, request_options const& options = {}, Codec codec = {})
         : core_{std::make_shared<core_type>(std::move(with), std::move(how), limit, options, std::move(codec))}
     {

@@ -293,6 +293,37 @@ BOOST_AUTO_TEST_CASE(a_peer_that_does_not_read_holds_back_who_answers)
         });
 }
 
+// Many small requests are in the buffer already: their large answers gather no further all the same.
+BOOST_AUTO_TEST_CASE(requests_that_have_arrived_are_held_back_like_those_to_come)
+{
+    memory_talk talk{small_capacity};
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            duet::frame_stream messages{s, two, 4000};
+            auto const answer = pattern(1000);
+            int answered = 0;
+            auto const serve = [&]() -> asio::awaitable<void>
+            {
+                for (; answered < 300; ++answered)
+                {
+                    co_await messages.next();
+                    messages.put(answer);
+                }
+                co_await messages.flush();
+            };
+            for (int i = 0; i < 300; ++i)
+                talk.peer.send_all("\0\1x"s);
+            started<void> serving{executor, serve()};
+            co_await settle();
+            BOOST_TEST(answered < 100);
+            BOOST_TEST(s.bytes_queued() < 70'000U);
+            co_await talk.peer.receive_exactly(300 * (2 + answer.size()));
+            co_await serving.result();
+        });
+}
+
 BOOST_AUTO_TEST_CASE(writes_that_overlap_are_sent_whole_and_in_order)
 {
     memory_talk talk{small_capacity};

@@ -172,6 +172,12 @@ BOOST_AUTO_TEST_CASE(further_ones_wait_in_their_order)
         });
 }
 
+BOOST_AUTO_TEST_CASE(none_under_way_is_no_bound)
+{
+    BOOST_CHECK_EXCEPTION(static_cast<void>(open({.max_under_way = 0})), duet::system_error,
+        [](auto const& error) { return error.code() == asio::error::invalid_argument; });
+}
+
 BOOST_AUTO_TEST_CASE(one_that_waits_too_long_was_not_sent)
 {
     auto const requests = open({.within = 1min, .max_under_way = 1});
@@ -396,22 +402,75 @@ BOOST_FIXTURE_TEST_CASE(requests_outlive_the_stream, request_fixture)
         });
 }
 
-BOOST_FIXTURE_TEST_CASE(the_read_deadline_counts_only_while_a_request_is_under_way, request_fixture)
+// From the first request under way, whenever the read began.
+BOOST_AUTO_TEST_CASE(a_silent_peer_has_its_whole_time_while_requests_are_under_way)
 {
-    auto const requests = open({.within = {}}, {.deadlines = {.read = 1min}});
+    for (bool const by_message : {false, true})
+    {
+        request_fixture scene;
+        duet::session_options options;
+        (by_message ? options.deadlines.next_message : options.deadlines.read) = 1min;
+        auto const deadline = by_message ? errc::next_message_timed_out : errc::read_timed_out;
+        auto const requests = scene.open({.within = {}}, options);
+        scene.run(
+            [&]() -> asio::awaitable<void>
+            {
+                auto first = scene.ask(*requests, "first");
+                co_await settle();
+                scene.peer.send_all(message(1, "yes"));
+                auto const got_first = co_await first.result();
+                BOOST_TEST(got_first == "yes");
+                co_await scene.pause(10min + 30s);
+                BOOST_TEST(!requests->error());
+                auto const begun = scene.now();
+                auto second = scene.ask(*requests, "second");
+                co_await scene.pause(50s);
+                auto third = scene.ask(*requests, "third");
+                co_await expect_error(second.result(), deadline);
+                BOOST_TEST((scene.now() == begun + 1min + tick));
+                co_await expect_error(third.result(), deadline);
+                BOOST_TEST((requests->error() == deadline));
+                scene.peer.recv_available();
+                BOOST_TEST(scene.peer.recv_all().error == ECONNRESET);
+            });
+    }
+}
+
+// Half a request was sent: the connection is of no use any more.
+BOOST_FIXTURE_TEST_CASE(a_peer_that_takes_nothing_has_its_time, small_fixture)
+{
+    auto const requests = open({.within = {}}, {.deadlines = {.write = 10s}});
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto const begun = now();
+            std::string const large(20'000, 'x');
+            auto first = ask(*requests, large);
+            auto const got_first = co_await outcome(first);
+            BOOST_TEST(got_first == "sent, " + duet::error_code{errc::write_timed_out}.message());
+            BOOST_TEST((now() == begun + 10s + tick));
+            peer.recv_available();
+            BOOST_TEST(peer.recv_all().error == ECONNRESET);
+        });
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_under_way_at_a_close_learns_how_the_connection_has_ended, request_fixture)
+{
+    auto const requests = open();
     run(
         [&]() -> asio::awaitable<void>
         {
             auto first = ask(*requests, "first");
             co_await settle();
-            peer.send_all(message(1, "yes"));
-            auto const got_first = co_await first.result();
-            BOOST_TEST(got_first == "yes");
-            co_await pause(10min);
-            BOOST_TEST(!requests->error());
-            auto second = ask(*requests, "second");
-            co_await expect_error(second.result(), errc::read_timed_out);
-            BOOST_TEST((requests->error() == errc::read_timed_out));
+            auto const executor = co_await asio::this_coro::executor;
+            started<duet::close_report> closing{executor, requests->close()};
+            co_await settle();
+            peer.reset();
+            auto const got_first = co_await outcome(first);
+            BOOST_TEST(got_first == "sent, Connection reset by peer");
+            auto const report = co_await closing.result();
+            BOOST_TEST((report.reason == duet::close_reason::peer_reset));
+            BOOST_TEST((requests->error() == errc::closed));
         });
 }
 

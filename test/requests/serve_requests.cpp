@@ -214,10 +214,14 @@ BOOST_AUTO_TEST_CASE(a_peer_that_waits_for_its_answer_may_be_silent)
             [&](memory_session& session) -> asio::awaitable<void>
             {
                 started<void> serving{one.context.get_executor(), one.serve(session)};
-                one.peer.send_all(message(1, "300"));
-                co_await one.pause(301s);
-                BOOST_TEST(told(one.peer.recv_available()) == "1:300!");
-                co_await expect_error(serving.result(), condition::timed_out);
+                one.peer.send_all(message(1, "330"));
+                co_await one.pause(330s);
+                co_await settle();
+                BOOST_TEST(told(one.peer.recv_available()) == "1:330!");
+                auto const answered = one.now();
+                co_await expect_error(
+                    serving.result(), by_message ? errc::next_message_timed_out : errc::read_timed_out);
+                BOOST_TEST((one.now() == answered + 1min + tick));  // from the answer: it has its whole time
             });
     }
 }

@@ -19,6 +19,7 @@
 #include <string_view>
 #include <utility>
 
+#include <duet/detail/requests/silence.hpp>
 #include <duet/detail/time/context_clock.hpp>
 #include <duet/detail/time/place_queue.hpp>
 #include <duet/detail/time/told_wait.hpp>
@@ -53,6 +54,8 @@ public:
     {
         explicit request(self to) : core{std::move(to)}, id{core->next_id_++}, wait{core->executor_}
         {
+            if (core->under_way_.empty())
+                core->busy_since_ = core->clock_.now();
             core->under_way_.emplace(id, this);
         }
 
@@ -81,6 +84,8 @@ public:
                                                                                                          std::move(how),
                                                                                                          limit}
     {
+        if (options.max_under_way == 0)
+            throw system_error{boost::asio::error::invalid_argument, "request_stream"};
     }
 
     executor_type const& get_executor() const noexcept { return executor_; }
@@ -114,7 +119,7 @@ public:
     error_code code_of(wait_end how) noexcept
     {
         if (how == wait_end::told)
-            return error_;
+            return end_;
         return code_of(how == wait_end::late ? place_end::late : place_end::cancelled);
     }
 
@@ -145,9 +150,10 @@ public:
     /// The connection has ended: all requests fail, the first one first.
     void end(error_code why) noexcept
     {
+        if (!end_)
+            end_ = why;
         if (!error_)
             error_ = why;
-        ended_ = true;
         for (auto const& each : under_way_)
             each.second->wait.tell();
         places_.close();
@@ -192,24 +198,28 @@ private:
     static awaitable<void> read(self core)
     {
         error_code why;
+        silence silent;
         while (!why)
         {
             try
             {
-                auto const message = co_await core->answers_.next();
+                auto const message = co_await core->answers_.next().within(silent.left());
+                silent.broken();
                 why = message ? core->take(*message) : error_code{errc::ended};
             }
             catch (session_error const& error)
             {
-                why = error.code();
+                if (!core->waits_on(silent, error.code()))
+                    why = silent.error();
             }
-            if (why == errc::read_timed_out && core->under_way_.empty())
-                why = {};
         }
-        if (why == condition::invalid_message || why == condition::timed_out)
-            core->fail(why);
-        else
-            core->end(why);
+        core->stop(why);
+    }
+
+    bool waits_on(silence& silent, error_code const& error) const noexcept
+    {
+        auto const from = under_way_.empty() ? time_point::max() : busy_since_;
+        return silent.goes_on(error, session_.deadlines(), from, clock_.now());
     }
 
     /// An answer has come.
@@ -238,6 +248,15 @@ private:
         return {};
     }
 
+    /// The connection has ended, or is of no use any more: after that a message cannot be read, or written.
+    void stop(error_code why) noexcept
+    {
+        if (why == condition::invalid_message || why == condition::timed_out)
+            fail(why);
+        else
+            end(why);
+    }
+
     /// Nothing that is on the connection can be trusted any more.
     void fail(error_code why) noexcept
     {
@@ -260,10 +279,10 @@ private:
             gather();
             if (output_.empty())
                 return;
-            session_.write(boost::asio::buffer(output_))(
-                [core = this->shared_from_this()](error_code error, std::size_t) { core->written(error); });
             writing_ = true;
             ++counted.writes;
+            session_.write(boost::asio::buffer(output_))(
+                [core = this->shared_from_this()](error_code error, std::size_t) { core->written(error); });
         }
         catch (std::exception const&)
         {
@@ -274,7 +293,7 @@ private:
     void gather()
     {
         output_.clear();
-        while (!ended_ && !unsent_.empty() && output_.size() < most_per_write)
+        while (!end_ && !unsent_.empty() && output_.size() < most_per_write)
         {
             auto& one = *unsent_.front();
             output_ += std::string_view{framing_.head(one.text)};
@@ -289,7 +308,7 @@ private:
     {
         writing_ = false;
         if (error)
-            end(error);
+            stop(error);
         else
             flush();
     }
@@ -304,9 +323,10 @@ private:
     std::map<std::uint64_t, request*> under_way_;
     std::list<request*> unsent_;  // in the order of their begin
     std::string output_;          // what is being written
+    time_point busy_since_{};     // since when requests are under way, if there are any
     std::uint64_t next_id_ = 1;
-    error_code error_;
-    bool ended_ = false;
+    error_code error_;  // why no request may begin
+    error_code end_;    // why those under way get no answer
     bool reading_ = false;
     bool writing_ = false;
     bool flush_posted_ = false;  // or it is on its way

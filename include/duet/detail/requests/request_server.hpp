@@ -16,6 +16,8 @@
 #include <string_view>
 #include <utility>
 
+#include <duet/detail/requests/silence.hpp>
+#include <duet/detail/time/context_clock.hpp>
 #include <duet/detail/time/place_queue.hpp>
 #include <duet/error.hpp>
 #include <duet/framing.hpp>
@@ -43,7 +45,8 @@ public:
     request_server(executor_type const& executor, Session& peer, Framing how, std::size_t limit, Handler& handler,
         serve_requests_options const& options, Codec const& codec)
         : peer_{peer}, messages_{peer, std::move(how), limit}, handler_{handler}, codec_{codec},
-          most_{options.max_concurrent}, places_{std::make_shared<places_type>(executor, most_, 1)}
+          most_{options.max_concurrent}, places_{std::make_shared<places_type>(executor, most_, 1)}, clock_{executor},
+          answered_{clock_.now()}
     {
     }
 
@@ -64,21 +67,22 @@ public:
             if (got != place_end::held)
                 throw failure(boost::asio::error::operation_aborted);
             std::optional<std::string_view> message;
-            bool silent = true;
-            while (silent)
+            silence silent;
+            for (bool waits = true; waits;)
             {
                 try
                 {
-                    message = co_await messages_.next();
-                    silent = false;
+                    message = co_await messages_.next().within(silent.left());
+                    waits = false;
                 }
                 catch (session_error const& error)
                 {
-                    // A peer that waits for its answers may be silent; one place is ours.
-                    bool const waits =
-                        error.code() == errc::next_message_timed_out || error.code() == errc::read_timed_out;
-                    if (!waits || places_->held() == 1)
+                    if (!waits_on(silent, error.code()))
+                    {
+                        if (error.code() == errc::call_timed_out)
+                            throw failure(silent.error());
                         throw;
+                    }
                 }
             }
             if (!message)
@@ -102,7 +106,15 @@ private:
             messages_.put(message);
         else
             co_await messages_.write(message);
+        answered_ = clock_.now();
         own = {};  // free now that the answer is written
+    }
+
+    /// A peer that waits for its answers may be silent; one place is that of run().
+    bool waits_on(silence& silent, error_code const& error) const noexcept
+    {
+        auto const from = places_->held() == 1 ? answered_ : coarse_clock::time_point::max();
+        return silent.goes_on(error, peer_.deadlines(), from, clock_.now());
     }
 
     // The request goes over to the handler.
@@ -120,7 +132,9 @@ private:
     Codec const& codec_;
     std::size_t most_;
     std::shared_ptr<places_type> places_;
-    bool gathers_ = false;  // run() goes on to read, and then writes what was put
+    context_clock clock_;
+    coarse_clock::time_point answered_;  // when the last request was, or when the first was waited for
+    bool gathers_ = false;               // run() goes on to read, and then writes what was put
 };
 
 }  // namespace detail
