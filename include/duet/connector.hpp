@@ -130,6 +130,20 @@ public:
     /// hook. An exception from the hook ends the connect.
     void on_retry(std::function<void(connect_retry const&)> hook) { core_->on_retry = std::move(hook); }
 
+    /// Send these bytes on each connection before everything else, also before the handshake of TLS, with which they go
+    /// out: the header of the PROXY protocol, for a server that accepts it. It concerns connects that are called later
+    /// and those under way that have not connected yet. Nothing is sent for an empty string.
+    ///
+    /// ```cpp
+    /// duet::connector connector{executor};
+    /// connector.send_first(encode(duet::proxy_header_of(client)));
+    /// duet::session backend = co_await connector.connect("backend.example", "443");
+    /// ```
+    ///
+    /// connect() completes when the kernel has accepted them, within connector_options::timeout of their own; for TLS,
+    /// when the handshake has ended. It fails as a session::write() of them.
+    void send_first(std::string bytes) { core_->first = std::move(bytes); }
+
     connector_options const& options() const noexcept { return core_->options; }
 
     executor_type get_executor() const noexcept { return core_->get_executor(); }

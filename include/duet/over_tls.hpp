@@ -9,6 +9,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -81,6 +82,9 @@ public:
     {
         return session_access::begin<session_type>({std::move(stream), context_, host_}, local, remote, options);
     }
+
+    /// Before the handshake: send these bytes in front of it, in the clear.
+    static void say_first(session_type& peer, std::string_view bytes) { tls_access::channel(peer).say_first(bytes); }
 
     /// Before the handshake: whether something comes before it.
     static void read_in_the_clear(session_type& peer, bool wanted) noexcept

@@ -210,7 +210,7 @@ struct proxy_header
 
 /// The header as bytes, to be sent before everything else.
 ///
-/// Version 1 has no TLVs. It says UNKNOWN where there are no ends, or where they are no endpoints of TCP. Ends of
+/// Version 1 has no TLVs. It says UNKNOWN for LOCAL, where there are no ends, or where they are none of TCP. Ends of
 /// different families are both told as IPv6, ends of different kinds not at all. A mapped IPv4 address is one of IPv4.
 /// Throws session_error (proxy_errc::too_large).
 DUET_DECL std::string encode(proxy_header const& header);

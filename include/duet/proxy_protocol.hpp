@@ -72,6 +72,8 @@ proxy_header proxy_header_of(basic_session_state<Stream> const& client, proxy_ve
 /// co_await duet::send_proxy_header(backend, header);
 /// ```
 ///
+/// To a server that speaks TLS it has to be sent before the handshake: see basic_connector::send_first().
+///
 /// Errors: as session::write(), and proxy_errc::too_large. Cancellation: as session::write().
 template <class Stream>
 boost::asio::awaitable<void, typename Stream::executor_type> send_proxy_header(

@@ -81,6 +81,28 @@ BOOST_AUTO_TEST_CASE(by_endpoint)
         });
 }
 
+BOOST_AUTO_TEST_CASE(what_comes_first_is_sent_before_everything_else)
+{
+    run_on(
+        [&](asio::any_io_executor executor) -> asio::awaitable<void>
+        {
+            good_address server;
+            duet::connector connector{executor};
+            connector.send_first("who I am\r\n");
+            for (int i = 0; i < 2; ++i)
+            {
+                duet::session peer = co_await connector.connect(server.endpoint());
+                auto other = server.accept();
+                co_await peer.write("hello");
+                BOOST_TEST(other.recv_exactly(15) == "who I am\r\nhello");
+            }
+            connector.send_first({});
+            duet::session peer = co_await connector.connect(server.endpoint());
+            auto other = server.accept();
+            BOOST_TEST(peer.bytes_sent() == 0U);
+        });
+}
+
 BOOST_AUTO_TEST_CASE(by_name_through_the_system)
 {
     run_on(

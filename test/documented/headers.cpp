@@ -237,6 +237,14 @@ std::string_view answer_to(std::string_view line)
     co_await duet::send_proxy_header(backend, header);
 }
 
+// connector.hpp
+[[maybe_unused]] asio::awaitable<void> connect_for(asio::any_io_executor executor, duet::session& client)
+{
+    duet::connector connector{executor};
+    connector.send_first(encode(duet::proxy_header_of(client)));
+    duet::session backend = co_await connector.connect("backend.example", "443");
+}
+
 // release.hpp
 [[maybe_unused]] void give_away(duet::session peer)
 {

@@ -4,6 +4,7 @@
 
 #define BOOST_TEST_MODULE documented.tls
 #include <duet/connector.hpp>
+#include <duet/proxy_protocol.hpp>
 #include <duet/run.hpp>
 #include <duet/server.hpp>
 #include <duet/tls.hpp>
@@ -50,6 +51,14 @@ namespace documented {
     duet::tls_session peer{duet::tls_stream{std::move(socket), context, "example.com"}};
     co_await duet::handshake(peer);
     co_await peer.write("GET / HTTP/1.0\r\n\r\n");
+}
+
+// proxying.md
+[[maybe_unused]] asio::awaitable<void> forward_over_tls(duet::session& client, duet::tls_context tls)
+{
+    duet::tls_connector connector{client.get_executor(), tls};
+    connector.send_first(encode(duet::proxy_header_of(client)));
+    duet::tls_session backend = co_await connector.connect("backend.example", "443");
 }
 
 // tls_server.hpp

@@ -81,6 +81,9 @@ BOOST_AUTO_TEST_CASE(a_line_is_as_in_the_specification)
     auto datagram = from_to(at("192.0.2.1", 1), at("192.0.2.2", 2), v1);
     datagram.datagram = true;
     BOOST_TEST(encode(datagram) == "PROXY UNKNOWN\r\n");
+    auto local = from_to(at("192.0.2.1", 1), at("192.0.2.2", 2), v1);
+    local.local = true;  // a health check is nobody's client
+    BOOST_TEST(encode(local) == "PROXY UNKNOWN\r\n");
 }
 
 BOOST_AUTO_TEST_CASE(version_2_is_as_in_the_specification)

@@ -4,9 +4,11 @@
 
 #define BOOST_TEST_MODULE tls.server
 #include "support/taken.hpp"
+#include "support/started.hpp"
 #include "tls/tls_server_fixture.hpp"
 
 #include <duet/remote.hpp>
+#include <duet/tls_connector.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -247,6 +249,29 @@ BOOST_FIXTURE_TEST_CASE(a_header_of_the_PROXY_protocol_comes_before_the_handshak
     client.stream().close();
     until_ended(2);
     BOOST_TEST(ends.at(1).peer == "192.0.2.1:56324");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_connector_tells_of_its_client_before_the_handshake, tls_server_fixture)
+{
+    duet::server_options options;
+    options.proxy_protocol = duet::proxy_options{.trusted = {"127.0.0.0/8"}};
+    serve(echo<duet::tls_session>, options);
+    duet::tls_connector connector{context, client_context, {.timeout = 5s}, "server.test"};
+    connector.send_first("PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n");
+    auto const talk = [&]() -> asio::awaitable<void>
+    {
+        auto peer = co_await connector.connect(serving->local_endpoint());
+        co_await peer.write("hello");
+        std::string answer(5, ' ');
+        co_await peer.read(asio::buffer(answer));
+        BOOST_TEST(answer == "hello");
+        co_await peer.close();
+    };
+    started<void> talking{context.get_executor(), talk()};
+    until([&] { return talking.done(); });
+    until_ended(1);
+    BOOST_TEST(ends.at(0).peer == "192.0.2.1:56324");
+    BOOST_TEST(serving->counters().proxy_failures == 0U);
 }
 
 BOOST_FIXTURE_TEST_CASE(certificates_are_replaced_while_clients_come, tls_server_fixture)

@@ -79,6 +79,7 @@ public:
     connector_options options;
     session_maker maker;
     Resolver resolver;
+    std::string first;  // what each session sends before everything else
     std::function<void(connect_retry const&)> on_retry;
     std::shared_ptr<session_watcher> watcher = program_watcher();  // see duet::trace
 
@@ -106,8 +107,9 @@ private:
             return maker;
     }
 
-    /// Let the winner of the race shake hands, in a protocol that does. Completes with the reason of a failure.
-    static awaitable<error_code> shake_hands(std::shared_ptr<race_type> race);
+    /// Let the winner of the race send what comes first, and shake hands, in a protocol that does. Completes with the
+    /// reason of a failure.
+    static awaitable<error_code> open(self core, std::shared_ptr<race_type> race);
 
     /// The attempts; the one that has won has failed for this reason.
     static std::vector<connect_attempt<transport>> reports_with(race_type const& race, error_code const& why);

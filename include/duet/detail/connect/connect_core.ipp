@@ -36,8 +36,8 @@ connect_core<Protocol, Executor, Resolver>::connect(self core, target_type targe
         error_code why = race->error();
         if (race->winner())
         {
-            if constexpr (session_maker::shakes_hands)
-                why = co_await shake_hands(race);
+            if (session_maker::shakes_hands || !core->first.empty())
+                why = co_await open(core, race);
             if (!why)
                 co_return std::move(*race->winner());
         }
@@ -70,14 +70,21 @@ connect_core<Protocol, Executor, Resolver>::connect(self core, target_type targe
 }
 
 template <class Protocol, class Executor, class Resolver>
-boost::asio::awaitable<error_code, Executor> connect_core<Protocol, Executor, Resolver>::shake_hands(
-    [[maybe_unused]] std::shared_ptr<race_type> race)
+boost::asio::awaitable<error_code, Executor> connect_core<Protocol, Executor, Resolver>::open(
+    self core, std::shared_ptr<race_type> race)
 {
     error_code why;
     try
     {
+        auto& winner = *race->winner();
+        std::string const first{core->first};  // another may be set meanwhile
         if constexpr (session_maker::shakes_hands)
-            co_await session_maker::shake_hands(*race->winner());
+        {
+            session_maker::say_first(winner, first);
+            co_await session_maker::shake_hands(winner);
+        }
+        else
+            co_await winner.write(first).within(core->options.timeout);
     }
     catch (system_error const& failure)
     {

@@ -66,7 +66,7 @@ inline void put_path(std::string& to, proxy_unix_endpoint const& endpoint)
 inline std::string encode_line(proxy_header const& header)
 {
     auto const ends = ends_as<proxy_tcp_endpoint>(header);
-    if (!ends || header.datagram)
+    if (!ends || header.datagram || header.local)
         return "PROXY UNKNOWN\r\n";
     auto const source = ends->first.address();
     auto const destination = ends->second.address();

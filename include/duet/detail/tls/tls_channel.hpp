@@ -58,6 +58,13 @@ public:
     /// While this is wanted, reads are of what the channel below has: of something in the clear before the handshake.
     void read_in_the_clear(bool wanted) noexcept { clear_ = wanted; }
 
+    /// Before the handshake: send these bytes in front of it, in the clear. Throws std::bad_alloc.
+    void say_first(std::string_view bytes)
+    {
+        if (engine_)
+            engine_->say_first(bytes);
+    }
+
     tls_engine const* engine() const noexcept { return engine_.get(); }
 
     /// Why the handshake has failed.

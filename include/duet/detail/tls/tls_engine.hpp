@@ -76,6 +76,9 @@ public:
 
     // ---- From the peer. --------------------------------------------------------------------------------------------
 
+    /// Output in the clear, in front of the handshake, which has not begun. Throws std::bad_alloc.
+    void say_first(std::string_view bytes) { output_ += bytes; }
+
     /// Go on with the handshake as far as the source allows.
     void shake_hands(tls_source& from) noexcept;
 
