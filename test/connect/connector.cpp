@@ -103,6 +103,20 @@ BOOST_AUTO_TEST_CASE(what_comes_first_is_sent_before_everything_else)
         });
 }
 
+// A peer is where its socket is, whatever the address that led there.
+BOOST_AUTO_TEST_CASE(the_unspecified_address_stands_for_this_host)
+{
+    run_on(
+        [&](asio::any_io_executor executor) -> asio::awaitable<void>
+        {
+            good_address server;
+            duet::connector connector{executor};
+            tcp::endpoint const anywhere{asio::ip::address_v4::any(), server.endpoint().port()};
+            duet::session const peer = co_await connector.connect(anywhere);
+            BOOST_TEST(peer.remote_endpoint() == server.endpoint());
+        });
+}
+
 BOOST_AUTO_TEST_CASE(by_name_through_the_system)
 {
     run_on(

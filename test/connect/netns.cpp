@@ -162,6 +162,21 @@ BOOST_AUTO_TEST_CASE(p31_connected_to_itself_now_and_then)
     BOOST_TEST(mib::since(before)["Tcp.ActiveOpens"] > connects);
 }
 
+BOOST_AUTO_TEST_CASE(p31_connected_to_itself_by_the_unspecified_address)
+{
+    sysctl_override const range{"net.ipv4.ip_local_port_range", "40000 40000"};
+    run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            duet::connector connector{executor};
+            tcp::endpoint const anywhere{asio::ip::address_v4::any(), 40000};
+            auto const error = co_await failure_of(connector.connect(anywhere));
+            BOOST_REQUIRE(error.has_value());
+            BOOST_TEST(error->code() == error_code{duet::errc::self_connect});
+        });
+}
+
 BOOST_AUTO_TEST_CASE(p31_connected_to_itself_with_ipv6)
 {
     if (!has_ipv6())

@@ -117,17 +117,19 @@ public:
         }
     }
 
-    /// True if the socket is connected to itself: the kernel chose the target port as the local port, nobody listens
-    /// there, and the two SYNs met (RFC 9293 3.5, simultaneous open).
-    bool is_connected_to_itself() const noexcept
+    /// The socket has connected: ask the system for its addresses, once for all who need them. True if it is connected
+    /// to itself: the kernel chose the target port as the local port, nobody listens there, and the two SYNs met (RFC
+    /// 9293 3.5, simultaneous open).
+    bool is_connected_to_itself() noexcept
     {
-        if constexpr (traits::is_tcp)
-        {
-            error_code error;
-            auto const local = stream_->local_endpoint(error);
-            return !error && local == stream_->remote_endpoint(error) && !error;
-        }
-        return false;
+        error_code error;
+        local_ = stream_->local_endpoint(error);
+        remote_ = report_.endpoint;
+        if (!error && !names_the_peer(remote_))
+            remote_ = stream_->remote_endpoint(error);
+        if (error)
+            remote_ = report_.endpoint;
+        return traits::is_tcp && !error && local_ == remote_;
     }
 
     /// End a connection to itself with RST, because a FIN would leave the port in TIME_WAIT, and the server of that
@@ -144,14 +146,9 @@ public:
     /// the kernel may no longer know the remote endpoint, and the session's first read reports the rest.
     session_type take(session_options const& options, Maker const& maker)
     {
-        error_code error;
-        auto const local = stream_->local_endpoint(error);
-        auto remote = stream_->remote_endpoint(error);
-        if (error)
-            remote = report_.endpoint;
         auto connected = std::move(*stream_);
         close();
-        auto made = maker.connected(std::move(connected), local, remote, options);
+        auto made = maker.connected(std::move(connected), local_, remote_, options);
         session_access::connection(made)->set_client();
         return made;
     }
@@ -177,11 +174,25 @@ public:
 private:
     static constexpr int maximum_self_connects = 3;
 
+    /// False if the peer of a socket that was connected to this address may have another one: the unspecified address
+    /// stands for this host, a zone may be left out, and a listener's path may be spelled in another way.
+    static bool names_the_peer([[maybe_unused]] endpoint_type const& target) noexcept
+    {
+        if constexpr (traits::is_tcp)
+        {
+            auto const address = target.address();
+            return !address.is_unspecified() && (address.is_v4() || address.to_v6().scope_id() == 0);
+        }
+        return false;
+    }
+
     connect_attempt<Protocol> report_;
     bool started_ = false;
     int self_connects_ = 0;
     std::uint64_t serial_ = 0;
     std::optional<stream_type> stream_;
+    endpoint_type local_;   // of the connected socket
+    endpoint_type remote_;  // of its peer
     time_point again_at_ = time_point::max();
     backoff pauses_{{.initial = std::chrono::milliseconds{1},
                         .maximum = std::chrono::milliseconds{100},
