@@ -68,8 +68,11 @@ struct deadlines
     /// acknowledgement nor the answer to a probe. The kernel's keepalive asks while nothing is under way (whole
     /// seconds, at least 2), its retransmissions and window probes while bytes are; on Linux the session judges the
     /// latter itself. A peer that keeps its window closed and answers probes is alive. (TCP_USER_TIMEOUT alone, RFC
-    /// 5482, would end it.) Noticed while an operation waits. Linux before 6.15 doubles the pauses between probes up to
-    /// two minutes, and may take as much longer to notice. TCP only; systems other than Linux have keepalive only.
+    /// 5482, would end it.) Noticed while an operation waits. On Linux, a
+    /// connection of a connector gets its keepalive when an operation has waited for a quarter of this time, or when
+    /// the program asks for the socket: most connections end before, and need none. Linux before 6.15 doubles the
+    /// pauses between probes up to two minutes, and may take as much longer to notice. TCP only; systems other than
+    /// Linux have keepalive only.
     duration dead_peer = std::chrono::minutes{2};
 
     /// The absolute deadline for the first whole message, counted from accept or connect. It is met by the first
@@ -102,7 +105,8 @@ struct session_options
     duet::deadlines deadlines{};
 
     /// TCP_NODELAY. On by default: a library that writes whole messages gains nothing from Nagle's algorithm but its
-    /// delay.
+    /// delay. On Linux, a connection of a connector gets it before its second write, or when the program asks for the
+    /// socket: it makes no difference to the first.
     bool no_delay = true;
 
     /// SO_SNDBUF and SO_RCVBUF in bytes. 0 keeps the system's choice, on Linux its auto-tuning.

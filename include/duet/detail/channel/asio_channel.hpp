@@ -71,6 +71,7 @@ public:
 
     std::size_t write_some(boost::asio::const_buffer buffer, error_code& error) noexcept override
     {
+        before_write();
         if constexpr (is_descriptor)
             return send_some(stream_.native_handle(), buffer, error);
         else
@@ -79,6 +80,7 @@ public:
 
     std::size_t write_some(std::span<boost::asio::const_buffer const> buffers, error_code& error) noexcept override
     {
+        before_write();
         if constexpr (is_descriptor)
             return send_some(stream_.native_handle(), buffers, error);
         else
@@ -87,6 +89,7 @@ public:
 
     std::size_t write_some([[maybe_unused]] piped_bytes const& bytes, error_code& error) noexcept override
     {
+        before_write();
         if constexpr (is_descriptor)
             return bytes.pipe->give(stream_.native_handle(), bytes.size, error);
         error = boost::asio::error::operation_not_supported;
@@ -145,6 +148,15 @@ public:
         traits::set_dead_peer_timeout(stream_, timeout);
     }
 
+    void set_no_delay_now() noexcept override
+    {
+        if constexpr (is_descriptor)
+        {
+            if (take_no_delay())
+                set_no_delay(stream_.native_handle());
+        }
+    }
+
     duet::tcp_snapshot info(error_code& error) noexcept override { return traits::info(stream_, error); }
 
     void read(boost::asio::mutable_buffer buffer) override
@@ -189,6 +201,15 @@ public:
     void cancel_gone() noexcept override { traits::cancel(stream_); }
 
 private:
+    void before_write() noexcept
+    {
+        if constexpr (is_descriptor)
+        {
+            if (no_delay_is_due()) [[unlikely]]
+                set_no_delay(stream_.native_handle());
+        }
+    }
+
     Stream& stream_;
     bool turn_ = false;
     operation_memory<192>

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include <duet/detail/completion/operation_owner.hpp>
 #include <duet/detail/socket/fork_watch.hpp>
@@ -143,6 +144,13 @@ public:
 
     virtual void set_dead_peer_timeout(deadlines::duration timeout) noexcept = 0;
 
+    /// The socket does not have TCP_NODELAY yet: set it before the second write. It makes no difference to the first:
+    /// Nagle's algorithm holds a small segment back only while another one is unacknowledged.
+    virtual void set_no_delay_late() noexcept { writes_until_no_delay_ = 2; }
+
+    /// Set it now, if it is still to come.
+    virtual void set_no_delay_now() noexcept {}
+
     virtual duet::tcp_snapshot info(error_code& error) noexcept = 0;
 
     // ---- Waits. ----------------------------------------------------------------------------------------------------
@@ -196,11 +204,21 @@ protected:
         may_read_ = other.may_read_;
     }
 
+    /// Call this before each write. True: TCP_NODELAY is to be set now.
+    [[gnu::always_inline]] bool no_delay_is_due() noexcept
+    {
+        return writes_until_no_delay_ != 0 && --writes_until_no_delay_ == 0;
+    }
+
+    /// True if it was still to come.
+    bool take_no_delay() noexcept { return std::exchange(writes_until_no_delay_, std::uint8_t{0}) != 0; }
+
     channel_user* user_;
 
 private:
     channel* above_ = nullptr;
     bool may_read_ = false;
+    std::uint8_t writes_until_no_delay_ = 0;
     features able_;
     ::pid_t maker_;
 };

@@ -9,6 +9,7 @@
 
 #include <duet/detail/channel/channel.hpp>
 #include <duet/detail/channel/reactor.hpp>
+#include <duet/detail/socket/socket_calls.hpp>
 
 namespace duet {
 inline namespace DUET_ABI {
@@ -59,6 +60,11 @@ public:
     error_code take_failure() noexcept override;
     std::size_t unacknowledged() noexcept override;
     void set_dead_peer_timeout(deadlines::duration timeout) noexcept override;
+    void set_no_delay_now() noexcept override
+    {
+        if (take_no_delay())
+            set_no_delay(descriptor_);
+    }
     duet::tcp_snapshot info(error_code& error) noexcept override;
 
     void read(boost::asio::mutable_buffer buffer) override;
@@ -87,6 +93,12 @@ private:
     void on_turn() override;
     void on_near(unsigned distance) noexcept override;
     void on_shutdown() noexcept override;
+
+    [[gnu::always_inline]] void before_write() noexcept
+    {
+        if (no_delay_is_due()) [[unlikely]]
+            set_no_delay(descriptor_);
+    }
 
     void begin_read(reading what) noexcept;
     void read_now();

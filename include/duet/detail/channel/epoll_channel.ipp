@@ -79,17 +79,20 @@ DUET_DECL bool epoll_channel::readable_now() noexcept
 
 DUET_DECL std::size_t epoll_channel::write_some(boost::asio::const_buffer buffer, error_code& error) noexcept
 {
+    before_write();
     return send_some(descriptor_, buffer, error);
 }
 
 DUET_DECL std::size_t epoll_channel::write_some(
     std::span<boost::asio::const_buffer const> buffers, error_code& error) noexcept
 {
+    before_write();
     return send_some(descriptor_, buffers, error);
 }
 
 DUET_DECL std::size_t epoll_channel::write_some(piped_bytes const& bytes, error_code& error) noexcept
 {
+    before_write();
     return bytes.pipe->give(descriptor_, bytes.size, error);
 }
 

@@ -64,8 +64,9 @@ public:
     /// When to call connect() again; time_point::max() is never.
     time_point again_at() const noexcept { return again_at_; }
 
-    /// Open a socket and set the session's options. This must precede connect, because the buffer size determines the
-    /// window scale. Errors: those of the system; no_memory.
+    /// Open a socket and set the session's options. Those that determine the window scale must precede connect: the
+    /// sizes of the buffers. The others may come later: see connection::set_options_late(). Errors: those of the
+    /// system; no_memory.
     error_code open(Executor const& executor, session_options const& options)
     {
         started_ = true;
@@ -88,7 +89,13 @@ public:
             ::close(descriptor);
             return error;
         }
-        traits::apply(*stream_, options);
+        auto early = options;
+        if constexpr (has_late_options)
+        {
+            early.no_delay = false;
+            early.deadlines.dead_peer = {};
+        }
+        traits::apply(*stream_, early);
         traits::prepare(*stream_);
         return error;
     }
@@ -150,6 +157,8 @@ public:
         close();
         auto made = maker.connected(std::move(connected), local_, remote_, options);
         session_access::connection(made)->set_client();
+        if constexpr (has_late_options)
+            session_access::connection(made)->set_options_late(options.no_delay);
         return made;
     }
 
@@ -172,6 +181,9 @@ public:
     std::uint32_t watched = 0;  ///< the attempt's number, if there is a session_watcher
 
 private:
+    /// Elsewhere, nobody looks at a connection on which an operation waits.
+    static constexpr bool has_late_options = traits::is_tcp && has_tcp_info;
+
     static constexpr int maximum_self_connects = 3;
 
     /// False if the peer of a socket that was connected to this address may have another one: the unspecified address

@@ -144,6 +144,7 @@ public:
         {
             return false;
         }
+        session_access::connection(idle_.back().session)->set_late_options();  // nothing waits for its end
         if (evictor_ && due(idle_.back()) < evictor_at_)
             evictor_->tell();
         return true;

@@ -143,6 +143,13 @@ public:
 
     DUET_DECL void set_deadlines(deadlines const& values) noexcept;
 
+    /// The socket has connected without these options: TCP_NODELAY, set before the second write if `no_delay`, and the
+    /// keepalive, set when an operation has waited for a quarter of dead_peer. Many connections end before either.
+    DUET_DECL void set_options_late(bool no_delay) noexcept;
+
+    /// Set them now, unless that has been done: the program may look at the socket, or keep it without an operation.
+    DUET_DECL void set_late_options() noexcept;
+
     /// What the program has to say about this session. Throws std::bad_alloc.
     void set_note(std::string const& text) { note_ = text.empty() ? nullptr : std::make_unique<std::string>(text); }
 
@@ -331,6 +338,7 @@ private:
     void rest() noexcept;
     bool look_for_progress(time_point now) noexcept;
     [[gnu::cold]] void watch_peer() noexcept;
+    void set_late_keepalive() noexcept;
     [[gnu::cold]] void look_at_peer(time_point now);
     [[gnu::cold]] void check_reading_deadlines(time_point now);
     void check_close_deadlines(time_point now);
@@ -362,6 +370,7 @@ private:
     bool failure_due_ = false;         // a write has failed: try it again at the next turn, after the pending read
     bool failure_deferred_ = false;    // that has been done once
     bool client_ = false;
+    bool keepalive_is_late_ = false;  // see set_options_late()
     int handles_ = 0;
     receiver receiver_;
     sender sender_;

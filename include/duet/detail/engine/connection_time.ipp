@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <optional>
+#include <utility>
 
 #include <duet/detail/engine/connection.hpp>
 
@@ -101,7 +102,10 @@ DUET_DECL void connection::set_deadlines(deadlines const& values) noexcept
     if (life_.released())
         return;
     if (other_peer_timeout)
+    {
+        keepalive_is_late_ = false;
         channel_->set_dead_peer_timeout(limits().dead_peer);
+    }
     arm(times_.earliest(life_, pending()));
 }
 
@@ -190,7 +194,30 @@ inline void connection::look_again_soon() noexcept
 
 // ---- The peer's host ------------------------------------------------------------------------------------------------
 
-/// Bytes are under way to the peer: see peer_watch.
+DUET_DECL void connection::set_options_late(bool no_delay) noexcept
+{
+    if (no_delay)
+        channel_->set_no_delay_late();
+    keepalive_is_late_ = times_.limits().dead_peer > deadlines::duration::zero();
+    if (keepalive_is_late_)
+        peer_watch_.start_anyway();
+}
+
+DUET_DECL void connection::set_late_options() noexcept
+{
+    if (life_.released())
+        return;
+    channel_->set_no_delay_now();
+    set_late_keepalive();
+}
+
+inline void connection::set_late_keepalive() noexcept
+{
+    if (std::exchange(keepalive_is_late_, false))
+        channel_->set_dead_peer_timeout(times_.limits().dead_peer);
+}
+
+/// Bytes are under way to the peer, or its keepalive is still to be set: see peer_watch.
 inline void connection::watch_peer() noexcept
 {
     auto const limit = times_.limits().dead_peer;
@@ -206,6 +233,7 @@ inline void connection::look_at_peer(time_point now)
     if (life_.released())
         return;
     auto const limit = times_.limits().dead_peer;
+    set_late_keepalive();
     error_code error;
     if (limit <= limit.zero() || channel_->unacknowledged() == 0)
         return peer_watch_.all_acknowledged(sender_.sent());

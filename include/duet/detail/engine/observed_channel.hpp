@@ -85,6 +85,8 @@ private:
     {
         inner_->set_dead_peer_timeout(timeout);
     }
+    void set_no_delay_late() noexcept override { inner_->set_no_delay_late(); }
+    void set_no_delay_now() noexcept override { inner_->set_no_delay_now(); }
     duet::tcp_snapshot info(error_code& error) noexcept override { return inner_->info(error); }
 
     // What it waits for

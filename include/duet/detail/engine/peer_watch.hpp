@@ -50,6 +50,9 @@ public:
         acknowledged_ = sent;
     }
 
+    /// The next wait starts a watch, although nothing was sent.
+    void start_anyway() noexcept { acknowledged_ = UINT64_MAX; }
+
     /// A FIN was sent, which `sent` does not count.
     void fin_sent() noexcept { acknowledged_ = UINT64_MAX; }
 

@@ -90,6 +90,7 @@ public:
     /// for that, the session ends. Throws std::bad_alloc if there is none for a closed stream either.
     Stream& stream()
     {
+        set_late_options();
         error_code error;
         if (auto* const next = channels_.leave_reactor(get_executor(), local_, error))
             change_channel(*next);
@@ -124,13 +125,19 @@ public:
         error = errc::closed;
         if (life().released())
             return -1;
+        set_late_options();
         int const descriptor = channels_.give_away(error);
         if (descriptor >= 0)
             drop();
         return descriptor;
     }
 
-    auto native_handle() noexcept { return channels_.native_handle(); }
+    /// For the program.
+    auto native_handle() noexcept
+    {
+        set_late_options();
+        return channels_.native_handle();
+    }
 
     channels& channels_of_stream() noexcept { return channels_; }
 

@@ -32,6 +32,7 @@ inline constexpr bool has_tcp_info = false;
 
 // System calls on a native descriptor. None of them blocks, throws or reads SO_ERROR.
 DUET_DECL void set_stream_options(int descriptor, bool tcp, session_options const& options) noexcept;
+DUET_DECL void set_no_delay(int descriptor) noexcept;
 DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout) noexcept;
 DUET_DECL std::size_t discard_input(int descriptor, std::size_t limit, boost::system::error_code& error) noexcept;
 DUET_DECL std::size_t unacknowledged(int descriptor) noexcept;

@@ -52,6 +52,11 @@ inline void set_longest_retransmission(int descriptor, std::chrono::milliseconds
 #endif
 }
 
+DUET_DECL void set_no_delay(int descriptor) noexcept
+{
+    set_int(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
 DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout) noexcept
 {
     using std::chrono::milliseconds;
@@ -67,11 +72,6 @@ DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout
     auto const whole = std::clamp<std::int64_t>(std::chrono::ceil<seconds>(timeout).count(), 2, 32767);
     auto const idle = static_cast<int>((whole + 1) / 2);
     auto const interval = static_cast<int>(std::max<std::int64_t>(1, (whole - idle) / 4));
-#if defined(TCP_KEEPIDLE)
-    set_int(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, idle);
-#elif defined(TCP_KEEPALIVE)
-    set_int(descriptor, IPPROTO_TCP, TCP_KEEPALIVE, idle);
-#endif
 #if defined(TCP_KEEPINTVL)
     set_int(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, interval);
 #endif
@@ -84,6 +84,12 @@ DUET_DECL void set_dead_peer_timeout(int descriptor, deadlines::duration timeout
     // peer keeps its window closed and answers every probe.
     set_longest_retransmission(descriptor, milliseconds{whole * 500});
     set_int(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1);
+    // The last one: on a connection that exists, it counts the time from when the peer was last heard of.
+#if defined(TCP_KEEPIDLE)
+    set_int(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, idle);
+#elif defined(TCP_KEEPALIVE)
+    set_int(descriptor, IPPROTO_TCP, TCP_KEEPALIVE, idle);
+#endif
 }
 
 DUET_DECL void set_stream_options(int descriptor, bool tcp, session_options const& options) noexcept
@@ -95,7 +101,7 @@ DUET_DECL void set_stream_options(int descriptor, bool tcp, session_options cons
     if (!tcp)
         return;
     if (options.no_delay)
-        set_int(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
+        set_no_delay(descriptor);
     if (options.deadlines.dead_peer > deadlines::duration::zero())
         set_dead_peer_timeout(descriptor, options.deadlines.dead_peer);
 }

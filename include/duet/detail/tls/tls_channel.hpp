@@ -90,6 +90,8 @@ public:
     {
         below_->set_dead_peer_timeout(timeout);
     }
+    void set_no_delay_late() noexcept override { below_->set_no_delay_late(); }
+    void set_no_delay_now() noexcept override { below_->set_no_delay_now(); }
     duet::tcp_snapshot info(error_code& error) noexcept override { return below_->info(error); }
 
     void read(boost::asio::mutable_buffer buffer) override;
