@@ -73,6 +73,7 @@
 #include <duet/detail/wire/tap.ipp>
 
 #if defined(__linux__)
+#include <duet/detail/channel/connecting_socket.ipp>
 #include <duet/detail/channel/epoll_channel.ipp>
 #include <duet/detail/channel/reactor.ipp>
 #endif

@@ -77,6 +77,13 @@ public:
         return session_access::adopt<session_type>({std::move(stream), context_, host_}, local, remote, options);
     }
 
+    template <class Connecting>
+    session_type connected(Executor const& executor, Connecting& from, endpoint_type const& local,
+        endpoint_type const& remote, session_options const& options) const
+    {
+        return tls_access::begin_connected<session_type>(executor, from, local, remote, options, context_, host_);
+    }
+
     session_type connected(stream_type stream, endpoint_type const& local, endpoint_type const& remote,
         session_options const& options) const
     {

@@ -91,10 +91,7 @@ struct tls_access
         typename Session::endpoint_type const& local, typename Session::endpoint_type const& remote,
         session_options const& options, tls_context const& context, std::string host = {})
     {
-        using made_type = stream_connection<typename Session::stream_type>;
-        auto engine = std::make_unique<tls_engine>(context.settings(), std::move(host));
-        owner_ref<made_type> const made{new made_type{executor, local, remote, options}};
-        made->channels_of_stream().tls().use(std::move(engine));
+        auto const made = make<Session>(executor, local, remote, options, context, std::move(host));
         if (auto const error = made->begin(descriptor))
             throw system_error{error};
         return session_access::make<Session>(made);
@@ -125,6 +122,30 @@ struct tls_access
         auto stream =
             tls_stream_access::with<below_type>(std::move(below), connection.channels_of_stream().tls().give_engine());
         return session_access::adopt<Session>(std::move(stream), connection.local(), connection.remote(), options);
+    }
+
+    /// The same on a socket that has connected in the reactor: a connecting_socket.
+    template <class Session, class Connecting>
+    static Session begin_connected(typename Session::executor_type const& executor, Connecting& from,
+        typename Session::endpoint_type const& local, typename Session::endpoint_type const& remote,
+        session_options const& options, tls_context const& context, std::string host)
+    {
+        auto const made = make<Session>(executor, local, remote, options, context, std::move(host));
+        made->begin_connected(from);
+        return session_access::make<Session>(made);
+    }
+
+    /// A connection that has its engine, and no socket yet.
+    template <class Session>
+    static auto make(typename Session::executor_type const& executor, typename Session::endpoint_type const& local,
+        typename Session::endpoint_type const& remote, session_options const& options, tls_context const& context,
+        std::string host)
+    {
+        using made_type = stream_connection<typename Session::stream_type>;
+        auto engine = std::make_unique<tls_engine>(context.settings(), std::move(host));
+        owner_ref<made_type> made{new made_type{executor, local, remote, options}};
+        made->channels_of_stream().tls().use(std::move(engine));
+        return made;
     }
 
     /// Complete the handshake that the session has begun, within `limit`.

@@ -140,6 +140,7 @@ BOOST_AUTO_TEST_CASE(by_name_through_the_system)
 BOOST_AUTO_TEST_CASE(from_a_context)
 {
     asio::io_context context;
+    prepare(context);
     good_address server;
     duet::connector connector{context, {.timeout = 5min}};
     BOOST_TEST((connector.get_executor() == context.get_executor()));
@@ -242,6 +243,7 @@ BOOST_AUTO_TEST_CASE(p44_a_peer_that_finished_at_once)
 {
     no_leaked_descriptors const descriptors;
     asio::io_context context;
+    prepare(context);
     good_address server;
     auto peer = connect_and_act(context, server,
         [&]
@@ -256,6 +258,7 @@ BOOST_AUTO_TEST_CASE(p44_a_peer_that_reset_at_once)
 {
     no_leaked_descriptors const descriptors;
     asio::io_context context;
+    prepare(context);
     good_address server;
     // The kernel tells the reset once, and tells it to connect: a session made of it would read a clean end (P18).
     error_code told;
@@ -319,6 +322,7 @@ BOOST_AUTO_TEST_CASE(on_a_concrete_executor)
 {
     using executor_type = asio::io_context::executor_type;
     asio::io_context context;
+    prepare(context);
     good_address server;
     duet::basic_connector<tcp, executor_type> connector{context};
     std::size_t size = 1;

@@ -5,6 +5,7 @@
 // How the tests of the connector connect, and what came of it.
 
 #include "connect/connector_support.hpp"
+#include "support/adopt.hpp"
 #include "support/coro.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -56,6 +57,7 @@ template <class Body>
 void run_on(Body&& body)
 {
     asio::io_context context;
+    prepare(context);
     asio::any_io_executor const executor = context.get_executor();
     asio::steady_timer const first{executor};  // the context opens descriptors of its own for it
     run(context, body(executor));

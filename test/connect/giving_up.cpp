@@ -266,6 +266,7 @@ BOOST_DATA_TEST_CASE(the_context_is_destroyed_in_each_phase, phases, which)
 {
     no_leaked_descriptors const descriptors;
     auto context = std::make_unique<asio::io_context>();
+    prepare(*context);
     bool ended = false;
     std::optional<duet::session> peer;
     {
@@ -290,6 +291,7 @@ BOOST_AUTO_TEST_CASE(cancelled_before_it_begins)
 {
     no_leaked_descriptors const descriptors;
     asio::io_context context;
+    prepare(context);
     good_address server;
     duet::connector connector{context};
     asio::any_io_executor const executor = context.get_executor();

@@ -6,7 +6,7 @@
 #define BOOST_TEST_MODULE connect.netns
 #include "support/netns_main.hpp"
 
-#include "connect/connector_support.hpp"
+#include "connect/connector_fixture.hpp"
 #include "support/fd.hpp"
 #include "support/mib.hpp"
 #include "support/started.hpp"
@@ -117,10 +117,9 @@ BOOST_AUTO_TEST_CASE(p31_connected_to_itself_again_and_again)
     sysctl_override const range{"net.ipv4.ip_local_port_range", "40000 40000"};
     no_leaked_descriptors const descriptors;
     auto const before = mib::now();
-    run(
-        [&]() -> asio::awaitable<void>
+    run_on(
+        [&](asio::any_io_executor executor) -> asio::awaitable<void>
         {
-            auto const executor = co_await asio::this_coro::executor;
             duet::connector connector{executor};
             auto const error = co_await failure_of(connector.connect(nobody));
             BOOST_REQUIRE(error.has_value());
@@ -141,10 +140,9 @@ BOOST_AUTO_TEST_CASE(p31_connected_to_itself_now_and_then)
     auto const before = mib::now();
     int const connects = 100;
     int refused = 0;
-    run(
-        [&]() -> asio::awaitable<void>
+    run_on(
+        [&](asio::any_io_executor executor) -> asio::awaitable<void>
         {
-            auto const executor = co_await asio::this_coro::executor;
             duet::connector connector{executor};
             for (int each = 0; each < connects; ++each)
             {
@@ -165,10 +163,9 @@ BOOST_AUTO_TEST_CASE(p31_connected_to_itself_now_and_then)
 BOOST_AUTO_TEST_CASE(p31_connected_to_itself_by_the_unspecified_address)
 {
     sysctl_override const range{"net.ipv4.ip_local_port_range", "40000 40000"};
-    run(
-        [&]() -> asio::awaitable<void>
+    run_on(
+        [&](asio::any_io_executor executor) -> asio::awaitable<void>
         {
-            auto const executor = co_await asio::this_coro::executor;
             duet::connector connector{executor};
             tcp::endpoint const anywhere{asio::ip::address_v4::any(), 40000};
             auto const error = co_await failure_of(connector.connect(anywhere));
@@ -182,10 +179,9 @@ BOOST_AUTO_TEST_CASE(p31_connected_to_itself_with_ipv6)
     if (!has_ipv6())
         return void(BOOST_TEST_MESSAGE("skipped: this system has no IPv6"));
     sysctl_override const range{"net.ipv4.ip_local_port_range", "40000 40000"};
-    run(
-        [&]() -> asio::awaitable<void>
+    run_on(
+        [&](asio::any_io_executor executor) -> asio::awaitable<void>
         {
-            auto const executor = co_await asio::this_coro::executor;
             duet::connector connector{executor};
             tcp::endpoint const itself{asio::ip::address_v6::loopback(), 40000};
             auto const error = co_await failure_of(connector.connect(itself));

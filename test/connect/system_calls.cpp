@@ -111,6 +111,24 @@ BOOST_FIXTURE_TEST_CASE(a_question_needs_no_option, fixture)
                "socket 1, connect 1, setsockopt 0, shutdown 1, close 1");
 }
 
+// In duet's reactor, a socket that connects waits where its session is going to wait: it enters once, and the event
+// tells whether it has connected. Asio's are made non-blocking once more, ask how the connect has ended, and leave at
+// the end.
+BOOST_FIXTURE_TEST_CASE(a_connect_in_the_reactor_enters_it_once, fixture)
+{
+    exchange();
+    auto const* const expected = reactor_wanted() ? "add 1, remove 0, FIONBIO 0, poll 0, getsockopt 0"
+                                                  : "add 1, remove 1, FIONBIO 1, poll 1, getsockopt 1";
+    BOOST_TEST(made.of({"add", "remove", "FIONBIO", "poll", "getsockopt"}) == expected);
+}
+
+// The acknowledgement of the FIN is asked for once: that is what close() reports.
+BOOST_FIXTURE_TEST_CASE(a_close_asks_once_what_is_unacknowledged, fixture)
+{
+    exchange();
+    BOOST_TEST(made.of({"TIOCOUTQ"}) == "TIOCOUTQ 1");
+}
+
 // Nagle's algorithm holds a small segment back only while another one is unacknowledged.
 BOOST_FIXTURE_TEST_CASE(the_second_write_needs_no_delay, fixture)
 {

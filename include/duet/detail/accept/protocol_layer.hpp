@@ -40,7 +40,15 @@ struct plain_sessions
         return session_access::adopt<session_type>(std::move(stream), local, remote, options);
     }
 
-    /// Of a socket that has connected.
+    /// Of a socket that has connected in the reactor: a connecting_socket.
+    template <class Connecting>
+    session_type connected(Executor const& executor, Connecting& from, endpoint_type const& local,
+        endpoint_type const& remote, session_options const& options) const
+    {
+        return session_access::begin_connected<session_type>(executor, from, local, remote, options);
+    }
+
+    /// Of a socket of Asio's that has connected.
     session_type connected(stream_type stream, endpoint_type const& local, endpoint_type const& remote,
         session_options const& options) const
     {

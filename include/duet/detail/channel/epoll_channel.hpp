@@ -8,6 +8,7 @@
 #include <span>
 
 #include <duet/detail/channel/channel.hpp>
+#include <duet/detail/channel/connecting_socket.hpp>
 #include <duet/detail/channel/reactor.hpp>
 #include <duet/detail/socket/socket_calls.hpp>
 
@@ -31,6 +32,14 @@ public:
     /// Register a connected, non-blocking socket with the reactor. The channel then owns the descriptor. False: no
     /// memory; the caller still owns the descriptor.
     DUET_DECL bool enter(reactor& home, int descriptor) noexcept;
+
+    /// Take over a socket that has connected, with its place in the reactor.
+    void enter(connecting_socket& from) noexcept
+    {
+        reactor_ = &from.home();
+        descriptor_ = from.hand_over(*this);
+        note(from.events());
+    }
 
     /// Remove the socket from the reactor and return its descriptor. Pending waits end without a callback; the user
     /// starts them again on another channel.
@@ -106,6 +115,16 @@ private:
     void tell_gone(error_code error);
     void take_turn() noexcept;
     void settle() noexcept;
+
+    /// Events report changes. After a short read the socket holds no more bytes, but the peer's FIN may have arrived
+    /// with them, or the read may have stopped before an urgent byte.
+    void note(std::uint32_t events) noexcept
+    {
+        if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+            set_may_read(true);
+        if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0)
+            uncertain_ = true;
+    }
 
     reactor* reactor_ = nullptr;
     boost::asio::mutable_buffer buffer_;  // of the pending read

@@ -296,12 +296,7 @@ struct epoll_channel::leave_event
 DUET_DECL void epoll_channel::on_events(std::uint32_t events)
 {
     leave_event const leave{*this, owner_ref{user_}};
-    // Events report changes. After a short read the socket holds no more bytes, but the peer's FIN may have arrived
-    // with them, or the read may have stopped before an urgent byte.
-    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
-        set_may_read(true);
-    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0)
-        uncertain_ = true;
+    note(events);
     if (writing_ && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
     {
         writing_ = false;

@@ -107,8 +107,12 @@ public:
     /// A session on this context began (1) or ended (-1), whether or not its socket is in this reactor.
     void count(int change) noexcept { sessions_ += static_cast<std::size_t>(change); }
 
-    /// Notify `who` when `descriptor`, which is non-blocking, becomes readable, ends or fails. False: no memory.
-    DUET_DECL bool add(watched& who, int descriptor) noexcept;
+    /// Notify `who` when `descriptor`, which is non-blocking, becomes readable, ends or fails; if `writable`, also when
+    /// it becomes writable. False: no memory.
+    DUET_DECL bool add(watched& who, int descriptor, bool writable = false) noexcept;
+
+    /// Notify `next` from now on, instead of `who`, which leaves the reactor.
+    DUET_DECL void replace(watched& who, watched& next) noexcept;
 
     /// Report the current state again. If `writable`, report from now on also when the socket becomes writable.
     DUET_DECL void ask(watched& who, bool writable) noexcept;

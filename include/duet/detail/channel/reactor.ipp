@@ -92,7 +92,7 @@ inline int reactor::control(int operation, std::uint32_t index) noexcept
     return ::epoll_ctl(epoll_.native_handle(), operation, each.descriptor, &event);
 }
 
-DUET_DECL bool reactor::add(watched& who, int descriptor) noexcept
+DUET_DECL bool reactor::add(watched& who, int descriptor, bool writable) noexcept
 {
     if (free_.empty())
     {
@@ -119,8 +119,9 @@ DUET_DECL bool reactor::add(watched& who, int descriptor) noexcept
     auto& place = slots_[index];
     place.who = &who;
     place.descriptor = descriptor;
-    // EPOLLOUT is added only when a write has to wait: nearly all sockets are writable nearly all the time.
-    place.events = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+    // EPOLLOUT is there for a connect, or added when a write has to wait: nearly all sockets are writable nearly all
+    // the time.
+    place.events = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET | (writable ? EPOLLOUT : 0U);
     if (control(EPOLL_CTL_ADD, index) != 0)
     {
         place.who = nullptr;
@@ -129,6 +130,12 @@ DUET_DECL bool reactor::add(watched& who, int descriptor) noexcept
     free_.pop_back();
     who.slot_ = index;
     return true;
+}
+
+DUET_DECL void reactor::replace(watched& who, watched& next) noexcept
+{
+    next.slot_ = std::exchange(who.slot_, reactor_place::nowhere);
+    slots_[next.slot_].who = &next;
 }
 
 DUET_DECL void reactor::ask(watched& who, bool writable) noexcept

@@ -15,8 +15,10 @@
 #include <duet/stream_traits.hpp>
 
 #if defined(__linux__)
+#include <duet/detail/channel/connecting_socket.hpp>
 #include <duet/detail/channel/epoll_channel.hpp>
 #include <duet/detail/channel/reactor.hpp>
+#include <duet/detail/completion/plain_context.hpp>
 
 #include <unistd.h>
 #endif
@@ -128,6 +130,13 @@ public:
 
     static void prepare(boost::asio::io_context& context) noexcept { reactor::use(context); }
 
+    /// The reactor where a socket that is made now on this executor belongs; null: it belongs to Asio.
+    static reactor* home_of(executor_type const& executor) noexcept
+    {
+        auto* const home = reactor::of(plain_context_of(executor));
+        return home && home->suits() ? home : nullptr;
+    }
+
     /// True after leave_reactor(), unless that had no memory.
     bool has_stream() const noexcept { return asio_ != nullptr; }
 
@@ -167,6 +176,15 @@ public:
         if (!other && from_stream)
             ::close(descriptor);
         return other;
+    }
+
+    /// Take over a socket that has connected in the reactor.
+    channel& begin_connected(connecting_socket& from) noexcept
+    {
+        reactor_ = &from.home();
+        reactor_->count(1);
+        epoll_.enter(from);
+        return epoll_;
     }
 
     template <class Endpoint>

@@ -226,13 +226,13 @@ private:
 
     void connect(std::size_t number)
     {
-        racers_[number].connect(now(),
+        racers_[number].connect(timer_.get_executor(), now(),
             [self = this->shared_from_this(), number](std::uint64_t serial, error_code const& error)
             {
                 if (!self->ended_ && self->racers_[number].is_current(serial))
                     self->safely([&] { self->on_connected(number, error); });
             });
-        auto const& one = racers_[number];
+        auto& one = racers_[number];
         if (watcher_ && one.running())
             watcher_->on_attempt_from(one.watched, one.describe_local(), one.describe());
     }
@@ -270,7 +270,7 @@ private:
         }
         if (!error)
         {
-            winner_.emplace(one.take(options_.session, maker_));
+            winner_.emplace(one.take(timer_.get_executor(), options_.session, maker_));
             if (watcher_)
                 watcher_->on_connected(one.watched, *session_access::connection(*winner_));
             return end({});

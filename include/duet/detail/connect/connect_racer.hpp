@@ -7,18 +7,17 @@
 
 #include <chrono>
 #include <cstdint>
-#include <new>
-#include <optional>
 #include <string>
 #include <utility>
 
 #include <duet/backoff.hpp>
 #include <duet/connect_error.hpp>
 #include <duet/detail/accept/protocol_layer.hpp>
+#include <duet/detail/connect/attempt_socket.hpp>
 #include <duet/detail/connect/connect_socket.hpp>
 #include <duet/session.hpp>
 
-#include <unistd.h>
+#include <sys/socket.h>
 
 namespace duet {
 inline namespace DUET_ABI {
@@ -42,12 +41,12 @@ public:
     std::string describe() const { return traits::describe(report_.endpoint); }
 
     /// Where a running attempt connects from; empty if its socket has no port.
-    std::string describe_local() const
+    std::string describe_local()
     {
         if constexpr (traits::is_tcp)
         {
             error_code error;
-            auto const local = stream_->local_endpoint(error);
+            auto const local = endpoint_of<endpoint_type>(socket_.native_handle(), ::getsockname, error);
             if (!error && local.port() != 0)
                 return traits::describe(local);
         }
@@ -56,7 +55,7 @@ public:
 
     bool started() const noexcept { return started_; }
 
-    bool running() const noexcept { return stream_.has_value(); }
+    bool running() const noexcept { return socket_.is_open(); }
 
     /// True if `serial` belongs to the current connect, and not to one that was given up.
     bool is_current(std::uint64_t serial) const noexcept { return serial == serial_; }
@@ -70,51 +69,30 @@ public:
     error_code open(Executor const& executor, session_options const& options)
     {
         started_ = true;
-        error_code error;
-        auto const protocol = report_.endpoint.protocol();
-        int const descriptor = open_stream_socket(protocol.family(), protocol.protocol(), error);
-        if (error)
-            return error;
-        try
-        {
-            stream_.emplace(executor);
-            stream_->assign(protocol, descriptor, error);
-        }
-        catch (std::bad_alloc const&)
-        {
-            error = boost::asio::error::no_memory;
-        }
-        if (error)
-        {
-            ::close(descriptor);
-            return error;
-        }
         auto early = options;
         if constexpr (has_late_options)
         {
             early.no_delay = false;
             early.deadlines.dead_peer = {};
         }
-        traits::apply(*stream_, early);
-        traits::prepare(*stream_);
-        return error;
+        return socket_.open(executor, report_.endpoint.protocol(), early);
     }
 
     /// Begin to connect. Calls `done(serial, error)` at the end, from a handler or at once.
     template <class Done>
-    void connect([[maybe_unused]] time_point now, Done done)
+    void connect(Executor const& executor, [[maybe_unused]] time_point now, Done done)
     {
         auto const serial = ++serial_;
         again_at_ = time_point::max();
         if constexpr (traits::is_tcp)
         {
-            stream_->async_connect(
-                report_.endpoint, [done = std::move(done), serial](error_code const& error) { done(serial, error); });
+            socket_.connect(executor, report_.endpoint,
+                [done = std::move(done), serial](error_code const& error) { done(serial, error); });
         }
         else
         {
             error_code error;
-            connect_without_waiting(stream_->native_handle(), report_.endpoint.data(),
+            connect_without_waiting(socket_.native_handle(), report_.endpoint.data(),
                 static_cast<::socklen_t>(report_.endpoint.size()), error);
             // The listener's queue is full, and no event reports when it has room again: try again later.
             if (error == boost::asio::error::would_block)
@@ -130,10 +108,10 @@ public:
     bool is_connected_to_itself() noexcept
     {
         error_code error;
-        local_ = stream_->local_endpoint(error);
+        local_ = endpoint_of<endpoint_type>(socket_.native_handle(), ::getsockname, error);
         remote_ = report_.endpoint;
         if (!error && !names_the_peer(remote_))
-            remote_ = stream_->remote_endpoint(error);
+            remote_ = endpoint_of<endpoint_type>(socket_.native_handle(), ::getpeername, error);
         if (error)
             remote_ = report_.endpoint;
         return traits::is_tcp && !error && local_ == remote_;
@@ -144,18 +122,17 @@ public:
     /// rarely repeats if many ports are free.
     bool leave_itself() noexcept
     {
-        traits::reset(*stream_);
+        socket_.reset();
         close();
         return self_connects_++ < maximum_self_connects;
     }
 
     /// Create the session for the connected socket. A peer that has already sent RST or FIN is no failure (P25, P44):
     /// the kernel may no longer know the remote endpoint, and the session's first read reports the rest.
-    session_type take(session_options const& options, Maker const& maker)
+    session_type take(Executor const& executor, session_options const& options, Maker const& maker)
     {
-        auto connected = std::move(*stream_);
+        auto made = socket_.take(executor, maker, local_, remote_, options);
         close();
-        auto made = maker.connected(std::move(connected), local_, remote_, options);
         session_access::connection(made)->set_client();
         if constexpr (has_late_options)
             session_access::connection(made)->set_options_late(options.no_delay);
@@ -175,7 +152,7 @@ public:
     {
         ++serial_;
         again_at_ = time_point::max();
-        stream_.reset();
+        socket_.close();
     }
 
     std::uint32_t watched = 0;  ///< the attempt's number, if there is a session_watcher
@@ -202,7 +179,7 @@ private:
     bool started_ = false;
     int self_connects_ = 0;
     std::uint64_t serial_ = 0;
-    std::optional<stream_type> stream_;
+    attempt_socket<Protocol, Executor> socket_;
     endpoint_type local_;   // of the connected socket
     endpoint_type remote_;  // of its peer
     time_point again_at_ = time_point::max();

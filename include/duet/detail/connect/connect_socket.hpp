@@ -5,6 +5,8 @@
 
 #include <boost/system/error_code.hpp>
 
+#include <cerrno>
+
 #include <duet/detail/config.hpp>
 
 #include <sys/socket.h>
@@ -13,8 +15,8 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// Open a stream socket that no child process inherits; Asio's own open() does not set CLOEXEC. Returns the descriptor,
-/// or -1 and sets `error`.
+/// Open a non-blocking stream socket that no child process inherits; Asio's own open() does not set CLOEXEC. Returns
+/// the descriptor, or -1 and sets `error`.
 DUET_DECL int open_stream_socket(int family, int protocol, boost::system::error_code& error) noexcept;
 
 /// connect(2) for a Unix-domain socket, which is never "in progress": it succeeds, fails, or the listener's queue is
@@ -27,6 +29,22 @@ DUET_DECL void connect_without_waiting(
 /// (IPv6 is off). Only the first becomes errc::no_local_port. Other errors are returned unchanged.
 DUET_DECL boost::system::error_code name_connect_error(
     boost::system::error_code const& error, ::sockaddr const* address, ::socklen_t size) noexcept;
+
+/// What getsockname(2) or getpeername(2) tells.
+template <class Endpoint>
+Endpoint endpoint_of(
+    int descriptor, int (*ask)(int, ::sockaddr*, ::socklen_t*), boost::system::error_code& error) noexcept
+{
+    Endpoint result;
+    auto size = static_cast<::socklen_t>(result.capacity());
+    if (ask(descriptor, result.data(), &size) != 0)
+    {
+        error.assign(errno, boost::system::system_category());
+        return {};
+    }
+    result.resize(size);
+    return result;
+}
 
 }  // namespace detail
 }  // namespace DUET_ABI

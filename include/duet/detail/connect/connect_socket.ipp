@@ -17,7 +17,7 @@ namespace detail {
 
 DUET_DECL int open_stream_socket(int family, int protocol, boost::system::error_code& error) noexcept
 {
-    int const descriptor = open_socket(family, SOCK_STREAM, protocol);
+    int const descriptor = open_socket(family, SOCK_STREAM, protocol, true);
     if (descriptor < 0)
     {
         error.assign(errno, boost::system::system_category());

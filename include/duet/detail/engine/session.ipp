@@ -161,6 +161,17 @@ struct session_access
         return Session{made};
     }
 
+    /// The same for a socket that has connected in the reactor.
+    template <class Session, class Connecting>
+    static Session begin_connected(typename Session::executor_type const& executor, Connecting& from,
+        typename Session::endpoint_type const& local, typename Session::endpoint_type const& remote,
+        session_options const& options)
+    {
+        typename Session::ref const made{new typename Session::connection{executor, local, remote, options}};
+        made->begin_connected(from);
+        return Session{made};
+    }
+
     /// Let the sessions of a context use a reactor. Only one thread may run the context.
     template <class Session>
     static void prepare(boost::asio::io_context& context) noexcept

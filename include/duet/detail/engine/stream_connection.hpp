@@ -86,6 +86,13 @@ public:
         return error;
     }
 
+    /// The same for a socket that has connected in the reactor of the context: a connecting_socket.
+    template <class Connecting>
+    void begin_connected(Connecting& from) noexcept
+    {
+        use(channels_.begin_connected(from));
+    }
+
     /// For programs that use the stream directly: from now on the socket waits in Asio's reactor. If there is no memory
     /// for that, the session ends. Throws std::bad_alloc if there is none for a closed stream either.
     Stream& stream()

@@ -75,6 +75,13 @@ struct stream_channels<basic_tls_stream<Stream>>
         return &tls_;
     }
 
+    template <class Connecting>
+    channel& begin_connected(Connecting& from) noexcept
+    {
+        tls_.use(below_.begin_connected(from));
+        return tls_;
+    }
+
     template <class Endpoint>
     channel* leave_reactor(executor_type const& executor, Endpoint const& local, error_code& error) noexcept
     {
