@@ -3,8 +3,8 @@
 // A server whose sessions speak TLS. The clock stands unless the test moves it; the clients are OpenSSL alone.
 
 #define BOOST_TEST_MODULE tls.server
-#include "support/taken.hpp"
 #include "support/started.hpp"
+#include "support/taken.hpp"
 #include "tls/tls_server_fixture.hpp"
 
 #include <duet/remote.hpp>

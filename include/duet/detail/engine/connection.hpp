@@ -146,7 +146,6 @@ public:
     /// The socket has connected without these options: TCP_NODELAY, set before the second write if `no_delay`, and the
     /// keepalive, set when an operation has waited for a quarter of dead_peer. Many connections end before either.
     DUET_DECL void set_options_late(bool no_delay) noexcept;
-
     /// Set them now, unless that has been done: the program may look at the socket, or keep it without an operation.
     DUET_DECL void set_late_options() noexcept;
 
