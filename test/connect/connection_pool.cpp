@@ -25,11 +25,10 @@ BOOST_FIXTURE_TEST_SUITE(lending, pool_fixture)
 
 BOOST_AUTO_TEST_CASE(what_was_given_back_is_lent_again)
 {
-    auto const pool = make();
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool(
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto first = co_await acquire(*pool);
+            auto first = co_await acquire(pool);
             BOOST_TEST(!first.reused());
             co_await first->write("question");
             peer(0).send_all("answer");
@@ -38,29 +37,28 @@ BOOST_AUTO_TEST_CASE(what_was_given_back_is_lent_again)
             first.give_back();
             BOOST_TEST(!first.valid());
             first.give_back();  // does nothing
-            auto second = co_await acquire(*pool);
+            auto second = co_await acquire(pool);
             BOOST_TEST(second.reused());
             BOOST_TEST(server->begun == 1U);
-            BOOST_TEST(pool->counters().reused == 1U);
-            BOOST_TEST(pool->counters().connected == 1U);
-            BOOST_TEST(pool->counters().in_use == 1U);
-            BOOST_TEST(pool->counters().idle == 0U);
+            BOOST_TEST(pool.counters().reused == 1U);
+            BOOST_TEST(pool.counters().connected == 1U);
+            BOOST_TEST(pool.counters().in_use == 1U);
+            BOOST_TEST(pool.counters().idle == 0U);
             second.give_back();
-            BOOST_TEST(pool->counters().idle == 1U);
+            BOOST_TEST(pool.counters().idle == 1U);
         });
 }
 
 BOOST_AUTO_TEST_CASE(the_one_used_last_is_lent_first)
 {
-    auto const pool = make();
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool(
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto first = co_await acquire(*pool);
-            auto second = co_await acquire(*pool);
+            auto first = co_await acquire(pool);
+            auto second = co_await acquire(pool);
             second.give_back();
             first.give_back();
-            auto third = co_await acquire(*pool);
+            auto third = co_await acquire(pool);
             BOOST_TEST(where(third) == "0");
             third.give_back();
         });
@@ -68,18 +66,17 @@ BOOST_AUTO_TEST_CASE(the_one_used_last_is_lent_first)
 
 BOOST_AUTO_TEST_CASE(a_lease_that_is_not_given_back_resets_its_connection)
 {
-    auto const pool = make({.max_connections = 1});
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.max_connections = 1},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
             {
-                auto const lease = co_await acquire(*pool);
+                auto const lease = co_await acquire(pool);
                 peer(0).send_all("half of an ans");
             }
             BOOST_TEST(peer(0).recv_all().error == ECONNRESET);
-            BOOST_TEST(pool->counters().abandoned == 1U);
-            BOOST_TEST(pool->counters().in_use == 0U);
-            auto other = co_await acquire(*pool);
+            BOOST_TEST(pool.counters().abandoned == 1U);
+            BOOST_TEST(pool.counters().in_use == 0U);
+            auto other = co_await acquire(pool);
             BOOST_TEST(where(other) == "1");
             other.give_back();
         });
@@ -87,53 +84,50 @@ BOOST_AUTO_TEST_CASE(a_lease_that_is_not_given_back_resets_its_connection)
 
 BOOST_AUTO_TEST_CASE(an_assignment_abandons_what_the_lease_had)
 {
-    auto const pool = make();
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool(
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto first = co_await acquire(*pool);
-            auto second = co_await acquire(*pool);
+            auto first = co_await acquire(pool);
+            auto second = co_await acquire(pool);
             first = std::move(second);
             BOOST_TEST(peer(0).recv_all().error == ECONNRESET);
             BOOST_TEST(where(first) == "1");
             BOOST_TEST(!second.valid());
-            BOOST_TEST(pool->counters().in_use == 1U);
+            BOOST_TEST(pool.counters().in_use == 1U);
             first.give_back();
         });
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_serve_another_is_closed_when_it_is_given_back)
 {
-    auto const pool = make();
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool(
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto ended = co_await acquire(*pool);
+            auto ended = co_await acquire(pool);
             peer(0).shutdown_write();
             char byte = 0;
             auto const size = co_await ended->read_some(asio::buffer(&byte, 1));
             BOOST_TEST(size == 0U);
             ended.give_back();
-            BOOST_TEST(pool->counters().idle == 0U);
+            BOOST_TEST(pool.counters().idle == 0U);
             BOOST_TEST(peer(0).recv_all().error == 0);  // FIN
 
-            auto finished = co_await acquire(*pool);
+            auto finished = co_await acquire(pool);
             co_await finished->shutdown_send();
             finished.give_back();
-            BOOST_TEST(pool->counters().idle == 0U);
+            BOOST_TEST(pool.counters().idle == 0U);
         });
 }
 
 BOOST_AUTO_TEST_CASE(a_connection_that_is_taken_leaves_its_place)
 {
-    auto const pool = make({.max_connections = 1});
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.max_connections = 1},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto lease = co_await acquire(*pool);
+            auto lease = co_await acquire(pool);
             memory_session own = lease.take();
             BOOST_TEST(!lease.valid());
-            auto next = co_await acquire(*pool);
+            auto next = co_await acquire(pool);
             BOOST_TEST(where(next) == "1");
             co_await own.write("on");
             BOOST_TEST(peer(0).recv_available() == "on");
@@ -169,18 +163,17 @@ BOOST_FIXTURE_TEST_SUITE(waiting, pool_fixture)
 
 BOOST_AUTO_TEST_CASE(they_are_served_in_their_order)
 {
-    auto const pool = make({.max_connections = 2});
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.max_connections = 2},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto first = co_await acquire(*pool);
-            auto second = co_await acquire(*pool);
-            auto third = begin(*pool);
-            auto fourth = begin(*pool);
+            auto first = co_await acquire(pool);
+            auto second = co_await acquire(pool);
+            auto third = begin(pool);
+            auto fourth = begin(pool);
             co_await settle();
-            BOOST_TEST(pool->counters().waiting == 2U);
+            BOOST_TEST(pool.counters().waiting == 2U);
             second.give_back();
-            auto overtaker = begin(*pool);
+            auto overtaker = begin(pool);
             co_await settle();
             BOOST_TEST(third.done());
             BOOST_TEST(!fourth.done());
@@ -203,18 +196,17 @@ BOOST_AUTO_TEST_CASE(they_are_served_in_their_order)
 // Places, not connections: what is lent, idle or being made is never more than the limit.
 BOOST_AUTO_TEST_CASE(there_are_never_more_connections_than_the_limit)
 {
-    auto const pool = make({.max_connections = 2});
     server->takes = 1s;
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.max_connections = 2},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
             std::vector<started<memory_lease>> all;
             for (int i = 0; i < 3; ++i)
-                all.push_back(begin(*pool));
+                all.push_back(begin(pool));
             co_await settle();
             BOOST_TEST(server->begun == 2U);
-            BOOST_TEST(pool->counters().in_use == 2U);
-            BOOST_TEST(pool->counters().waiting == 1U);
+            BOOST_TEST(pool.counters().in_use == 2U);
+            BOOST_TEST(pool.counters().waiting == 1U);
             auto first = co_await all[0].result();
             auto second = co_await all[1].result();
             first.give_back();
@@ -227,38 +219,36 @@ BOOST_AUTO_TEST_CASE(there_are_never_more_connections_than_the_limit)
 
 BOOST_AUTO_TEST_CASE(one_that_waits_too_long_leaves_the_queue)
 {
-    auto const pool = make({.max_connections = 1, .wait = 1min});
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.max_connections = 1, .wait = 1min},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto first = co_await acquire(*pool);
+            auto first = co_await acquire(pool);
             auto const begun = time.now();
-            co_await expect_error(acquire(*pool), errc::call_timed_out);
+            co_await expect_error(acquire(pool), errc::call_timed_out);
             BOOST_TEST((time.now() == begun + 1min + tick));
-            asio::awaitable<memory_lease> shorter = pool->acquire(1s);
+            asio::awaitable<memory_lease> shorter = pool.acquire(1s);
             co_await expect_error(std::move(shorter), condition::timed_out);
             BOOST_TEST((time.now() == begun + 1min + 1s + 2 * tick));
-            BOOST_TEST(pool->counters().timed_out == 2U);
-            BOOST_TEST(pool->counters().waiting == 0U);
+            BOOST_TEST(pool.counters().timed_out == 2U);
+            BOOST_TEST(pool.counters().waiting == 0U);
             first.give_back();
-            BOOST_TEST(pool->counters().in_use == 0U);
+            BOOST_TEST(pool.counters().in_use == 0U);
         });
 }
 
 BOOST_AUTO_TEST_CASE(one_too_many_fails_at_once)
 {
-    auto const pool = make({.max_connections = 1, .max_waiting = 1});
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.max_connections = 1, .max_waiting = 1},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto first = co_await acquire(*pool);
-            auto second = begin(*pool);
+            auto first = co_await acquire(pool);
+            auto second = begin(pool);
             co_await settle();
             auto const begun = time.now();
-            co_await expect_error(acquire(*pool), errc::too_many_waiting);
-            co_await expect_error(acquire(*pool), condition::exhausted);
+            co_await expect_error(acquire(pool), errc::too_many_waiting);
+            co_await expect_error(acquire(pool), condition::exhausted);
             BOOST_TEST((time.now() == begun));
-            BOOST_TEST(pool->counters().refused == 2U);
+            BOOST_TEST(pool.counters().refused == 2U);
             first.give_back();
             auto got = co_await second.result();
             got.give_back();
@@ -267,14 +257,13 @@ BOOST_AUTO_TEST_CASE(one_too_many_fails_at_once)
 
 BOOST_AUTO_TEST_CASE(one_that_is_cancelled_leaves_its_place_to_the_next)
 {
-    auto const pool = make({.max_connections = 1});
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.max_connections = 1},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto first = co_await acquire(*pool);
-            auto second = begin(*pool);
-            auto third = begin(*pool);
-            auto fourth = begin(*pool);
+            auto first = co_await acquire(pool);
+            auto second = begin(pool);
+            auto third = begin(pool);
+            auto fourth = begin(pool);
             co_await settle();
             second.cancel();
             co_await expect_error(second.result(), condition::cancelled);
@@ -283,9 +272,9 @@ BOOST_AUTO_TEST_CASE(one_that_is_cancelled_leaves_its_place_to_the_next)
             third.cancel();
             co_await expect_error(third.result(), condition::cancelled);
             auto got = co_await fourth.result();
-            BOOST_TEST(pool->counters().in_use == 1U);
+            BOOST_TEST(pool.counters().in_use == 1U);
             got.give_back();
-            BOOST_TEST(pool->counters().in_use == 0U);
+            BOOST_TEST(pool.counters().in_use == 0U);
         });
 }
 
@@ -338,19 +327,18 @@ BOOST_AUTO_TEST_CASE(a_connect_that_fails_fails_its_own_acquire_alone)
 
 BOOST_AUTO_TEST_CASE(a_connect_that_is_cancelled_leaves_its_place)
 {
-    auto const pool = make({.max_connections = 1});
     server->takes = 1h;
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.max_connections = 1},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto first = begin(*pool);
-            auto second = begin(*pool);
+            auto first = begin(pool);
+            auto second = begin(pool);
             co_await settle();
             server->takes = {};
             first.cancel();
             co_await expect_error(first.result(), condition::cancelled);
             auto got = co_await second.result();
-            BOOST_TEST(pool->counters().connects_failed == 1U);
+            BOOST_TEST(pool.counters().connects_failed == 1U);
             got.give_back();
         });
 }
@@ -361,22 +349,21 @@ BOOST_FIXTURE_TEST_SUITE(ending, pool_fixture)
 
 BOOST_AUTO_TEST_CASE(close_waits_for_what_was_lent)
 {
-    auto const pool = make({.max_connections = 2});
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.max_connections = 2},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto first = co_await acquire(*pool);
-            auto second = co_await acquire(*pool);
-            auto third = begin(*pool);
+            auto first = co_await acquire(pool);
+            auto second = co_await acquire(pool);
+            auto third = begin(pool);
             co_await settle();
-            started<void> closed{time.context.get_executor(), pool->close()};
-            started<void> again{time.context.get_executor(), pool->close()};
-            started<void> impatient{time.context.get_executor(), pool->close()};
+            started<void> closed{time.context.get_executor(), pool.close()};
+            started<void> again{time.context.get_executor(), pool.close()};
+            started<void> impatient{time.context.get_executor(), pool.close()};
             co_await settle();
             impatient.cancel();
             co_await expect_error(impatient.result(), condition::cancelled);
             co_await expect_error(third.result(), errc::closed);
-            co_await expect_error(acquire(*pool), errc::closed);
+            co_await expect_error(acquire(pool), errc::closed);
             BOOST_TEST(!closed.done());
             first.give_back();
             BOOST_TEST(peer(0).recv_all().error == 0);  // FIN: it is not kept
@@ -385,34 +372,33 @@ BOOST_AUTO_TEST_CASE(close_waits_for_what_was_lent)
             second.give_back();
             co_await closed.result();
             co_await again.result();
-            co_await pool->close();
+            co_await pool.close();
         });
 }
 
 BOOST_AUTO_TEST_CASE(close_ends_what_is_idle_and_waits_for_a_connect)
 {
-    auto const pool = make();
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool(
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto first = co_await acquire(*pool);
-            auto second = co_await acquire(*pool);
+            auto first = co_await acquire(pool);
+            auto second = co_await acquire(pool);
             first.give_back();
             second.give_back();
-            auto third = co_await acquire(*pool);
+            auto third = co_await acquire(pool);
             third.give_back();
-            auto busy = co_await acquire(*pool);
-            auto taken = co_await acquire(*pool);
+            auto busy = co_await acquire(pool);
+            auto taken = co_await acquire(pool);
             busy.give_back();
             server->takes = 1s;
-            auto kept = co_await acquire(*pool);
-            auto making = begin(*pool);
+            auto kept = co_await acquire(pool);
+            auto making = begin(pool);
             co_await settle();
             taken.give_back();
             kept.give_back();
-            BOOST_TEST(pool->counters().idle == 2U);
-            co_await pool->close();
-            BOOST_TEST(pool->counters().idle == 0U);
+            BOOST_TEST(pool.counters().idle == 2U);
+            co_await pool.close();
+            BOOST_TEST(pool.counters().idle == 0U);
             BOOST_TEST(peer(0).recv_all().error == 0);
             BOOST_TEST(peer(1).recv_all().error == 0);
             co_await expect_error(making.result(), errc::closed);

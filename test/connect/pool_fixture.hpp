@@ -98,6 +98,24 @@ struct pool_fixture
         time.run(body());
     }
 
+    // Run `body(pool)` to its end.
+    template <class Body>
+    void with_pool(duet::pool_options const& options, Body body)
+    {
+        auto const use = [&]() -> asio::awaitable<void>
+        {
+            auto const pool = make(options);
+            co_await body(*pool);
+        };
+        play(use);
+    }
+
+    template <class Body>
+    void with_pool(Body body)
+    {
+        with_pool({}, std::move(body));
+    }
+
     memory_peer& peer(std::size_t number) { return server->peers.at(number); }
 
     simulated_time time;

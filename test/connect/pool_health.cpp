@@ -39,23 +39,22 @@ BOOST_FIXTURE_TEST_SUITE(health, pool_fixture)
 
 BOOST_AUTO_TEST_CASE(what_the_peer_has_ended_or_spoken_on_is_not_lent)
 {
-    auto const pool = make();
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool(
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            co_await fill(*pool, 4);
+            co_await fill(pool, 4);
             peer(3).shutdown_write();
             peer(2).reset();
             peer(1).send_all("unasked");
-            auto lease = co_await acquire(*pool);
+            auto lease = co_await acquire(pool);
             BOOST_TEST(where(lease) == "0");
-            BOOST_TEST(pool->counters().unhealthy == 3U);
-            BOOST_TEST(pool->counters().idle == 0U);
+            BOOST_TEST(pool.counters().unhealthy == 3U);
+            BOOST_TEST(pool.counters().idle == 0U);
             BOOST_TEST(peer(3).recv_all().error == 0);
             BOOST_TEST(peer(1).recv_all().error == ECONNRESET);
             lease.give_back();
             peer(0).close();
-            auto fresh = co_await acquire(*pool);
+            auto fresh = co_await acquire(pool);
             BOOST_TEST(where(fresh) == "4");
             BOOST_TEST(!fresh.reused());
             fresh.give_back();
@@ -64,17 +63,16 @@ BOOST_AUTO_TEST_CASE(what_the_peer_has_ended_or_spoken_on_is_not_lent)
 
 BOOST_AUTO_TEST_CASE(what_is_still_used_is_not_lent)
 {
-    auto const pool = make();
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool(
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            auto lease = co_await acquire(*pool);
+            auto lease = co_await acquire(pool);
             char byte = 0;
             auto const room = asio::buffer(&byte, 1);
             started<std::size_t> read{time.context.get_executor(), lease->read(room)(asio::use_awaitable)};
             co_await settle();
             lease.give_back();
-            auto other = co_await acquire(*pool);
+            auto other = co_await acquire(pool);
             BOOST_TEST(where(other) == "1");
             co_await expect_error(read.result(), condition::closed);
             other.give_back();
@@ -162,23 +160,22 @@ BOOST_FIXTURE_TEST_SUITE(age, pool_fixture)
 // play() also sees that an idle connection leaves nothing to do on the context.
 BOOST_AUTO_TEST_CASE(one_that_was_idle_for_too_long_is_not_lent)
 {
-    auto const pool = make({.idle = 1min});
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.idle = 1min},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            co_await fill(*pool, 2);
+            co_await fill(pool, 2);
             co_await time.pause(1min + tick - 1ns);
-            auto still = co_await acquire(*pool);
+            auto still = co_await acquire(pool);
             BOOST_TEST(where(still) == "1");
             still.give_back();
             co_await time.pause(1min + tick - 1ns);
-            auto again = co_await acquire(*pool);
+            auto again = co_await acquire(pool);
             BOOST_TEST(where(again) == "1");
-            BOOST_TEST(pool->counters().evicted == 1U);
+            BOOST_TEST(pool.counters().evicted == 1U);
             BOOST_TEST(peer(0).recv_all().error == 0);
             again.give_back();
             co_await time.pause(1min + tick);
-            auto fresh = co_await acquire(*pool);
+            auto fresh = co_await acquire(pool);
             BOOST_TEST(where(fresh) == "2");
             fresh.give_back();
         });
@@ -186,27 +183,26 @@ BOOST_AUTO_TEST_CASE(one_that_was_idle_for_too_long_is_not_lent)
 
 BOOST_AUTO_TEST_CASE(one_that_is_too_old_or_used_up_is_not_lent)
 {
-    auto const pool = make({.idle = {}, .max_age = 1h, .max_uses = 3});
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.idle = {}, .max_age = 1h, .max_uses = 3},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
             for (auto const* const expected : {"0", "0", "0", "1"})
             {
-                auto lease = co_await acquire(*pool);
+                auto lease = co_await acquire(pool);
                 BOOST_TEST(where(lease) == expected);
                 lease.give_back();
             }
             co_await time.pause(1h + tick - 1ns);
-            auto old = co_await acquire(*pool);
+            auto old = co_await acquire(pool);
             BOOST_TEST(where(old) == "1");
             co_await time.pause(1ns);
             old.give_back();  // it has become too old while it was lent
-            BOOST_TEST(pool->counters().idle == 0U);
-            auto fresh = co_await acquire(*pool);
+            BOOST_TEST(pool.counters().idle == 0U);
+            auto fresh = co_await acquire(pool);
             BOOST_TEST(where(fresh) == "2");
             fresh.give_back();
             co_await time.pause(1h + tick);
-            auto last = co_await acquire(*pool);
+            auto last = co_await acquire(pool);
             BOOST_TEST(where(last) == "3");
             last.give_back();
         });
@@ -214,12 +210,11 @@ BOOST_AUTO_TEST_CASE(one_that_is_too_old_or_used_up_is_not_lent)
 
 BOOST_AUTO_TEST_CASE(no_more_are_kept_than_max_idle)
 {
-    auto const pool = make({.max_idle = 1});
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.max_idle = 1},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            co_await fill(*pool, 3);
-            BOOST_TEST(pool->counters().idle == 1U);
+            co_await fill(pool, 3);
+            BOOST_TEST(pool.counters().idle == 1U);
             BOOST_TEST(peer(1).recv_all().error == 0);
             BOOST_TEST(peer(2).recv_all().error == 0);
         });
@@ -227,54 +222,51 @@ BOOST_AUTO_TEST_CASE(no_more_are_kept_than_max_idle)
 
 BOOST_AUTO_TEST_CASE(evict_closes_what_is_of_no_use)
 {
-    auto const pool = make({.idle = 1min});
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.idle = 1min},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            co_await fill(*pool, 3);
-            BOOST_TEST(pool->evict() == 0U);
+            co_await fill(pool, 3);
+            BOOST_TEST(pool.evict() == 0U);
             peer(1).shutdown_write();
-            BOOST_TEST(pool->evict() == 1U);
+            BOOST_TEST(pool.evict() == 1U);
             BOOST_TEST(peer(1).recv_all().error == 0);
             co_await time.pause(1min + tick);
-            BOOST_TEST(pool->evict() == 2U);
-            BOOST_TEST(pool->counters().idle == 0U);
+            BOOST_TEST(pool.evict() == 2U);
+            BOOST_TEST(pool.counters().idle == 0U);
         });
 }
 
 BOOST_AUTO_TEST_CASE(eviction_runs_at_its_time)
 {
-    auto const pool = make({.idle = 1min});
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool({.idle = 1min},
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            started<void> eviction{time.context.get_executor(), pool->run_eviction()};
+            started<void> eviction{time.context.get_executor(), pool.run_eviction()};
             co_await settle();
             for (int round = 0; round < 2; ++round)
             {
-                co_await fill(*pool, 2);
+                co_await fill(pool, 2);
                 auto const begun = time.now();
-                co_await time.until([&] { return pool->counters().idle == 0; });
+                co_await time.until([&] { return pool.counters().idle == 0; });
                 BOOST_TEST((time.now() == begun + 1min + tick));
             }
             BOOST_TEST(!eviction.done());
-            pool->stop();
+            pool.stop();
             co_await eviction.result();
-            co_await pool->run_eviction();
+            co_await pool.run_eviction();
         });
 }
 
 BOOST_AUTO_TEST_CASE(eviction_is_cancelled)
 {
-    auto const pool = make();
-    play(
-        [&]() -> asio::awaitable<void>
+    with_pool(
+        [&](memory_pool& pool) -> asio::awaitable<void>
         {
-            started<void> eviction{time.context.get_executor(), pool->run_eviction()};
+            started<void> eviction{time.context.get_executor(), pool.run_eviction()};
             co_await settle();
             eviction.cancel();
             co_await expect_error(eviction.result(), condition::cancelled);
-            co_await fill(*pool, 1);
+            co_await fill(pool, 1);
         });
 }
 

@@ -90,6 +90,30 @@ struct request_fixture : memory_talk
     {
         time.run(body());
     }
+
+    // Run `body(requests)` to its end.
+    template <class Body>
+    void with_requests(duet::request_options const& options, duet::session_options const& session, Body body)
+    {
+        auto const use = [&]() -> asio::awaitable<void>
+        {
+            auto const requests = open(options, session);
+            co_await body(*requests);
+        };
+        run(use);
+    }
+
+    template <class Body>
+    void with_requests(duet::request_options const& options, Body body)
+    {
+        with_requests(options, {}, std::move(body));
+    }
+
+    template <class Body>
+    void with_requests(Body body)
+    {
+        with_requests({}, {}, std::move(body));
+    }
 };
 
 }  // namespace duet_test

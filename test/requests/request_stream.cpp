@@ -56,45 +56,43 @@ BOOST_AUTO_TEST_CASE(each_request_gets_its_own_in_any_order)
 
 BOOST_AUTO_TEST_CASE(one_that_is_late_harms_no_other)
 {
-    auto const requests = open({.within = 1min});
-    run(
-        [&]() -> asio::awaitable<void>
+    with_requests({.within = 1min},
+        [&](memory_requests& requests) -> asio::awaitable<void>
         {
             auto const begun = now();
-            auto late = ask(*requests, "late");
+            auto late = ask(requests, "late");
             co_await pause(30s);
-            auto other = ask(*requests, "other");
+            auto other = ask(requests, "other");
             auto const got_late = co_await outcome(late);
             BOOST_TEST(got_late == "sent, the time given to this call passed");
             BOOST_TEST((now() == begun + 1min + tick));
             peer.send_all(message(1, "too late"));
             co_await settle();
             BOOST_TEST(!other.done());
-            BOOST_TEST(requests->counters().late == 1U);
+            BOOST_TEST(requests.counters().late == 1U);
             peer.send_all(message(2, "yes"));
             auto const got_other = co_await other.result();
             BOOST_TEST(got_other == "yes");
             peer.send_all(message(2, "twice"));
             co_await settle();
-            BOOST_TEST(requests->counters().late == 2U);
-            BOOST_TEST(!requests->error());
-            asio::awaitable<std::string> hurried = requests->ask("hurried", 1s);
+            BOOST_TEST(requests.counters().late == 2U);
+            BOOST_TEST(!requests.error());
+            asio::awaitable<std::string> hurried = requests.ask("hurried", 1s);
             co_await expect_error(std::move(hurried), errc::call_timed_out);
             BOOST_TEST((now() == begun + 1min + 1s + 2 * tick));
-            BOOST_TEST(requests->counters().timed_out == 2U);
+            BOOST_TEST(requests.counters().timed_out == 2U);
             peer.close();
         });
 }
 
 BOOST_AUTO_TEST_CASE(one_that_is_cancelled_harms_no_other)
 {
-    auto const requests = open();
-    run(
-        [&]() -> asio::awaitable<void>
+    with_requests(
+        [&](memory_requests& requests) -> asio::awaitable<void>
         {
-            auto sent = ask(*requests, "sent");
+            auto sent = ask(requests, "sent");
             co_await settle();
-            auto other = ask(*requests, "other");
+            auto other = ask(requests, "other");
             co_await settle();
             sent.cancel();
             auto const got_sent = co_await outcome(sent);
@@ -103,25 +101,24 @@ BOOST_AUTO_TEST_CASE(one_that_is_cancelled_harms_no_other)
             peer.send_all(message(1, "?") + message(2, "yes"));
             auto const got_other = co_await other.result();
             BOOST_TEST(got_other == "yes");
-            BOOST_TEST(requests->counters().late == 1U);
+            BOOST_TEST(requests.counters().late == 1U);
             peer.close();
         });
 }
 
 BOOST_AUTO_TEST_CASE(what_the_framing_cannot_carry_is_refused_alone)
 {
-    auto const requests = open();
-    run(
-        [&]() -> asio::awaitable<void>
+    with_requests(
+        [&](memory_requests& requests) -> asio::awaitable<void>
         {
-            auto good = ask(*requests, "good");
+            auto good = ask(requests, "good");
             std::string const large(65536, 'x');
-            asio::awaitable<std::string> bad = requests->ask(large);
+            asio::awaitable<std::string> bad = requests.ask(large);
             co_await expect_error(std::move(bad), asio::error::invalid_argument);
             peer.send_all(message(1, "yes"));
             auto const got_good = co_await good.result();
             BOOST_TEST(got_good == "yes");
-            BOOST_TEST(requests->counters().under_way == 0U);
+            BOOST_TEST(requests.counters().under_way == 0U);
             peer.close();
         });
 }
@@ -144,17 +141,16 @@ BOOST_FIXTURE_TEST_SUITE(bounds, request_fixture)
 
 BOOST_AUTO_TEST_CASE(further_ones_wait_in_their_order)
 {
-    auto const requests = open({.max_under_way = 2, .max_waiting = 2});
-    run(
-        [&]() -> asio::awaitable<void>
+    with_requests({.max_under_way = 2, .max_waiting = 2},
+        [&](memory_requests& requests) -> asio::awaitable<void>
         {
             std::vector<started<std::string>> all;
             for (auto const* const body : {"one", "two", "three", "four", "five"})
-                all.push_back(ask(*requests, body));
+                all.push_back(ask(requests, body));
             auto const got_all = co_await outcome(all[4]);
             BOOST_TEST(got_all == "not sent, too many wait for their turn");
-            BOOST_TEST(requests->counters().under_way == 2U);
-            BOOST_TEST(requests->counters().waiting == 2U);
+            BOOST_TEST(requests.counters().under_way == 2U);
+            BOOST_TEST(requests.counters().waiting == 2U);
             BOOST_TEST(told(peer.recv_available()) == "1:one 2:two");
             peer.send_all(message(2, "b"));
             co_await settle();
@@ -180,13 +176,12 @@ BOOST_AUTO_TEST_CASE(none_under_way_is_no_bound)
 
 BOOST_AUTO_TEST_CASE(one_that_waits_too_long_was_not_sent)
 {
-    auto const requests = open({.within = 1min, .max_under_way = 1});
-    run(
-        [&]() -> asio::awaitable<void>
+    with_requests({.within = 1min, .max_under_way = 1},
+        [&](memory_requests& requests) -> asio::awaitable<void>
         {
-            started<std::string> first{context.get_executor(), requests->ask("first", {})};  // no limit
+            started<std::string> first{context.get_executor(), requests.ask("first", {})};  // no limit
             co_await settle();
-            auto second = ask(*requests, "second");
+            auto second = ask(requests, "second");
             auto const got_second = co_await outcome(second);
             BOOST_TEST(got_second == "not sent, the time given to this call passed");
             BOOST_TEST(told(peer.recv_available()) == "1:first");
@@ -249,11 +244,10 @@ BOOST_FIXTURE_TEST_CASE(all_fail_in_their_order_and_those_not_sent_are_told_apar
 
 BOOST_FIXTURE_TEST_CASE(half_an_answer_is_truncated, request_fixture)
 {
-    auto const requests = open();
-    run(
-        [&]() -> asio::awaitable<void>
+    with_requests(
+        [&](memory_requests& requests) -> asio::awaitable<void>
         {
-            auto first = ask(*requests, "first");
+            auto first = ask(requests, "first");
             co_await settle();
             auto const whole = message(1, "answer");
             peer.send_all(whole.substr(0, whole.size() - 1));
@@ -265,17 +259,16 @@ BOOST_FIXTURE_TEST_CASE(half_an_answer_is_truncated, request_fixture)
 // The peer reads nothing: what stands behind in the queue was never given to the connection.
 BOOST_FIXTURE_TEST_CASE(what_is_queued_behind_a_write_was_not_sent, small_fixture)
 {
-    auto const requests = open();
-    run(
-        [&]() -> asio::awaitable<void>
+    with_requests(
+        [&](memory_requests& requests) -> asio::awaitable<void>
         {
             std::string const large(20'000, 'x');
-            auto first = ask(*requests, large);
+            auto first = ask(requests, large);
             co_await settle();
-            auto second = ask(*requests, "second");
-            auto third = ask(*requests, "third");
+            auto second = ask(requests, "second");
+            auto third = ask(requests, "third");
             co_await settle();
-            BOOST_TEST(requests->counters().writes == 1U);
+            BOOST_TEST(requests.counters().writes == 1U);
             third.cancel();
             co_await settle();
             auto const got_third = co_await outcome(third);
@@ -290,22 +283,21 @@ BOOST_FIXTURE_TEST_CASE(what_is_queued_behind_a_write_was_not_sent, small_fixtur
 
 BOOST_FIXTURE_TEST_CASE(what_gathers_while_the_peer_takes_nothing_goes_out_together, small_fixture)
 {
-    auto const requests = open();
-    run(
-        [&]() -> asio::awaitable<void>
+    with_requests(
+        [&](memory_requests& requests) -> asio::awaitable<void>
         {
             std::string const large(20'000, 'x');
-            auto first = ask(*requests, large);
+            auto first = ask(requests, large);
             co_await settle();
             std::vector<started<std::string>> all;
             for (int i = 0; i < 3; ++i)
-                all.push_back(ask(*requests, "small"));
+                all.push_back(ask(requests, "small"));
             co_await settle();
             co_await peer.receive_exactly(2 + 8 + large.size());
             auto const rest = message(2, "small") + message(3, "small") + message(4, "small");
             auto const got = co_await peer.receive_exactly(rest.size());
             BOOST_TEST((got == rest));
-            BOOST_TEST(requests->counters().writes == 2U);
+            BOOST_TEST(requests.counters().writes == 2U);
             peer.close();
             for (auto& each : all)
                 co_await expect_error(each.result(), condition::ended);
@@ -338,14 +330,13 @@ BOOST_AUTO_TEST_CASE(an_answer_that_cannot_be_one_ends_the_stream)
 
 BOOST_FIXTURE_TEST_CASE(an_answer_to_what_was_not_sent_yet_ends_the_stream, small_fixture)
 {
-    auto const requests = open();
-    run(
-        [&]() -> asio::awaitable<void>
+    with_requests(
+        [&](memory_requests& requests) -> asio::awaitable<void>
         {
             std::string const large(20'000, 'x');
-            auto first = ask(*requests, large);
+            auto first = ask(requests, large);
             co_await settle();
-            auto second = ask(*requests, "second");
+            auto second = ask(requests, "second");
             co_await settle();
             peer.send_all(message(2, "I know"));
             auto const got_second = co_await outcome(second);
@@ -356,16 +347,15 @@ BOOST_FIXTURE_TEST_CASE(an_answer_to_what_was_not_sent_yet_ends_the_stream, smal
 
 BOOST_FIXTURE_TEST_CASE(close_waits_for_what_is_under_way, request_fixture)
 {
-    auto const requests = open({.max_under_way = 1});
-    run(
-        [&]() -> asio::awaitable<void>
+    with_requests({.max_under_way = 1},
+        [&](memory_requests& requests) -> asio::awaitable<void>
         {
-            auto first = ask(*requests, "first");
-            auto second = ask(*requests, "second");
+            auto first = ask(requests, "first");
+            auto second = ask(requests, "second");
             co_await settle();
             auto const executor = co_await asio::this_coro::executor;
-            started<duet::close_report> closing{executor, requests->close()};
-            started<duet::close_report> impatient{executor, requests->close()};
+            started<duet::close_report> closing{executor, requests.close()};
+            started<duet::close_report> impatient{executor, requests.close()};
             co_await settle();
             impatient.cancel();
             co_await expect_error(impatient.result(), condition::cancelled);
@@ -380,7 +370,7 @@ BOOST_FIXTURE_TEST_CASE(close_waits_for_what_is_under_way, request_fixture)
             BOOST_TEST(end.data == "");
             auto const report = co_await closing.result();
             BOOST_TEST(report.clean());
-            BOOST_TEST((requests->error() == errc::closed));
+            BOOST_TEST((requests.error() == errc::closed));
         });
 }
 
@@ -439,13 +429,12 @@ BOOST_AUTO_TEST_CASE(a_silent_peer_has_its_whole_time_while_requests_are_under_w
 // Half a request was sent: the connection is of no use any more.
 BOOST_FIXTURE_TEST_CASE(a_peer_that_takes_nothing_has_its_time, small_fixture)
 {
-    auto const requests = open({.within = {}}, {.deadlines = {.write = 10s}});
-    run(
-        [&]() -> asio::awaitable<void>
+    with_requests({.within = {}}, {.deadlines = {.write = 10s}},
+        [&](memory_requests& requests) -> asio::awaitable<void>
         {
             auto const begun = now();
             std::string const large(20'000, 'x');
-            auto first = ask(*requests, large);
+            auto first = ask(requests, large);
             auto const got_first = co_await outcome(first);
             BOOST_TEST(got_first == "sent, " + duet::error_code{errc::write_timed_out}.message());
             BOOST_TEST((now() == begun + 10s + tick));
@@ -456,21 +445,20 @@ BOOST_FIXTURE_TEST_CASE(a_peer_that_takes_nothing_has_its_time, small_fixture)
 
 BOOST_FIXTURE_TEST_CASE(what_is_under_way_at_a_close_learns_how_the_connection_has_ended, request_fixture)
 {
-    auto const requests = open();
-    run(
-        [&]() -> asio::awaitable<void>
+    with_requests(
+        [&](memory_requests& requests) -> asio::awaitable<void>
         {
-            auto first = ask(*requests, "first");
+            auto first = ask(requests, "first");
             co_await settle();
             auto const executor = co_await asio::this_coro::executor;
-            started<duet::close_report> closing{executor, requests->close()};
+            started<duet::close_report> closing{executor, requests.close()};
             co_await settle();
             peer.reset();
             auto const got_first = co_await outcome(first);
             BOOST_TEST(got_first == "sent, Connection reset by peer");
             auto const report = co_await closing.result();
             BOOST_TEST((report.reason == duet::close_reason::peer_reset));
-            BOOST_TEST((requests->error() == errc::closed));
+            BOOST_TEST((requests.error() == errc::closed));
         });
 }
 
