@@ -45,7 +45,8 @@ struct frame_layout
 /// - `layout(bytes, seen)`: the frame there. `seen`: the first `seen` bytes were shown before, and were no whole frame;
 ///   a search for an end need not begin anew. It is never called without a byte.
 /// - `accepts(body)`: true if one frame can carry this message, so that the peer reads the same one.
-/// - `head(body)`: what is written before it: what a std::string_view can be made of.
+/// - `head(body)`: what is written before it: what a std::string_view can be made of. It is called only for a message
+///   that it accepts.
 /// - `tail()`: what is written behind it: a std::string_view of, or a reference to, what lives as long as the framing.
 template <class T>
 concept framing = std::move_constructible<T> && requires(T const& one, std::string_view bytes, std::size_t seen)

@@ -26,7 +26,7 @@ struct tagged_message
 /// answer; it does no I/O.
 ///
 /// - `encode(id, body)`: the message, as a std::string. It may throw what refuses the body.
-/// - `decode(message)`: its id and body; nothing if the message has no id.
+/// - `decode(message)`: its id and body; nothing if the message has no id. It does not throw.
 template <class T>
 concept request_codec = std::copy_constructible<T> && requires(T const& one, std::uint64_t id, std::string_view message)
 {
