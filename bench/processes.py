@@ -1,6 +1,7 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 """The servers that are measured, and the load generator."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -136,10 +137,8 @@ def start(command, cores=None, **options):
 
 def kill_group(process):
     """Ends a child of start() and what that has started, and takes leave of it."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream:
@@ -163,6 +162,31 @@ def both_outputs(process, timeout, name):
         said = (wrong or out or "").strip().split("\n")
         raise Failed("; ".join(said[-3:]) if said[0] else f"{name} ended with {process.returncode}")
     return out, wrong
+
+
+def listeners(port):
+    """The sockets of anybody that listen on this port, as inodes."""
+    socket_of = re.compile(rf"^\s*\d+: \w+:{port:04X} \w+:0000 0A \S+ \S+ \S+\s+\d+\s+\d+\s+(\d+)", re.M)
+    tables = (pathlib.Path("/proc/net", name) for name in ("tcp", "tcp6"))
+    return {inode for table in tables if table.exists() for inode in socket_of.findall(table.read_text())}
+
+
+def children(pid):
+    """Its child processes; none, if it has just ended."""
+    found = []
+    for file in pathlib.Path("/proc", str(pid), "task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found += file.read_text().split()
+    return found
+
+
+def sockets(pid):
+    """Those of a process and of its children, as inodes."""
+    found = set()
+    for file in pathlib.Path("/proc", str(pid), "fd").glob("*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found.update(re.findall(r"^socket:\[(\d+)\]$", os.readlink(file)))
+    return found.union(*(sockets(child) for child in children(pid)))
 
 
 class Server:
@@ -203,12 +227,10 @@ class Server:
         return [word.format(port=self.port, target=self.target, certificate=self.certificate) for word in self.command[1:]]
 
     def wait_until_it_listens(self):
-        address = re.compile(rf"^\s*\d+: \w+:{self.port:04X} \w+:0000 0A ", re.M)
         for _ in range(3000):
             if self.process.poll() is not None:
                 raise Ended(f"{self.name} ended: {self.process.stderr.read().decode(errors='replace').strip()}")
-            tables = (pathlib.Path("/proc/net", name) for name in ("tcp", "tcp6"))
-            if any(address.search(table.read_text()) for table in tables if table.exists()):
+            if listeners(self.port) & sockets(self.pid):
                 return
             time.sleep(0.02)
         raise Failed(f"{self.name} does not listen")
@@ -218,8 +240,7 @@ class Server:
 
     def own_pid(self):
         """The server itself, where it was started by strace."""
-        children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        found = children.read_text().split()
+        found = children(self.pid)
         return int(found[0]) if found else self.pid
 
     def stop(self, pid=None):

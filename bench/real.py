@@ -4,6 +4,7 @@
 redis-benchmark, iperf3. See ./dev bench real, and docs/performance.md for what came out."""
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -91,17 +92,16 @@ def processor_time(pid):
     total = sum(int(file.read_text().split()[0]) for file in place.glob("task/*/schedstat"))
     ended = place.joinpath("stat").read_text().rpartition(")")[2].split()[13:15]
     total += sum(map(int, ended)) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-    return total + sum(processor_time(child) for child in children(pid))
-
-
-def children(pid):
-    return [child for file in pathlib.Path("/proc", str(pid), "task").glob("*/children") for child in file.read_text().split()]
+    for child in processes.children(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += processor_time(child)
+    return total
 
 
 def time_at_rest(pid, patience=5):
     """The same, when a relay with a process for each connection has ended those that are over; or its patience is."""
     until = time.monotonic() + patience
-    while children(pid) and time.monotonic() < until:
+    while processes.children(pid) and time.monotonic() < until:
         time.sleep(0.01)
     return processor_time(pid)
 

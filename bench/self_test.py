@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -189,6 +190,15 @@ class Running(Case):
         self.programs.add("late", LATE)
         with processes.Server(self.programs, ["late", "{port}", str(self.place / "tries")]):
             self.assertEqual((self.place / "tries").read_text(), "xxx")
+
+    def test_the_listener_of_another_program_is_not_taken_for_the_servers(self):
+        self.programs.add("listens", LISTENS)
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            ports = iter([other.getsockname()[1]])
+            with unittest.mock.patch.object(processes, "free_port", lambda free=processes.free_port: next(ports, None) or free()):
+                with processes.Server(self.programs, ["listens"]) as server:
+                    self.assertNotEqual(server.port, other.getsockname()[1])
+                    self.assertTrue(processes.listeners(server.port))
 
     def test_a_server_that_never_listens_says_why(self):
         self.programs.add("broken", "#!/bin/sh\necho no such luck >&2\nexit 3\n")
