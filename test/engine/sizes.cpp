@@ -23,7 +23,7 @@ using duet::detail::shared_terms;
 
 BOOST_AUTO_TEST_CASE(a_connection_is_as_small_as_it_was)
 {
-    BOOST_TEST(sizeof(duet::detail::stream_connection<asio::ip::tcp::socket>) <= 776U);
+    BOOST_TEST(sizeof(duet::detail::stream_connection<asio::ip::tcp::socket>) <= 760U);
     BOOST_TEST(sizeof(duet::detail::any_completion) <= 56U);
     BOOST_TEST(sizeof(duet::detail::waiters) <= sizeof(void*));
     BOOST_TEST(sizeof(duet::detail::write_queue) <= sizeof(void*));

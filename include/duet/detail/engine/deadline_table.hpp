@@ -165,12 +165,12 @@ public:
     time_point look_again(time_point now) noexcept
     {
         using std::chrono::milliseconds;
-        poll_delay_ = std::clamp<duration>(poll_delay_ * 2, milliseconds{1}, milliseconds{50});
-        poll_at_ = now + poll_delay_;
+        poll_delay_ = static_cast<std::uint8_t>(std::clamp(poll_delay_ * 2, 1, 50));
+        poll_at_ = now + milliseconds{poll_delay_};
         return poll_at_;
     }
 
-    void restart_polling() noexcept { poll_delay_ = {}; }
+    void restart_polling() noexcept { poll_delay_ = 0; }
 
     /// True, once, when it is time to poll.
     bool take_poll(time_point now) noexcept
@@ -303,10 +303,10 @@ private:
     time_point hurried_since_ = never;
     time_point looked_at_ = time_point::min();  // the last call of acknowledged()
     time_point poll_at_ = never;
-    duration poll_delay_{};
     duration write_limit_{};
     std::size_t unacknowledged_ = 0;
     std::int64_t acknowledged_ = 0;  // bytes acknowledged in all; on a Unix-domain socket only an estimate
+    std::uint8_t poll_delay_ = 0;    // in milliseconds
     bool first_message_met_ = false;
     bool limits_open_;
 };

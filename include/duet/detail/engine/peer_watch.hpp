@@ -28,25 +28,24 @@ public:
     using duration = coarse_clock::duration;
 
     /// True if bytes were sent that were not seen acknowledged, and nobody has started a watch for them.
-    bool wanted(std::uint64_t sent) const noexcept { return !under_way_ && sent != acknowledged_; }
+    bool wanted(std::uint64_t sent) const noexcept { return !under_way() && sent != acknowledged_; }
 
     /// Returns when to look first.
     time_point begin(duration limit, time_point now) noexcept
     {
-        under_way_ = true;
         since_ = now;
         return later(now, limit / 4);
     }
 
-    bool under_way() const noexcept { return under_way_; }
+    bool under_way() const noexcept { return since_ != never; }
 
     /// Watch no more until wanted() starts it again.
-    void end() noexcept { under_way_ = false; }
+    void end() noexcept { since_ = never; }
 
     /// Everything sent so far was acknowledged.
     void all_acknowledged(std::uint64_t sent) noexcept
     {
-        under_way_ = false;
+        since_ = never;
         acknowledged_ = sent;
     }
 
@@ -82,9 +81,10 @@ private:
         return pause < time_point::max() - now ? now + pause : time_point::max();
     }
 
-    time_point since_{};
+    static constexpr time_point never = time_point::max();
+
+    time_point since_ = never;  // when the watch began
     std::uint64_t acknowledged_ = 0;
-    bool under_way_ = false;
 };
 
 }  // namespace detail
