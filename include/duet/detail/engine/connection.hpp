@@ -48,13 +48,6 @@ struct io_result
     std::size_t size = 0;
 };
 
-/// When a read has to end: by the session's read deadline, and by its own.
-struct read_deadlines
-{
-    coarse_clock::time_point session = coarse_clock::time_point::max();
-    coarse_clock::time_point call = coarse_clock::time_point::max();
-};
-
 /// The implementation of a session, independent of what carries its bytes. It connects its parts (the pending read, the
 /// queue of writes, the deadlines, the waiting handlers) to a channel, and carries out the decisions of the lifecycle.
 /// Each of its many members is one of those parts, or connects them.
@@ -146,6 +139,7 @@ public:
     /// The socket has connected without these options: TCP_NODELAY, set before the second write if `no_delay`, and the
     /// keepalive, set when an operation has waited for a quarter of dead_peer. Many connections end before either.
     DUET_DECL void set_options_late(bool no_delay) noexcept;
+
     /// Set them now, unless that has been done: the program may look at the socket, or keep it without an operation.
     DUET_DECL void set_late_options() noexcept;
 
