@@ -31,6 +31,8 @@
 #include <duet/detail/recording/recording.ipp>
 #include <duet/detail/recording/recording_watcher.ipp>
 #include <duet/detail/recording/session_recorder.ipp>
+#include <duet/detail/relay/relay_pump.ipp>
+#include <duet/detail/relay/relay_run.ipp>
 #include <duet/detail/resolve/address_text.ipp>
 #include <duet/detail/resolve/lookup_queue.ipp>
 #include <duet/detail/serve/run.ipp>

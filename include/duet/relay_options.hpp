@@ -26,9 +26,10 @@ struct relay_options
     /// reset. Zero means no deadline.
     duration half_closed = std::chrono::minutes{2};
 
-    /// The maximum buffer size for each direction, in bytes. A direction begins with a smaller buffer, which grows if
-    /// its reads fill it. Buffers that do not fit the processor's cache are slower: with 8 connections, buffers of 256
-    /// KiB took up to twice the time of 64 KiB.
+    /// The maximum buffer size for each direction, in bytes. A direction between TCP or TLS sessions has a buffer only
+    /// while it has bytes, and of 1 MiB at most. On other streams it always has one. It begins with a smaller buffer,
+    /// which grows if its reads fill it. Buffers that do not fit the processor's cache are slower: with 8 connections,
+    /// buffers of 256 KiB took up to twice the time of 64 KiB.
     std::size_t buffer_size = std::size_t{64} * 1024;
 
     /// On Linux, between two TCP sessions: let the kernel move bulk data by splice(2), without copying. A direction

@@ -43,7 +43,9 @@ public:
 
     /// Both arguments must outlive the channel.
     asio_channel(Stream& stream, channel_user& user) noexcept
-        : channel{{traits::half_close, is_descriptor, tells_hang_up<Stream>(), is_descriptor && has_tcp_info}, &user},
+        : channel{{traits::half_close, is_descriptor, tells_hang_up<Stream>(), is_descriptor && has_tcp_info,
+                      is_descriptor},
+              &user},
           stream_{stream}
     {
     }

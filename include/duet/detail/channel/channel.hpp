@@ -68,6 +68,7 @@ public:
         bool counts_fin = false;    ///< unacknowledged() counts the FIN, too
         bool tells_hang_up = true;  ///< wait_gone() ends when the connection hangs up, without polling
         bool has_info = false;      ///< info() tells when the peer was last heard of
+        bool takes = false;         ///< take_some() reads what wait_readable() has told of
     };
 
     channel(channel const&) = delete;

@@ -25,7 +25,7 @@ namespace detail {
 class epoll_channel final : public channel, private watched
 {
 public:
-    explicit epoll_channel(channel_user& user) noexcept : channel{{true, true, true, true}, &user} {}
+    explicit epoll_channel(channel_user& user) noexcept : channel{{true, true, true, true, true}, &user} {}
 
     DUET_DECL ~epoll_channel();
 

@@ -115,6 +115,14 @@ public:
         store<bound>(inline_allowed, bound{target, Handler(std::forward<Inner>(inner), arguments...)});
     }
 
+    /// Store a handler of the library, without an executor, allocator or slot of its own. There must be none yet.
+    template <class Handler>
+    void keep(Handler&& handler, bool inline_allowed = false)
+    {
+        slot_ = {};
+        store<std::decay_t<Handler>>(inline_allowed, std::forward<Handler>(handler));
+    }
+
     /// True if the handler may be called from within its initiating function.
     bool inline_allowed() const noexcept { return functions_ && functions_->inline_allowed && may_nest(); }
 

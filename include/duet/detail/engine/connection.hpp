@@ -23,6 +23,7 @@
 #include <duet/detail/engine/closer.hpp>
 #include <duet/detail/engine/deadline_table.hpp>
 #include <duet/detail/engine/end_history.hpp>
+#include <duet/detail/engine/io_result.hpp>
 #include <duet/detail/engine/kept_error.hpp>
 #include <duet/detail/engine/observed_channel.hpp>
 #include <duet/detail/engine/peer_watch.hpp>
@@ -40,13 +41,6 @@
 namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
-
-/// How an operation ended.
-struct io_result
-{
-    error_code error{};
-    std::size_t size = 0;
-};
 
 /// The implementation of a session, independent of what carries its bytes. It connects its parts (the pending read, the
 /// queue of writes, the deadlines, the waiting handlers) to a channel, and carries out the decisions of the lifecycle.
@@ -68,6 +62,13 @@ public:
 
     /// Try a read without waiting. Returns its result; nullopt: it has to wait.
     DUET_DECL std::optional<io_result> read_at_once(read_kind kind, boost::asio::mutable_buffer buffer) noexcept;
+
+    /// As read_at_once(), once a read_kind::input has ended. Only if the connection is able_to_take().
+    DUET_DECL std::optional<io_result> take_at_once(boost::asio::mutable_buffer buffer) noexcept;
+
+    // See channel.hpp.
+    bool able_to_take() const noexcept { return channel_->able().takes; }
+    bool may_read() const noexcept { return channel_->may_read(); }
 
     /// Storage for the handler of the pending read. Assign the handler before start_read().
     any_completion& reader() noexcept { return receiver_.handler(); }
@@ -279,6 +280,7 @@ private:
     [[gnu::cold]] void go_on_reading();
     error_code refuse_read(read_kind kind, boost::asio::mutable_buffer buffer) const noexcept;
     std::optional<io_result> try_read(boost::asio::mutable_buffer buffer) noexcept;
+    std::optional<io_result> has_read(std::size_t size, error_code const& error) noexcept;
     error_code end_of_input(error_code error) noexcept;
     [[gnu::cold]] error_code end_of_input_at_once(error_code error) noexcept;
     void issue_read();

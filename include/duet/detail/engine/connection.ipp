@@ -3,7 +3,7 @@
 #ifndef DUET_DETAIL_ENGINE_CONNECTION_IPP
 #define DUET_DETAIL_ENGINE_CONNECTION_IPP
 
-// Creating and sharing a connection, waiting handlers, and how handlers are called.
+// Creating and sharing a connection, waiting handlers, which error is kept, and how handlers are called.
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
@@ -141,6 +141,40 @@ DUET_DECL void connection::out_of_memory() noexcept
 {
     fail(direction::both, boost::asio::error::no_memory, boost::asio::error::no_memory);
     abort();
+}
+
+// ---- Which error is kept
+// ---------------------------------------------------------------------------------------------
+
+/// The error that every later operation reports after this failure of the stream.
+inline error_code terminal_error(error_code error) noexcept
+{
+    if (error == condition::reset)
+        return boost::asio::error::connection_reset;
+    if (error == condition::dead_peer)
+        return errc::dead_peer;
+    return error;
+}
+
+inline close_reason reason_of(error_code error) noexcept
+{
+    if (error == condition::reset)
+        return close_reason::peer_reset;
+    return error == condition::dead_peer ? close_reason::dead_peer : close_reason::failed;
+}
+
+inline error_code connection::fail_receive(error_code error) noexcept
+{
+    fail(direction::receive, error, terminal_error(error));
+    execute(life_.apply(lifecycle_event::receive_failed, reason_of(error_)));
+    return error_;
+}
+
+inline error_code connection::fail_send(error_code error) noexcept
+{
+    fail(direction::send, error, terminal_error(error));
+    execute(life_.apply(lifecycle_event::send_failed, reason_of(error_)));
+    return error_;
 }
 
 // ---- Calling handlers -----------------------------------------------------------------------------------------------

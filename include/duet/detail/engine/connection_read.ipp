@@ -3,7 +3,7 @@
 #ifndef DUET_DETAIL_ENGINE_CONNECTION_READ_IPP
 #define DUET_DETAIL_ENGINE_CONNECTION_READ_IPP
 
-// The receive side: one read at a time, what ends it, and which error is kept.
+// The receive side: one read at a time, and what ends it.
 
 #include <boost/asio/error.hpp>
 
@@ -96,6 +96,12 @@ inline std::optional<io_result> connection::try_read(boost::asio::mutable_buffer
         return {};
     error_code error;
     auto const size = channel_->read_some(buffer, error);
+    return has_read(size, error);
+}
+
+[[gnu::always_inline]] inline std::optional<io_result> connection::has_read(
+    std::size_t size, error_code const& error) noexcept
+{
     if (size > 0)
     {
         count_received(size);
@@ -105,6 +111,15 @@ inline std::optional<io_result> connection::try_read(boost::asio::mutable_buffer
     if (error == boost::asio::error::would_block)
         return {};
     return io_result{end_of_input_at_once(error), 0};
+}
+
+DUET_DECL std::optional<io_result> connection::take_at_once(boost::asio::mutable_buffer buffer) noexcept
+{
+    if (auto const refused = refuse_read(read_kind::some, buffer))
+        return io_result{refused, 0};
+    error_code error;
+    auto const size = channel_->take_some(buffer, error);
+    return has_read(size, error);
 }
 
 /// The handler is called after this function returns, so what has to follow the handler waits for a turn.
@@ -185,7 +200,8 @@ inline void connection::issue_read()
     auto const begin = [this]
     {
         if (receiver_.waits_only())
-            channel_->wait_readable(channel::wake::certain);
+            channel_->wait_readable(
+                receiver_.kind() == read_kind::input ? channel::wake::likely : channel::wake::certain);
         else
             channel_->read(receiver_.rest());
     };
@@ -353,37 +369,6 @@ inline void connection::finish_soon() noexcept
         arm(times_.finish_by);
     else if (!channel_->has_input())
         interrupt_read(errc::draining);
-}
-
-/// The error that every later operation reports after this failure of the stream.
-inline error_code terminal_error(error_code error) noexcept
-{
-    if (error == condition::reset)
-        return boost::asio::error::connection_reset;
-    if (error == condition::dead_peer)
-        return errc::dead_peer;
-    return error;
-}
-
-inline close_reason reason_of(error_code error) noexcept
-{
-    if (error == condition::reset)
-        return close_reason::peer_reset;
-    return error == condition::dead_peer ? close_reason::dead_peer : close_reason::failed;
-}
-
-inline error_code connection::fail_receive(error_code error) noexcept
-{
-    fail(direction::receive, error, terminal_error(error));
-    execute(life_.apply(lifecycle_event::receive_failed, reason_of(error_)));
-    return error_;
-}
-
-inline error_code connection::fail_send(error_code error) noexcept
-{
-    fail(direction::send, error, terminal_error(error));
-    execute(life_.apply(lifecycle_event::send_failed, reason_of(error_)));
-    return error_;
 }
 
 }  // namespace detail

@@ -19,13 +19,6 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// When a read has to end: by the session's read deadline, and by its own.
-struct read_deadlines
-{
-    coarse_clock::time_point session = coarse_clock::time_point::max();
-    coarse_clock::time_point call = coarse_clock::time_point::max();
-};
-
 /// The operations of a connection that wait for the peer. The deadlines of the peer count only meanwhile, and not while
 /// the program itself works.
 struct pending_operations

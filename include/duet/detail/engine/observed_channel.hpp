@@ -65,6 +65,7 @@ public:
 private:
     // What the connection tries
     std::size_t read_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept override;
+    std::size_t take_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept override;
     bool readable_now() noexcept override;
     std::size_t write_some(boost::asio::const_buffer buffer, error_code& error) noexcept override;
     std::size_t write_some(std::span<boost::asio::const_buffer const> buffers, error_code& error) noexcept override;

@@ -58,6 +58,13 @@ inline std::size_t observed_channel::read_some(boost::asio::mutable_buffer buffe
     return size;
 }
 
+inline std::size_t observed_channel::take_some(boost::asio::mutable_buffer buffer, error_code& error) noexcept
+{
+    auto const size = inner_->take_some(buffer, error);
+    tell_call(channel_call::read_some, error, size);
+    return size;
+}
+
 inline bool observed_channel::readable_now() noexcept
 {
     return inner_->readable_now();

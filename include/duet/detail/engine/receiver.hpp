@@ -27,6 +27,7 @@ enum class read_kind : std::uint8_t
     some,     ///< at least one byte
     wait,     ///< reads nothing: waits until a read would not block
     message,  ///< as wait, and what arrives is the beginning of a message
+    input,    ///< as wait, but a read may still block: for a caller that tries it at once anyway
     exact,    ///< the whole buffer
     several,  ///< one whole buffer after the other
     frame,    ///< until a frame_buffer has a whole frame
@@ -41,7 +42,7 @@ constexpr bool reads_whole(read_kind kind) noexcept
 /// True if such a read leaves the bytes where they are.
 constexpr bool waits_only(read_kind kind) noexcept
 {
-    return kind == read_kind::wait || kind == read_kind::message;
+    return kind >= read_kind::wait && kind <= read_kind::input;
 }
 
 /// The buffers of a read into several, none of which is empty.
@@ -79,6 +80,8 @@ public:
     bool busy() const noexcept { return busy_; }
 
     bool waits_only() const noexcept { return busy_ && detail::waits_only(kind_); }
+
+    read_kind kind() const noexcept { return kind_; }
 
     /// Storage for the handler of the read. Assign the handler before begin().
     any_completion& handler() noexcept { return done_; }

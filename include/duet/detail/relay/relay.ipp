@@ -3,13 +3,9 @@
 #ifndef DUET_DETAIL_RELAY_RELAY_IPP
 #define DUET_DETAIL_RELAY_RELAY_IPP
 
-#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/cancellation_type.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <exception>
 #include <memory>
 #include <utility>
 
@@ -20,25 +16,26 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// Resets both sessions of a relay that does not come to its report; otherwise they have ended by then.
-template <class First, class Second>
+/// Resets both connections of a relay that does not come to its report; otherwise they have ended by then.
 class relay_guard
 {
 public:
-    relay_guard(First const& first, Second const& second) noexcept : first_{further(first)}, second_{further(second)} {}
+    relay_guard(connection::ref const& first, connection::ref const& second) noexcept : first_{first}, second_{second}
+    {
+    }
 
     relay_guard(relay_guard const&) = delete;
     relay_guard& operator=(relay_guard const&) = delete;
 
     ~relay_guard()
     {
-        first_.abort();
-        second_.abort();
+        first_->abort();
+        second_->abort();
     }
 
 private:
-    First first_;
-    Second second_;
+    kept_open first_;
+    kept_open second_;
 };
 
 }  // namespace detail
@@ -47,28 +44,19 @@ template <class First, class Second>
 boost::asio::awaitable<relay_report, typename First::executor_type> relay(
     First& first, Second& second, relay_options options)
 {
-    using run_type = detail::relay_run<First, Second>;
+    using access = detail::session_access;
     using token_type = boost::asio::use_awaitable_t<typename First::executor_type> const;
-    detail::relay_guard const guard{first, second};
-    auto const run = std::make_shared<run_type>(first, second, options);
-    // Cancellation calls cancel() and does not reach the coroutine that runs the relay, because that one still has to
-    // end both sessions.
-    auto const start = [run](auto handler)
-    {
-        auto slot = boost::asio::get_associated_cancellation_slot(handler);
-        if (slot.is_connected())
-            slot.assign([run](boost::asio::cancellation_type) { run->cancel(); });
-        boost::asio::co_spawn(run->get_executor(), run_type::drive(run),
-            [slot, run, done = std::move(handler)](std::exception_ptr const& failure) mutable
-            {
-                slot.clear();
-                if (failure)
-                    run->no_memory();
-                std::move(done)(run->report());
-            });
-    };
+    detail::connection::ref const one{access::connection(first)};
+    detail::connection::ref const other{access::connection(second)};
+    detail::relay_guard const guard{one, other};
+    constexpr bool splices = access::splices<First> && access::splices<Second>;
+    auto run = std::make_shared<detail::relay_run>(one, other, options, splices);
+    auto const start = [](auto handler, std::shared_ptr<detail::relay_run> begun)
+    { detail::relay_run::start(std::move(begun), std::move(handler)); };
     token_type token;
-    auto const report = co_await boost::asio::async_initiate<token_type, void(relay_report)>(start, token);
+    // Only what is pending owns the run: not this coroutine, which the run owns.
+    auto const report =
+        co_await boost::asio::async_initiate<token_type, void(relay_report)>(start, token, std::move(run));
     co_return report;
 }
 

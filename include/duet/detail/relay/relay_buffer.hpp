@@ -1,0 +1,80 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_RELAY_RELAY_BUFFER_HPP
+#define DUET_DETAIL_RELAY_RELAY_BUFFER_HPP
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <utility>
+
+#include <duet/detail/config.hpp>
+
+namespace duet {
+inline namespace DUET_ABI {
+namespace detail {
+
+/// The buffer of one direction of a relay. A direction that can wait without a buffer borrows one while it has bytes.
+/// Nearly always it gives the buffer back before another direction needs one, so each thread keeps one: many relays
+/// share the same few lines of the cache.
+class relay_buffer
+{
+public:
+    relay_buffer() noexcept = default;
+
+    /// Throws std::bad_alloc.
+    explicit relay_buffer(std::size_t size) : bytes_{new char[size]}, size_{size} {}
+
+    relay_buffer(relay_buffer&& other) noexcept : bytes_{std::move(other.bytes_)}, size_{std::exchange(other.size_, 0)}
+    {
+    }
+
+    relay_buffer& operator=(relay_buffer&& other) noexcept
+    {
+        bytes_ = std::move(other.bytes_);
+        size_ = std::exchange(other.size_, 0);
+        return *this;
+    }
+
+    ~relay_buffer() = default;
+
+    char* data() const noexcept { return bytes_.get(); }
+
+    std::size_t size() const noexcept { return size_; }
+
+    /// At least so many bytes. Throws std::bad_alloc.
+    static relay_buffer borrow(std::size_t size);
+
+    /// `last` is empty afterwards.
+    static void give_back(relay_buffer& last) noexcept;
+
+    static constexpr std::size_t usual = std::size_t{64} * 1024;  ///< relay_options::buffer_size
+    static constexpr std::size_t most = 16 * usual;               ///< a larger one is not kept
+
+private:
+    std::unique_ptr<char[]> bytes_;
+    std::size_t size_ = 0;
+};
+
+/// The one that this thread keeps.
+inline thread_local relay_buffer spare_relay_buffer;
+
+inline relay_buffer relay_buffer::borrow(std::size_t size)
+{
+    if (spare_relay_buffer.size() >= size)
+        return std::move(spare_relay_buffer);
+    return relay_buffer{std::max(size, usual)};
+}
+
+inline void relay_buffer::give_back(relay_buffer& last) noexcept
+{
+    auto given = std::move(last);
+    if (given.size() > spare_relay_buffer.size() && given.size() <= most)
+        spare_relay_buffer = std::move(given);
+}
+
+}  // namespace detail
+}  // namespace DUET_ABI
+}  // namespace duet
+
+#endif
