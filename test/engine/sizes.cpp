@@ -6,7 +6,7 @@
 #include <duet/detail/completion/any_completion.hpp>
 #include <duet/detail/engine/session_terms.hpp>
 #include <duet/detail/engine/stream_connection.hpp>
-#include <duet/session.hpp>
+#include <duet/server.hpp>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -24,6 +24,9 @@ using duet::detail::shared_terms;
 BOOST_AUTO_TEST_CASE(a_connection_is_as_small_as_it_was)
 {
     BOOST_TEST(sizeof(duet::detail::stream_connection<asio::ip::tcp::socket>) <= 760U);
+    BOOST_TEST(sizeof(duet::session) <= 24U);
+    BOOST_TEST(sizeof(duet::detail::served_session<asio::ip::tcp>) <= 56U);
+    BOOST_TEST(sizeof(duet::detail::serving_coroutine<asio::ip::tcp>) <= 160U);
     BOOST_TEST(sizeof(duet::detail::any_completion) <= 56U);
     BOOST_TEST(sizeof(duet::detail::waiters) <= sizeof(void*));
     BOOST_TEST(sizeof(duet::detail::write_queue) <= sizeof(void*));

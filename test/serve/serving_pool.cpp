@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(a_session_is_served_message_by_message)
     all.serve(session);
     all.run_until_told(1);
     BOOST_TEST(all.answers == 1U);
-    BOOST_TEST((session->session->state() == duet::session_state::open));
+    BOOST_TEST((session->session.state() == duet::session_state::open));
 
     more = false;
     all.serve(session);
@@ -226,7 +226,7 @@ BOOST_AUTO_TEST_CASE(a_cancel_reaches_the_handlers_of_aborted_sessions_alone)
     auto const abort = [](sessions_type::iterator session)
     {
         session->aborted = true;
-        session->session->abort();
+        session->session.abort();
     };
     auto const first = all.session();
     auto const second = all.session();

@@ -6,6 +6,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <memory>
 #include <new>
 #include <type_traits>
 
@@ -24,25 +25,27 @@ class kept_executor
 public:
     void keep(connection& source) noexcept
     {
-        plain_ = source.plain_context();
-        if (plain_)
+        if (auto* const plain = source.plain_context())
+        {
+            kept_ = {std::shared_ptr<void const>{}, plain};
             return;
+        }
         try
         {
-            other_ = source.control()->executor();
+            kept_ = source.control()->executor();
         }
         catch (std::bad_alloc const&)
         {
-            other_.reset();
+            kept_.reset();
         }
     }
 
     /// The executor of any type; an empty one if none was kept.
     boost::asio::any_io_executor any() const noexcept
     {
-        if (plain_)
-            return plain_->get_executor();
-        return other_ ? *other_ : boost::asio::any_io_executor{};
+        if (auto* const context = plain())
+            return context->get_executor();
+        return kept_ ? other() : boost::asio::any_io_executor{};
     }
 
     /// The executor; an empty one if none was kept, which another type than any_io_executor must not be asked for.
@@ -54,16 +57,28 @@ public:
         {
             if constexpr (std::is_constructible_v<Executor, boost::asio::io_context::executor_type>)
             {
-                if (plain_)
-                    return Executor{plain_->get_executor()};
+                if (auto* const context = plain())
+                    return Executor{context->get_executor()};
             }
-            return *other_->template target<Executor>();
+            return *other().template target<Executor>();
         }
     }
 
 private:
-    boost::asio::io_context* plain_ = nullptr;
-    remote_control::executor_ref other_;
+    /// The io_context; null if it is another executor, or none.
+    boost::asio::io_context* plain() const noexcept
+    {
+        if (kept_.use_count() != 0)
+            return nullptr;
+        return static_cast<boost::asio::io_context*>(const_cast<void*>(kept_.get()));
+    }
+
+    boost::asio::any_io_executor const& other() const noexcept
+    {
+        return *static_cast<boost::asio::any_io_executor const*>(kept_.get());
+    }
+
+    std::shared_ptr<void const> kept_;  // an any_io_executor or, if nobody owns it, an io_context
 };
 
 }  // namespace detail

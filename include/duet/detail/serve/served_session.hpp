@@ -8,7 +8,6 @@
 #include <chrono>
 #include <list>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include <duet/detail/serve/server_state.hpp>
@@ -29,7 +28,7 @@ struct served_session
     void begin(session_type peer, std::shared_ptr<state_type> of, std::chrono::steady_clock::time_point now) noexcept
     {
         began = now;
-        session.emplace(std::move(peer));
+        session = std::move(peer);
         state = std::move(of);
         aborted = cut = told = served = last_message = false;
         header_due = state->options().proxy_protocol.has_value();
@@ -37,7 +36,7 @@ struct served_session
     }
 
     /// A further session object on the same connection, for the handler.
-    session_type handle() const { return session_access::make<session_type>(session_access::connection(*session)); }
+    session_type handle() const { return session_access::make<session_type>(session_access::connection(session)); }
 
     /// True: prepare() has to come before the first call of the handler.
     bool needs_preparation() const noexcept { return header_due || handshake_due; }
@@ -48,14 +47,14 @@ struct served_session
         if (header_due)
         {
             if constexpr (session_maker::shakes_hands)
-                session_maker::read_in_the_clear(*session, true);
-            co_await accept_proxy_header(*session, *state->options().proxy_protocol);
+                session_maker::read_in_the_clear(session, true);
+            co_await accept_proxy_header(session, *state->options().proxy_protocol);
             if constexpr (session_maker::shakes_hands)
-                session_maker::read_in_the_clear(*session, false);
+                session_maker::read_in_the_clear(session, false);
             header_due = false;
         }
         if constexpr (session_maker::shakes_hands)
-            co_await session_maker::shake_hands(*session);
+            co_await session_maker::shake_hands(session);
         handshake_due = false;
     }
 
@@ -63,7 +62,7 @@ struct served_session
 
     boost::asio::awaitable<bool> answer(session_type& peer) const { return (*state->on_message())(peer); }
 
-    std::optional<session_type> session;  // keeps the connection open until the handler has ended
+    session_type session;  // keeps the connection open until the handler has ended
     std::shared_ptr<state_type> state;
     std::chrono::steady_clock::time_point began;
     bool aborted = false;

@@ -76,7 +76,7 @@ public:
         if (finishing_)
         {
             live->told = true;
-            live->session->request_finish(state->options().drain_grace);
+            live->session.request_finish(state->options().drain_grace);
         }
         if (state->on_message() && !live->needs_preparation())
             await_message(live);
@@ -117,7 +117,7 @@ public:
             live->cut = !live->served;
             if (live->cut)
                 ++state->counts.drain_aborted;
-            live->session->abort();
+            live->session.abort();
         }
         if (!any)
             return;
@@ -165,8 +165,8 @@ private:
 
     void await_message(served_iterator live) noexcept
     {
-        live->last_message = live->session->finish_requested();
-        session_access::await_readable(*live->session, awaits_message{this->weak_from_this(), live});
+        live->last_message = live->session.finish_requested();
+        session_access::await_readable(live->session, awaits_message{this->weak_from_this(), live});
     }
 
     void on_answered(served_iterator live) noexcept override { await_message(live); }
@@ -177,7 +177,7 @@ private:
     {
         live->served = true;
         auto& counts = live->state->counts;
-        auto const report = live->session->report();
+        auto const report = live->session.report();
         if (failure)
             ++(live->header_due       ? counts.proxy_failures
                 : live->handshake_due ? counts.handshake_failures
@@ -201,23 +201,23 @@ private:
     session_end end_of(
         served_session<Protocol>& live, close_report const& report, std::exception_ptr const& failure) const
     {
-        auto const connection = session_access::connection(*live.session);
+        auto const connection = session_access::connection(live.session);
         auto const duration = drain_timer_.clock().now() - live.began;
         auto const began = std::chrono::system_clock::now() -
                            std::chrono::duration_cast<std::chrono::system_clock::duration>(duration);
         return {connection->describe_peer(), report, failure, connection->peer(), began, duration,
-            connection->take_note(), live.session->post_mortem()};
+            connection->take_note(), live.session.post_mortem()};
     }
 
     void ended(served_iterator live) noexcept
     {
         auto const state = std::move(live->state);
         if (!live->served)
-            lost(*state, *live->session);
+            lost(*state, live->session);
         if (finishing_ && !live->cut)
             ++state->counts.drain_finished;
-        state->count_end(live->session->report());
-        live->session.reset();
+        state->count_end(live->session.report());
+        live->session = {};
         if (spare_.size() < serving_pool<Protocol>::most_resting)
             spare_.splice(spare_.end(), live_, live);
         else
@@ -245,7 +245,7 @@ private:
             auto const live = live_.begin();
             live_.splice(live_.end(), live_, live);
             live->told = true;
-            live->session->request_finish(state->options().drain_grace);
+            live->session.request_finish(state->options().drain_grace);
         }
         if (!any())
             return;

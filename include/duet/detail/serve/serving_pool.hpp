@@ -4,99 +4,27 @@
 #define DUET_DETAIL_SERVE_SERVING_POOL_HPP
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/deferred.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <cstddef>
 #include <exception>
-#include <list>
 #include <memory>
 #include <new>
-#include <optional>
 #include <utility>
 
-#include <duet/detail/completion/any_completion.hpp>
-#include <duet/detail/completion/end_notifier.hpp>
 #include <duet/detail/completion/try_post.hpp>
 #include <duet/detail/serve/served_session.hpp>
+#include <duet/detail/serve/serving_coroutine.hpp>
 
 namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
-
-/// The session was asked to finish, or the client was silent for too long between two messages. A handler that leaves
-/// with this error has lost nothing: its session is closed gracefully.
-inline bool ends_between_messages(error_code const& error) noexcept
-{
-    return error == errc::draining || error == errc::next_message_timed_out;
-}
-
-/// As above, for what a handler has thrown. A handler whose client finishes where the next message may begin has lost
-/// nothing either. But the end of another connection that the handler reads from is no end of its answer.
-inline bool ends_between_messages(std::exception_ptr const& failure, connection const& own) noexcept
-{
-    try
-    {
-        std::rethrow_exception(failure);
-    }
-    catch (session_error const& error)
-    {
-        return ends_between_messages(error.code()) ||
-               (error.code() == errc::ended && error_origin::is(error, &own) && !own.in_message());
-    }
-    catch (boost::system::system_error const& error)
-    {
-        return ends_between_messages(error.code());
-    }
-    catch (...)
-    {
-        return false;
-    }
-}
-
-/// A coroutine that serves sessions one after another.
-template <class Protocol>
-struct serving_coroutine
-{
-    /// Serve this session next. `why` is the error that ended the wait for its message, if there was one.
-    void take(typename served_list<Protocol>::iterator session, error_code why) noexcept
-    {
-        live = session;
-        cause = why;
-        busy = handles = true;
-        swept = false;
-    }
-
-    /// True: there is a message to serve. False: there will be no further message, and nothing is lost. Throws any
-    /// other error that ended the wait for a message.
-    bool has_message() const
-    {
-        if (ends_between_messages(cause))
-            return false;
-        if (live->aborted && cause == errc::aborted)
-            return false;  // it waited for a message, so no handler has failed
-        auto const error = !cause && live->aborted ? error_code{errc::aborted} : cause;
-        if (error)
-            throw session_error{error, "wait_readable", session_access::connection(*live->session)->describe_peer(), 0};
-        return true;
-    }
-
-    typename served_list<Protocol>::iterator live{};
-    error_code cause;
-    bool busy = false;      // it has a session to serve
-    bool handles = false;   // the session's handler runs
-    bool swept = false;     // cancel_aborted() has visited it
-    any_completion resume;  // resumes the coroutine; set while it rests
-
-    // Shared with the coroutine, because the coroutine may end after the sessions and this object are gone: its
-    // thread's context is destroyed later.
-    std::shared_ptr<boost::asio::cancellation_signal> signal = std::make_shared<boost::asio::cancellation_signal>();
-};
 
 /// What a serving_pool reports to its user about a session that it serves. The pool no longer uses the session then.
 template <class Protocol>
@@ -120,7 +48,7 @@ protected:
 
 /// The coroutines that call the handlers of one thread's sessions. A coroutine that has served a session or a message
 /// rests until it gets another, because spawning a coroutine costs six allocations and a third of a short session's
-/// time.
+/// time. Its frame is as small as it can be: what comes after the handler is done without it.
 ///
 /// All functions run on one executor. Handlers that wait in the context hold only weak references, because the pool may
 /// be destroyed before the context.
@@ -130,8 +58,6 @@ class serving_pool
 public:
     using user = serving_pool_user<Protocol>;
     using served_iterator = typename served_list<Protocol>::iterator;
-    using session_type = typename served_session<Protocol>::session_type;
-    using self_ref = std::shared_ptr<serving_pool>;
 
     static constexpr std::size_t most_resting = 128;
 
@@ -139,6 +65,13 @@ public:
 
     serving_pool(serving_pool const&) = delete;
     serving_pool& operator=(serving_pool const&) = delete;
+
+    /// Those that serve end with their context.
+    ~serving_pool()
+    {
+        while (!resting_.empty())
+            resting_.take_last().drop();
+    }
 
     /// Set the object that contains this pool, which must stay alive while a function of the pool runs. Call it before
     /// the first session.
@@ -150,13 +83,13 @@ public:
     {
         if (resting_.empty())
             return spawn(live, cause);
-        auto const coroutine = wake();
-        coroutine->take(live, cause);
-        coroutine->resume({}, 0);
+        auto& each = wake();
+        each.take(live, cause);
+        each.resume();
     }
     catch (std::bad_alloc const&)
     {
-        // The session's end is reported elsewhere: by add_coroutine() or by the notifier in spawn().
+        // The session's end is reported elsewhere: by make() or by left().
     }
     catch (...)  // Asio rethrows what an operation throws as it begins: let it leave the context's run() instead
     {
@@ -168,25 +101,24 @@ public:
     {
         keeps_coroutines_ = false;
         while (!resting_.empty())
-            wake()->resume({}, 0);
+            wake().resume();
     }
 
     /// Cancel the handlers of the sessions that were aborted.
     void cancel_aborted() noexcept
     {
-        for (auto& each : serving_)
-            each.swept = false;
+        serving_.each([](coroutine& each) { each.swept = false; });
         // Those that have been cancelled stand in front. Each may end, and leave the list, at once.
-        while (!serving_.empty() && !serving_.back().swept)
+        while (!serving_.empty() && !serving_.last().swept)
         {
-            auto const coroutine = std::prev(serving_.end());
-            serving_.splice(serving_.begin(), serving_, coroutine);
-            coroutine->swept = true;
-            if (!coroutine->handles || !coroutine->live->aborted)
+            auto& each = serving_.take_last();
+            serving_.add_first(each);
+            each.swept = true;
+            if (!each.handles || !each.live->aborted)
                 continue;
             try
             {
-                coroutine->signal->emit(boost::asio::cancellation_type::terminal);
+                each.signal.emit(boost::asio::cancellation_type::terminal);
             }
             catch (std::bad_alloc const&)
             {
@@ -196,156 +128,191 @@ public:
     }
 
 private:
-    using coroutine_list = std::list<serving_coroutine<Protocol>>;
-    using coroutine_iterator = typename coroutine_list::iterator;
+    using coroutine = serving_coroutine<Protocol>;
 
     void spawn(served_iterator live, error_code cause)
     {
-        auto const coroutine = add_coroutine(live, cause);
-        end_notifier notifier{[weak = self_, coroutine, signal = coroutine->signal]
-            {
-                if (auto const pool = weak.lock())
-                    pool->left(coroutine);
-            }};
-        boost::asio::co_spawn(executor_, run(self_, coroutine),
-            boost::asio::bind_cancellation_slot(coroutine->signal->slot(), std::move(notifier)));
+        auto owner = make(live);
+        auto* const made = owner.get();
+        made->take(live, cause);
+        serving_.add_last(*made);
+        end_of_coroutine end{std::move(owner)};
+        // Asio keeps the memory of two frames for the next coroutines, also for smaller ones. While these have it, the
+        // new coroutine, which may stay for hours, gets memory of its own size, and the next accept() what it had.
+        auto const one = frame_in_between();
+        auto const other = frame_in_between();
+        boost::asio::co_spawn(executor_, run(made), std::move(end));
     }
 
-    coroutine_iterator add_coroutine(served_iterator live, error_code cause)
+    static boost::asio::awaitable<void> frame_in_between() { co_return; }
+
+    std::unique_ptr<coroutine> make(served_iterator live)
     {
         try
         {
-            serving_.emplace_back();
+            return std::make_unique<coroutine>(self_);
         }
         catch (std::bad_alloc const&)
         {
             user_.on_lost(live);
             throw;
         }
-        serving_.back().take(live, cause);
-        return std::prev(serving_.end());
     }
 
-    /// Serve sessions one after another. After the handler's last return comes close(), after an exception abort().
-    static boost::asio::awaitable<void> run(std::weak_ptr<serving_pool> target, coroutine_iterator self)
+    /// The handler of the coroutine's end, which owns its other data. It acts when it is destroyed, so that the end is
+    /// noticed even if memory runs out: a coroutine is then destroyed before it ends. As long as the coroutine exists,
+    /// so does this, even if the pool is gone: its context may be destroyed later.
+    class end_of_coroutine
+    {
+    public:
+        using cancellation_slot_type = boost::asio::cancellation_slot;
+
+        explicit end_of_coroutine(std::unique_ptr<coroutine> ended) noexcept : ended_{std::move(ended)} {}
+
+        end_of_coroutine(end_of_coroutine&&) noexcept = default;
+
+        ~end_of_coroutine()
+        {
+            if (!ended_)
+                return;
+            if (auto const pool = ended_->home.lock())
+                pool->left(*ended_);
+        }
+
+        cancellation_slot_type get_cancellation_slot() const noexcept { return ended_->signal.slot(); }
+
+        void operator()(std::exception_ptr const&) const noexcept {}
+
+    private:
+        std::unique_ptr<coroutine> ended_;
+    };
+
+    void left(coroutine& ended) noexcept
+    {
+        serving_.remove(ended);
+        if (ended.busy)
+            user_.on_lost(ended.live);
+    }
+
+    /// Serve sessions one after another.
+    static boost::asio::awaitable<void> run(coroutine* self)
     {
         while (self->busy)
         {
-            auto const live = self->live;
-            bool more = false;
-            std::optional<session_type> peer;
-            std::exception_ptr failure;
             try
             {
-                if (live->needs_preparation())
+                if (self->live->needs_preparation())
                 {
-                    co_await live->prepare();
-                    more = live->state->on_message() != nullptr;
+                    co_await self->live->prepare();
+                    self->more = self->live->state->on_message() != nullptr;
                 }
-                if (live->state->on_conversation())
-                    co_await live->converse();
-                else if (!more && self->has_message())
-                {
-                    peer.emplace(live->handle());
-                    more = co_await live->answer(*peer);
-                }
+                if (self->live->state->on_conversation())
+                    co_await self->live->converse();
+                else if (self->begins_message())
+                    self->more = co_await self->live->answer(self->peer);
             }
             catch (...)
             {
-                failure = std::current_exception();
+                self->failure = std::current_exception();
             }
-            // The handler may have changed the coroutine's cancellation state, or ended on another executor's thread.
+            // The handler may have changed the coroutine's cancellation state.
             co_await boost::asio::this_coro::throw_if_cancelled(false);
-            if (!runs_here(*live))
-                co_await boost::asio::dispatch(boost::asio::deferred);
-            peer.reset();
-            self->handles = false;
+            co_await rest{self};
             co_await boost::asio::this_coro::reset_cancellation_state();
             co_await boost::asio::this_coro::throw_if_cancelled(true);
-            if (failure && ends_between_messages(failure, *session_access::connection(*live->session)))
-                failure = nullptr;
-            // After the peer's FIN a wait for another message would end at once, again and again.
-            more = more && !live->last_message && live->session->receive_state() == receive_state::open;
-            if (failure && !served_session<Protocol>::state_type::session_maker::tells_why(*live->session))
-                live->session->abort();
-            else if (!more)
-                co_await session_access::close(*live->session);
-            auto home = let_go(target, self, more, std::exchange(failure, nullptr));
-            if (!home)
-                co_return;
-            co_await rest{std::move(home), self};
         }
-    }
-
-    static bool runs_here(served_session<Protocol>& live) noexcept
-    {
-        auto* const context = session_access::plain_context(*live.session);
-        return context && context->get_executor().running_in_this_thread();
-    }
-
-    /// It has served a session to its end, or, if there is `more`, to the end of a message. Where to rest(); null:
-    /// nowhere.
-    static self_ref let_go(std::weak_ptr<serving_pool> const& target, coroutine_iterator coroutine, bool more,
-        std::exception_ptr const& failure) noexcept
-    {
-        auto self = target.lock();
-        if (!self)
-            return self;
-        coroutine->busy = false;
-        if (more)
-            self->user_.on_answered(coroutine->live);
-        else
-            self->user_.on_served(coroutine->live, failure);
-        if (!self->keeps_coroutines_ || self->resting_.size() >= most_resting)
-            self.reset();
-        return self;
     }
 
     /// Wait for a session or a message. A coroutine that is resumed with nothing to do has to end.
     class rest
     {
     public:
-        rest(self_ref home, coroutine_iterator self) noexcept : home_{std::move(home)}, self_{self} {}
+        explicit rest(coroutine* self) noexcept : self_{self} {}
 
         template <boost::asio::completion_token_for<void()> Token>
-        auto operator()(Token&& token) &&
+        auto operator()(Token&& token) const
         {
-            return boost::asio::async_initiate<Token, void()>(
-                [self = self_](auto&& handler, self_ref home)
-                {
-                    auto resume = [handler = std::forward<decltype(handler)>(handler)](error_code, std::size_t) mutable
-                    { std::move(handler)(); };
-                    self->resume = any_completion{std::move(resume), home->executor_, true};
-                    home->resting_.splice(home->resting_.end(), home->serving_, self);
-                },
-                token, std::move(home_));
+            return boost::asio::async_initiate<Token, void()>([self = self_](auto&& handler)
+                { handler_ended(*self, std::forward<decltype(handler)>(handler)); },
+                token);
         }
 
     private:
-        self_ref home_;
-        coroutine_iterator self_;
+        coroutine* self_;
     };
 
-    /// The last that came to rest: its memory is the warmest.
-    coroutine_iterator wake() noexcept
+    // ---- After the handler: its coroutine rests already ------------------------------------------------------------
+
+    /// The handler may have ended on another executor's thread.
+    template <class Resume>
+    static void handler_ended(coroutine& self, Resume&& resume)
     {
-        serving_.splice(serving_.end(), resting_, std::prev(resting_.end()));
-        return std::prev(serving_.end());
+        auto* const context = session_access::plain_context(self.live->session);
+        if (context && context->get_executor().running_in_this_thread())
+        {
+            self.rests(std::forward<Resume>(resume));
+            return finish(self);
+        }
+        auto const home = boost::asio::get_associated_executor(resume);
+        self.rests(std::forward<Resume>(resume));
+        try
+        {
+            boost::asio::dispatch(home, next_step<Protocol, &serving_pool::finish>{self});
+        }
+        catch (std::bad_alloc const&)
+        {
+            // That has ended the coroutine, and left() reports the session's end.
+        }
     }
 
-    /// A coroutine is gone.
-    void left(coroutine_iterator coroutine) noexcept
+    /// After the handler's last return comes close(), after an exception abort().
+    static void finish(coroutine& self)
     {
-        if (coroutine->busy)
-            user_.on_lost(coroutine->live);
-        serving_.erase(coroutine);
+        auto& live = *self.live;
+        self.handles = false;
+        self.peer = {};
+        if (self.failure && ends_between_messages(self.failure, *session_access::connection(live.session)))
+            self.failure = nullptr;
+        // After the peer's FIN a wait for another message would end at once, again and again.
+        self.more = self.more && !live.last_message && live.session.receive_state() == receive_state::open;
+        if (self.failure && !served_session<Protocol>::state_type::session_maker::tells_why(live.session))
+            live.session.abort();
+        else if (!self.more)
+            return session_access::close(live.session)(next_step<Protocol, &serving_pool::let_go>{self});
+        let_go(self);
+    }
+
+    /// It has served a session to its end or, if there is more, to the end of a message.
+    static void let_go(coroutine& self)
+    {
+        auto const failure = std::exchange(self.failure, nullptr);
+        self.busy = false;
+        auto const home = self.home.lock();
+        if (!home)
+            return self.resume();
+        if (self.more)
+            home->user_.on_answered(self.live);
+        else
+            home->user_.on_served(self.live, failure);
+        if (!home->keeps_coroutines_ || home->resting_.size() >= most_resting)
+            return self.resume();
+        home->serving_.remove(self);
+        home->resting_.add_last(self);
+    }
+
+    /// The last that came to rest: its memory is the warmest.
+    coroutine& wake() noexcept
+    {
+        auto& result = resting_.take_last();
+        serving_.add_last(result);
+        return result;
     }
 
     boost::asio::any_io_executor executor_;
     user& user_;
     std::weak_ptr<serving_pool> self_;
-    coroutine_list serving_;
-    coroutine_list resting_;
+    coroutine_list<coroutine> serving_;
+    coroutine_list<coroutine> resting_;
     bool keeps_coroutines_ = true;
 };
 

@@ -1,0 +1,227 @@
+// Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
+
+#ifndef DUET_DETAIL_SERVE_SERVING_COROUTINE_HPP
+#define DUET_DETAIL_SERVE_SERVING_COROUTINE_HPP
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/system_executor.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/completion/awaiting_coroutine.hpp>
+#include <duet/detail/engine/kept_error.hpp>
+#include <duet/detail/serve/served_session.hpp>
+
+namespace duet {
+inline namespace DUET_ABI {
+namespace detail {
+
+template <class Protocol>
+class serving_pool;
+
+/// The session was asked to finish, or the client was silent for too long between two messages. A handler that leaves
+/// with this error has lost nothing: its session is closed gracefully.
+inline bool ends_between_messages(error_code const& error) noexcept
+{
+    return error == errc::draining || error == errc::next_message_timed_out;
+}
+
+/// As above, for what a handler has thrown. A handler whose client finishes where the next message may begin has lost
+/// nothing either. But the end of another connection that the handler reads from is no end of its answer.
+inline bool ends_between_messages(std::exception_ptr const& failure, connection const& own) noexcept
+{
+    try
+    {
+        std::rethrow_exception(failure);
+    }
+    catch (session_error const& error)
+    {
+        return ends_between_messages(error.code()) ||
+               (error.code() == errc::ended && error_origin::is(error, &own) && !own.in_message());
+    }
+    catch (boost::system::system_error const& error)
+    {
+        return ends_between_messages(error.code());
+    }
+    catch (...)
+    {
+        return false;
+    }
+}
+
+/// What belongs to a coroutine that serves sessions one after another, outside of its frame. The coroutine owns it.
+template <class Protocol>
+class serving_coroutine
+{
+    template <class Coroutine>
+    friend class coroutine_list;
+
+public:
+    using served_iterator = typename served_list<Protocol>::iterator;
+    using session_type = typename served_session<Protocol>::session_type;
+
+    explicit serving_coroutine(std::weak_ptr<serving_pool<Protocol>> of) noexcept : home{std::move(of)} {}
+
+    serving_coroutine(serving_coroutine const&) = delete;
+    serving_coroutine& operator=(serving_coroutine const&) = delete;
+
+    /// Serve this session next. `why` is the error that ended the wait for its message, if there was one.
+    void take(served_iterator session, error_code why) noexcept
+    {
+        live = session;
+        cause_ = why;
+        busy = handles = true;
+        swept = more = false;
+    }
+
+    /// True: there is a message for the handler. False: none yet, or there will be no further message, and nothing is
+    /// lost. Throws any other error that ended the wait for a message.
+    bool begins_message()
+    {
+        if (more || !has_message())
+            return false;
+        peer = live->handle();
+        return true;
+    }
+
+    /// The coroutine waits for a session or a message. `handler` resumes it.
+    template <class Handler>
+    void rests(Handler&& handler)
+    {
+        auto resume = [handler = std::forward<Handler>(handler)](error_code, std::size_t) mutable
+        { std::move(handler)(); };
+        // The caller of resume() is where the coroutine is to go on.
+        resume_ = any_completion{std::move(resume), boost::asio::system_executor{}, true};
+    }
+
+    /// Go on: with a session that it was given, or to its end, which destroys this.
+    void resume() { resume_({}, 0); }
+
+    /// Destroy the coroutine, which rests, and this.
+    void drop() noexcept { auto const dropped = std::move(resume_); }
+
+    std::weak_ptr<serving_pool<Protocol>> const home;
+    served_iterator live{};
+    session_type peer;           // the message handler's object
+    std::exception_ptr failure;  // what the handler has thrown
+    boost::asio::cancellation_signal signal;
+    bool busy = false;     // it has a session to serve
+    bool handles = false;  // the session's handler runs
+    bool swept = false;    // cancel_aborted() has visited it
+    bool more = false;     // the session goes on with a message
+
+private:
+    bool has_message() const
+    {
+        error_code const cause = cause_;
+        if (ends_between_messages(cause))
+            return false;
+        if (live->aborted && cause == errc::aborted)
+            return false;  // it waited for a message, so no handler has failed
+        auto const error = !cause && live->aborted ? error_code{errc::aborted} : cause;
+        if (error)
+            throw session_error{error, "wait_readable", session_access::connection(live->session)->describe_peer(), 0};
+        return true;
+    }
+
+    kept_error cause_;
+    any_completion resume_;  // set while it rests
+    serving_coroutine* next_ = nullptr;
+    serving_coroutine* previous_ = nullptr;
+};
+
+/// A list of coroutines that does not own them, and takes no memory.
+template <class Coroutine>
+class coroutine_list
+{
+public:
+    bool empty() const noexcept { return !first_; }
+
+    std::size_t size() const noexcept { return size_; }
+
+    Coroutine& last() noexcept { return *last_; }
+
+    void add_last(Coroutine& added) noexcept
+    {
+        added.previous_ = last_;
+        added.next_ = nullptr;
+        (last_ ? last_->next_ : first_) = &added;
+        last_ = &added;
+        ++size_;
+    }
+
+    void add_first(Coroutine& added) noexcept
+    {
+        added.previous_ = nullptr;
+        added.next_ = first_;
+        (first_ ? first_->previous_ : last_) = &added;
+        first_ = &added;
+        ++size_;
+    }
+
+    void remove(Coroutine& gone) noexcept
+    {
+        (gone.previous_ ? gone.previous_->next_ : first_) = gone.next_;
+        (gone.next_ ? gone.next_->previous_ : last_) = gone.previous_;
+        --size_;
+    }
+
+    Coroutine& take_last() noexcept
+    {
+        auto& result = *last_;
+        remove(result);
+        return result;
+    }
+
+    template <class Function>
+    void each(Function function) noexcept
+    {
+        for (auto* one = first_; one; one = one->next_)
+            function(*one);
+    }
+
+private:
+    Coroutine* first_ = nullptr;
+    Coroutine* last_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+/// A handler of what comes next for a coroutine that rests. If it is destroyed without a call, so is the coroutine.
+template <class Protocol, void (*Next)(serving_coroutine<Protocol>&)>
+class next_step
+{
+public:
+    explicit next_step(serving_coroutine<Protocol>& self) noexcept : self_{&self} {}
+
+    next_step(next_step&& other) noexcept : self_{std::exchange(other.self_, nullptr)} {}
+
+    next_step& operator=(next_step&&) = delete;
+
+    ~next_step()
+    {
+        if (self_)
+            self_->drop();
+    }
+
+    void operator()(error_code = {}) { Next(*std::exchange(self_, nullptr)); }
+
+private:
+    serving_coroutine<Protocol>* self_;
+};
+
+/// It may be called from within an initiating function, because it begins nothing while its coroutine runs.
+template <class Protocol, void (*Next)(serving_coroutine<Protocol>&), class Signature>
+struct is_awaiting_coroutine<next_step<Protocol, Next>, Signature> : std::true_type
+{
+};
+
+}  // namespace detail
+}  // namespace DUET_ABI
+}  // namespace duet
+
+#endif
