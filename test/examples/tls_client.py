@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
-"""tls_client: with servers of OpenSSL, GnuTLS and Python; half-close; whom it believes and whom it does not."""
+"""tls_client: with servers of OpenSSL, GnuTLS, Python and stunnel; half-close; whom it believes and whom it does not."""
 
 import contextlib
 import ssl
@@ -57,6 +57,22 @@ def gnutls_serv():
         run.end_input()
         check_equal(run.finish(), b"to GnuTLS\n", "the answer")
         serving.kill()
+
+
+@case
+def stunnel_in_front_of_a_server_without_TLS():
+    with tls_files.files() as files, harness.listener() as (listening, target):
+        for version in ("1.2", "1.3"):
+            with tls_files.stunnel(target, cert=files.server[0], key=files.server[1],
+                                   sslVersion=f"TLSv{version}") as port:
+                run = client(port, authority=files.authority[0])
+                run.send(b"to stunnel\n")
+                run.end_input()
+                peer, _ = listening.accept()
+                with peer:
+                    check_equal(harness.read_all(peer), b"to stunnel\n", f"what arrives over {version}")
+                    peer.sendall(b"from the server\n")
+                check_equal(run.finish(), b"from the server\n", f"the answer over {version}")
 
 
 @case

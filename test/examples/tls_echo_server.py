@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
-"""tls_echo_server: with clients of OpenSSL, GnuTLS, Python and HAProxy; who is refused and learns why; drains."""
+"""tls_echo_server: with clients of OpenSSL, GnuTLS, Python, HAProxy and stunnel; who is refused and learns why; drains."""
 
 import shutil
 import signal
@@ -207,6 +207,19 @@ backend echo
         with harness.connect(port) as peer:
             ask(peer, b"through HAProxy" * 1000)
         proxy.kill()
+        serving.signal()
+        serving.process.wait()
+
+
+@case
+def stunnel_speaks_TLS_for_its_clients():
+    with tls_files.files() as files:
+        serving = server(files)
+        with tls_files.stunnel(serving.port, client="yes", CAfile=files.authority[0], verifyChain="yes",
+                               checkHost="localhost") as port:
+            for _ in range(5):
+                with harness.connect(port) as peer:
+                    ask(peer, b"through stunnel" * 1000)
         serving.signal()
         serving.process.wait()
 

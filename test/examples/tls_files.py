@@ -60,6 +60,21 @@ class Files:
 
 
 @contextlib.contextmanager
+def stunnel(target, **options):
+    """stunnel before a port of localhost, with these options of its service; the port on which it listens."""
+    tool = harness.tool("stunnel")
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as configuration, harness.reserved_port() as port:
+        service = {"accept": f"127.0.0.1:{port}", "connect": f"localhost:{target}", **options}
+        lines = ["foreground = yes", "pid =", "syslog = no", "[service]"]
+        configuration.write("\n".join([*lines, *(f"{name} = {value}" for name, value in service.items()), ""]))
+        configuration.flush()
+        program = harness.Program(tool, configuration.name)
+        harness.wait_until(lambda: harness.tcp_listeners(port), "stunnel's listener")
+        yield port
+        program.kill()
+
+
+@contextlib.contextmanager
 def files():
     with tempfile.TemporaryDirectory() as folder:
         yield Files(folder)
