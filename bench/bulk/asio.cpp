@@ -2,15 +2,15 @@
 
 // As posix.c, with Asio's coroutines.
 
-#include <algorithm>
-#include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <iostream>
-#include <vector>
+#include <utility>
 
 #include <boost/asio.hpp>
 
-namespace asio = boost::asio;
+#include "asio_transfer.hpp"
+
 using asio::awaitable;
 using asio::use_awaitable;
 using asio::ip::tcp;
@@ -19,27 +19,7 @@ awaitable<void> serve(tcp::socket socket)
 {
     try
     {
-        std::vector<char> buffer(65536);
-        std::uint64_t left = 0;
-        co_await asio::async_read(socket, asio::buffer(&left, sizeof left), use_awaitable);
-        while (left > 0)
-        {
-            std::size_t const size = std::min<std::uint64_t>(buffer.size(), left);
-            co_await asio::async_write(socket, asio::buffer(buffer, size), use_awaitable);
-            left -= size;
-        }
-        std::uint64_t taken = 0;
-        for (;;)
-        {
-            auto const [error, size] =
-                co_await socket.async_read_some(asio::buffer(buffer), asio::as_tuple(use_awaitable));
-            taken += size;
-            if (error == asio::error::eof)
-                break;
-            if (error)
-                co_return;
-        }
-        co_await asio::async_write(socket, asio::buffer(&taken, sizeof taken), use_awaitable);
+        co_await transfer(socket);
     }
     catch (std::exception const&)
     {

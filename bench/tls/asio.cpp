@@ -2,18 +2,18 @@
 
 // As duet.cpp, with asio::ssl::stream over a socket of Asio.
 
-#include <algorithm>
 #include <array>
-#include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <iostream>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include <boost/asio.hpp>
 #include <boost/asio/ssl.hpp>
 
-namespace asio = boost::asio;
+#include "../bulk/asio_transfer.hpp"
+
 using asio::use_awaitable;
 using asio::ip::tcp;
 using peer_stream = asio::ssl::stream<tcp::socket>;
@@ -26,30 +26,6 @@ asio::awaitable<void> echo(peer_stream& peer)
         std::size_t const size = co_await peer.async_read_some(asio::buffer(buffer), use_awaitable);
         co_await asio::async_write(peer, asio::buffer(buffer, size), use_awaitable);
     }
-}
-
-asio::awaitable<void> transfer(peer_stream& peer)
-{
-    std::vector<char> buffer(65536);
-    std::uint64_t left = 0;
-    co_await asio::async_read(peer, asio::buffer(&left, sizeof left), use_awaitable);
-    while (left > 0)
-    {
-        std::size_t const size = std::min<std::uint64_t>(buffer.size(), left);
-        co_await asio::async_write(peer, asio::buffer(buffer, size), use_awaitable);
-        left -= size;
-    }
-    std::uint64_t taken = 0;
-    for (;;)
-    {
-        auto const told = co_await peer.async_read_some(asio::buffer(buffer), asio::as_tuple(use_awaitable));
-        taken += std::get<1>(told);
-        if (std::get<0>(told) == asio::error::eof)
-            break;
-        if (std::get<0>(told))
-            co_return;
-    }
-    co_await asio::async_write(peer, asio::buffer(&taken, sizeof taken), use_awaitable);
 }
 
 asio::awaitable<void> serve(tcp::socket socket, asio::ssl::context& context, bool bulk)
