@@ -99,6 +99,32 @@ struct connected_ends
     tcp::socket far;
 };
 
+/// The two sessions of a connection, before their handshake.
+struct secure_ends
+{
+    explicit secure_ends(asio::any_io_executor const& executor, std::string host = "server.test")
+        : secure_ends{connected_ends{executor}, std::move(host)}
+    {
+    }
+
+    secure_ends(connected_ends ends, std::string host)
+        : server{secure(std::move(ends.near), server_context())}, client{secure(std::move(ends.far), client_context(),
+                                                                      std::move(host))}
+    {
+    }
+
+    duet::tls_session server;
+    duet::tls_session client;
+};
+
+asio::awaitable<void> shake_hands(secure_ends& of)
+{
+    auto const executor = co_await asio::this_coro::executor;
+    started<void> shaking{executor, duet::handshake(of.server)};
+    co_await duet::handshake(of.client);
+    co_await shaking.result();
+}
+
 asio::awaitable<void> echo(duet::tls_session& peer)
 {
     std::string room(65536, ' ');
@@ -127,12 +153,9 @@ BOOST_AUTO_TEST_CASE(bulk_goes_both_ways_at_once)
         []() -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
-            connected_ends ends{executor};
-            auto server = secure(std::move(ends.near), server_context());
-            auto client = secure(std::move(ends.far), client_context(), "server.test");
-            started<void> shaking{executor, duet::handshake(server)};
-            co_await duet::handshake(client);
-            co_await shaking.result();
+            secure_ends ends{executor};
+            co_await shake_hands(ends);
+            auto& [server, client] = ends;
             BOOST_TEST(duet::facts_of(client).version == "TLSv1.3");
 
             auto const data = pattern(5'000'000);
@@ -162,9 +185,8 @@ BOOST_AUTO_TEST_CASE(a_refused_server_always_gets_the_alert)
             []() -> asio::awaitable<void>
             {
                 auto const executor = co_await asio::this_coro::executor;
-                connected_ends ends{executor};
-                auto server = secure(std::move(ends.near), server_context());
-                auto client = secure(std::move(ends.far), client_context(), "other.test");
+                secure_ends ends{executor, "other.test"};
+                auto& [server, client] = ends;
                 started<void> shaking{executor, duet::handshake(server)};
                 auto const mine = co_await failure_of(duet::handshake(client));
                 auto const theirs = co_await failure_of(shaking.result());
@@ -258,15 +280,12 @@ BOOST_AUTO_TEST_CASE(a_relay_from_tls_to_tcp_passes_each_end_on)
         []() -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
-            connected_ends front{executor};
+            secure_ends front{executor};
+            co_await shake_hands(front);
+            auto& [server, client] = front;
             connected_ends back{executor};
-            auto client = secure(std::move(front.far), client_context(), "server.test");
-            auto server = secure(std::move(front.near), server_context());
             duet::session to_backend{std::move(back.far)};
             duet::session backend{std::move(back.near)};
-            started<void> shaking{executor, duet::handshake(server)};
-            co_await duet::handshake(client);
-            co_await shaking.result();
             started<duet::relay_report> relaying{executor, duet::relay(server, to_backend)};
 
             auto const data = pattern(200'000);
@@ -300,12 +319,10 @@ BOOST_AUTO_TEST_CASE(a_relay_from_tls_to_tls)
         []() -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
-            connected_ends front{executor};
-            connected_ends back{executor};
-            auto client = secure(std::move(front.far), client_context(), "server.test");
-            auto server = secure(std::move(front.near), server_context());
-            auto to_backend = secure(std::move(back.far), client_context(), "server.test");
-            auto backend = secure(std::move(back.near), server_context());
+            secure_ends front{executor};
+            secure_ends back{executor};
+            auto& [server, client] = front;
+            auto& [backend, to_backend] = back;
             started<duet::relay_report> relaying{executor, duet::relay(server, to_backend)};  // shakes hands, too
             started<void> echoing{executor, echo(backend)};
             co_await client.write("hello");
@@ -328,9 +345,8 @@ BOOST_AUTO_TEST_CASE(the_socket_may_move_to_asios_reactor_under_way)
         []() -> asio::awaitable<void>
         {
             auto const executor = co_await asio::this_coro::executor;
-            connected_ends ends{executor};
-            auto server = secure(std::move(ends.near), server_context());
-            auto client = secure(std::move(ends.far), client_context(), "server.test");
+            secure_ends ends{executor};
+            auto& [server, client] = ends;
             started<void> echoing{executor, echo(server)};
             co_await client.write("before");
             std::string room(6, ' ');
