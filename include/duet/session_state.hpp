@@ -54,8 +54,10 @@ public:
         return connection_ ? connection_->post_mortem() : duet::post_mortem{};
     }
 
-    /// The endpoints at accept or connect, an IPv4 address always as such; they stay when the connection is gone. If a
-    /// proxy has told of the client, they are the client's: see proxied().
+    /// The endpoints at accept or connect, an IPv4 address always as such; they stay when the connection is gone. But
+    /// of all the addresses of a listener on all of them, the one that the client has chosen is asked of the system by
+    /// the first call of local_endpoint(); if that comes after the end, it returns the listener's. If a proxy has told
+    /// of the client, they are the client's: see proxied().
     endpoint_type const& local_endpoint() const noexcept { return connection_.local(); }
 
     endpoint_type const& remote_endpoint() const noexcept { return connection_.remote(); }

@@ -261,37 +261,19 @@ bool accept_queue<Protocol, Executor>::take_one() noexcept
     return false;
 }
 
-/// The local address of a connection whose listener accepts on all addresses.
-template <class Endpoint>
-Endpoint local_endpoint_of(int descriptor, Endpoint endpoint) noexcept
-{
-    Endpoint own;
-    auto size = static_cast<::socklen_t>(own.capacity());
-    if (::getsockname(descriptor, own.data(), &size) != 0)
-        return endpoint;
-    own.resize(size);
-    return own;
-}
-
 template <class Protocol, class Executor>
 bool accept_queue<Protocol, Executor>::keep(int descriptor, endpoint_type const& remote) noexcept
 {
     // Set the options here if connections do not inherit them from the listener.
     if (!traits::options_are_inherited)
         set_stream_options(descriptor, traits::is_tcp, options_.session);
-    auto near = local();
-    if constexpr (traits::is_tcp)
-    {
-        if (near.address().is_unspecified())
-            near = local_endpoint_of(descriptor, near);
-    }
     try
     {
-        taken_.emplace_back(descriptor, near, remote);
+        taken_.emplace_back(descriptor, local(), remote);
     }
     catch (std::bad_alloc const&)
     {
-        accepted_connection<endpoint_type> const given_up{descriptor, near, remote};
+        accepted_connection<endpoint_type> const given_up{descriptor, local(), remote};
         pause(boost::asio::error::no_memory);
         return false;
     }

@@ -15,6 +15,7 @@
 #include <duet/detail/accept/protocol_layer.hpp>
 #include <duet/detail/connect/attempt_socket.hpp>
 #include <duet/detail/connect/connect_socket.hpp>
+#include <duet/detail/socket/socket_calls.hpp>
 #include <duet/session.hpp>
 
 #include <sys/socket.h>

@@ -5,8 +5,6 @@
 
 #include <boost/system/error_code.hpp>
 
-#include <cerrno>
-
 #include <duet/detail/config.hpp>
 
 #include <sys/socket.h>
@@ -29,22 +27,6 @@ DUET_DECL void connect_without_waiting(
 /// (IPv6 is off). Only the first becomes errc::no_local_port. Other errors are returned unchanged.
 DUET_DECL boost::system::error_code name_connect_error(
     boost::system::error_code const& error, ::sockaddr const* address, ::socklen_t size) noexcept;
-
-/// What getsockname(2) or getpeername(2) tells.
-template <class Endpoint>
-Endpoint endpoint_of(
-    int descriptor, int (*ask)(int, ::sockaddr*, ::socklen_t*), boost::system::error_code& error) noexcept
-{
-    Endpoint result;
-    auto size = static_cast<::socklen_t>(result.capacity());
-    if (ask(descriptor, result.data(), &size) != 0)
-    {
-        error.assign(errno, boost::system::system_category());
-        return {};
-    }
-    result.resize(size);
-    return result;
-}
 
 }  // namespace detail
 }  // namespace DUET_ABI

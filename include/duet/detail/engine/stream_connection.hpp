@@ -6,6 +6,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 
 #include <concepts>
 #include <memory>
@@ -17,6 +18,7 @@
 
 #include <duet/detail/channel/stream_channels.hpp>
 #include <duet/detail/engine/connection.hpp>
+#include <duet/detail/socket/socket_calls.hpp>
 #include <duet/endpoint.hpp>
 #include <duet/error.hpp>
 #include <duet/proxy_header.hpp>
@@ -157,7 +159,7 @@ public:
     }
 
     /// The ends of the connection itself or, if a proxy has told of them, of the client's.
-    endpoint_type const& local() const noexcept { return proxied_ ? proxied_->local : local_; }
+    endpoint_type const& local() const noexcept { return proxied_ ? proxied_->local : own(); }
 
     endpoint_type const& remote() const noexcept { return proxied_ ? proxied_->remote : remote_; }
 
@@ -168,7 +170,7 @@ public:
 
     std::string describe_local() const override
     {
-        return client() ? to_string(client()->destination) : traits::describe(local_);
+        return client() ? to_string(client()->destination) : traits::describe(own());
     }
 
     /// Who is at the other end, of any kind. Only for sockets.
@@ -177,11 +179,11 @@ public:
     /// A proxy has told of the client. Throws std::bad_alloc.
     void set_proxied(proxy_header&& header)
     {
-        auto told = std::make_unique<proxied_ends>(proxied_ends{{std::move(header), {}, {}}, local_, remote_});
+        auto told = std::make_unique<proxied_ends>(proxied_ends{{std::move(header), {}, {}}, own(), remote_});
         if constexpr (tells_address)
         {
             told->what.proxy = remote_;
-            told->what.local = local_;
+            told->what.local = own();
             auto const& ends = told->what.header.ends;
             auto const* const source = ends ? std::get_if<endpoint_type>(&ends->source) : nullptr;
             auto const* const destination = ends ? std::get_if<endpoint_type>(&ends->destination) : nullptr;
@@ -210,6 +212,24 @@ private:
         return proxied_ && proxied_->what.header.ends ? &*proxied_->what.header.ends : nullptr;
     }
 
+    /// The local address. A listener on all addresses does not know which of them a client has chosen: the system is
+    /// asked when somebody wants to know.
+    endpoint_type const& own() const noexcept
+    {
+        if constexpr (std::is_same_v<endpoint_type, boost::asio::ip::tcp::endpoint> &&
+                      std::is_same_v<decltype(channels_.native_handle()), int>)
+        {
+            if (local_.address().is_unspecified() && !life().released())
+            {
+                error_code error;
+                auto const chosen = endpoint_of<endpoint_type>(channels_.native_handle(), ::getsockname, error);
+                if (!error)
+                    local_ = unmapped(chosen);
+            }
+        }
+        return local_;
+    }
+
     ~stream_connection() = default;
 
     /// Not inlined: if two references are released in one function, g++ 12 warns of a use after free, wrongly.
@@ -217,8 +237,8 @@ private:
 
     void on_released() noexcept override { channels_.end(); }
 
-    channels channels_;
-    endpoint_type local_;
+    mutable channels channels_;    // is asked for its descriptor, to learn ...
+    mutable endpoint_type local_;  // ... this, if it is unspecified: see own()
     endpoint_type remote_;
     std::unique_ptr<proxied_ends> proxied_;
 };

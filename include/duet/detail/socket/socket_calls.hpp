@@ -61,6 +61,22 @@ inline std::size_t receive_some(
     return 0;
 }
 
+/// What getsockname(2) or getpeername(2) tells.
+template <class Endpoint>
+Endpoint endpoint_of(
+    int descriptor, int (*ask)(int, ::sockaddr*, ::socklen_t*), boost::system::error_code& error) noexcept
+{
+    Endpoint result;
+    auto size = static_cast<::socklen_t>(result.capacity());
+    if (ask(descriptor, result.data(), &size) != 0)
+    {
+        error.assign(errno, boost::system::system_category());
+        return {};
+    }
+    result.resize(size);
+    return result;
+}
+
 inline std::size_t size_or_error(::ssize_t size, boost::system::error_code& error) noexcept
 {
     if (size >= 0)
