@@ -143,8 +143,7 @@ public:
     static void post(
         boost::asio::any_io_executor const& executor, boost::asio::io_context* plain, posted_completion&& call);
 
-    /// A call is near. What is stored is mostly a pointer or two: to a coroutine, which has its cancellation slot
-    /// elsewhere.
+    /// A call is near. What is stored is mostly a pointer or two: to a coroutine, which has its slot elsewhere.
     void prefetch() const noexcept
     {
         prefetch_target(storage_);
