@@ -16,7 +16,6 @@
 #include <boost/system/error_code.hpp>
 
 #include <cstddef>
-#include <cstring>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -320,14 +319,6 @@ private:
         functions_ = std::exchange(other.functions_, nullptr);
         if (functions_)
             functions_->move(other.storage_, storage_);
-    }
-
-    /// If it is no pointer, what is fetched is of no use.
-    static void prefetch_target(void const* pointer) noexcept
-    {
-        void const* target;
-        std::memcpy(&target, pointer, sizeof target);
-        detail::prefetch(target, 2 * 64);
     }
 
     static_assert(sizeof(boost::asio::cancellation_slot) >= sizeof(void*));

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include <duet/detail/config.hpp>
 
@@ -19,6 +20,14 @@ namespace detail {
     auto const first = reinterpret_cast<std::uintptr_t>(begin);
     for (std::size_t place = 0; place < size; place += line)
         __builtin_prefetch(reinterpret_cast<void const*>(first + place), 1);
+}
+
+/// Fetch two lines of what the pointer at this place points to. If there is no pointer, what is fetched is of no use.
+inline void prefetch_target(void const* place) noexcept
+{
+    void const* target;
+    std::memcpy(&target, place, sizeof target);
+    prefetch(target, 2 * 64);
 }
 
 }  // namespace detail
