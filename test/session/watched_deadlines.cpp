@@ -15,8 +15,14 @@
 #include "support/fd.hpp"
 #include "support/raw_peer.hpp"
 #include "support/simulated_time.hpp"
+#include "support/started.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 
 #include <chrono>
+#include <string>
 
 using namespace duet_test;
 using namespace std::chrono_literals;
@@ -83,6 +89,47 @@ BOOST_AUTO_TEST_CASE(message)
             pair.client.send_all("half of a message");
             auto const half = co_await read(s);
             BOOST_TEST(half == "half of a message");
+        });
+}
+
+// The wake-up is set for the end of `idle`, which is later.
+BOOST_AUTO_TEST_CASE(message_of_a_session_that_has_waited)
+{
+    requires_end({.idle = 1h, .message = limit}, errc::message_timed_out,
+        [&](duet::session& s) -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            started<std::string> reading{executor, read(s)};
+            co_await settle();
+            pair.client.send_all("half of a message");
+            auto const half = co_await reading.result();
+            BOOST_TEST(half == "half of a message");
+        });
+}
+
+// A wait that is no read has set the wake-up, before the limits had a deadline of a read.
+BOOST_AUTO_TEST_CASE(first_message_beside_another_wait)
+{
+    requires_end({.idle = 1h, .first_message = limit}, errc::first_message_timed_out,
+        [&](duet::session& s) -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            asio::co_spawn(
+                executor, [&s]() -> asio::awaitable<void> { co_await s.wait_peer_gone(); }, asio::detached);
+            co_await settle();
+        });
+}
+
+BOOST_AUTO_TEST_CASE(set_while_a_wake_up_is_set)
+{
+    requires_end({.idle = 1h}, errc::idle_timed_out,
+        [&](duet::session& s) -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            asio::post(executor, [&] { pair.client.send_all("well?"); });
+            auto const question = co_await read(s);
+            BOOST_TEST(question == "well?");
+            s.set_deadlines({.idle = limit});
         });
 }
 

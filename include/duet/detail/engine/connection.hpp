@@ -339,6 +339,7 @@ private:
     void check_close_deadlines(time_point now);
     void entered_half_closed() noexcept;
     void arm(time_point when) noexcept;
+    void arm_all() noexcept;
     DUET_DECL void on_wakeup();
     void poll();
     void look_again_soon() noexcept;
@@ -366,6 +367,7 @@ private:
     bool failure_deferred_ = false;    // that has been done once
     bool client_ = false;
     bool keepalive_is_late_ = false;  // see set_options_late()
+    bool set_for_reads_ = false;      // a wake-up that is set is in time for all that may be due while a read waits
     int handles_ = 0;
     receiver receiver_;
     sender sender_;

@@ -168,7 +168,7 @@ inline void connection::begin_close()
         return;
     if (peer_watch_.wanted(sender_.sent()))
         watch_peer();
-    arm(times_.earliest(life_, pending()));
+    arm_all();
 }
 
 /// close() has waited long enough. What the kernel has, it delivers without us, FIN included; nothing is reset.

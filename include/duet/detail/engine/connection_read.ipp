@@ -61,7 +61,10 @@ inline void connection::count_received(std::size_t size) noexcept
 DUET_DECL void connection::message_begun() noexcept
 {
     if (!receiver_.in_message() && times_.limits().message > deadlines::duration::zero())
+    {
         times_.message_begins(clock_.coarse_now());
+        set_for_reads_ = false;
+    }
     receiver_.message_begun();
 }
 
@@ -177,7 +180,7 @@ DUET_DECL void connection::start_read(
     }
     wait_has_begun();
     if (waits_for_message || std::min(times_.read_by, times_.read_call_by) < wakeup_.at())
-        arm(times_.earliest(life_, pending()));
+        arm_all();
     if (life_.released())  // there was no memory for the timer
     {
         receiver_.end();
@@ -342,7 +345,7 @@ DUET_DECL void connection::request_finish(deadlines::duration grace) noexcept
     if (life_.closing())
     {
         times_.hurry_close(now);
-        arm(times_.earliest(life_, pending()));
+        arm_all();
     }
     complete_all(awaited::finish, {});
 }

@@ -52,11 +52,20 @@ inline void connection::note_activity() noexcept
 /// The same, once the activity is noted.
 [[gnu::always_inline]] inline void connection::wait_has_begun() noexcept
 {
+    // A wake-up that is set already may be for something later.
+    bool const set = wakeup_.at() != wakeup::never && set_for_reads_;
     if (peer_watch_.wanted(sender_.sent()))
         watch_peer();
-    // A wake-up may be set already, for something later.
-    if (times_.limits_open_sessions() || life_.half_closed() || life_.closing())
-        arm(times_.earliest(life_, pending()));
+    if (life_.half_closed() || life_.closing() || (times_.limits_open_sessions() && !set))
+        arm_all();
+}
+
+/// Wake up when something may be due.
+inline void connection::arm_all() noexcept
+{
+    auto const waiting = pending();
+    arm(times_.earliest(life_, waiting));
+    set_for_reads_ |= waiting.read;
 }
 
 /// A handler has run. If nothing waits any more, a timer would only keep the context running.
@@ -77,7 +86,7 @@ inline void connection::entered_half_closed() noexcept
     if (!life_.half_closed())
         return;
     times_.half_closed(clock_.now());
-    arm(times_.earliest(life_, pending()));
+    arm_all();
 }
 
 inline void connection::arm(time_point when) noexcept
@@ -94,6 +103,7 @@ DUET_DECL void connection::set_deadlines(deadlines const& values) noexcept
         auto next = terms_.with(values);
         times_.set(next->deadlines, clock_.now());
         terms_.swap(next);
+        set_for_reads_ = false;
     }
     catch (std::bad_alloc const&)
     {
@@ -106,7 +116,7 @@ DUET_DECL void connection::set_deadlines(deadlines const& values) noexcept
         keepalive_is_late_ = false;
         channel_->set_dead_peer_timeout(limits().dead_peer);
     }
-    arm(times_.earliest(life_, pending()));
+    arm_all();
 }
 
 DUET_DECL void connection::on_wakeup()
@@ -145,7 +155,7 @@ DUET_DECL void connection::on_wakeup()
         check_reading_deadlines(now);
         check_session_deadlines(now);
     }
-    arm(times_.earliest(life_, pending()));
+    arm_all();
 }
 
 /// A part has come of what the pending read is to read: it no longer waits for the begin of a message, but for its end.
@@ -155,7 +165,7 @@ inline void connection::has_begun_to_read() noexcept
     if (std::max(limits.next_message, limits.message) == deadlines::duration::zero())
         return;
     times_.read_begins(true, {});
-    arm(times_.earliest(life_, pending()));
+    arm_all();
 }
 
 /// Ask how many bytes the peer has acknowledged. True if that is progress.

@@ -109,7 +109,7 @@ inline void connection::wait_writable(bool anew)
         if (!channel_->able().has_info)
             look_for_progress(clock_.now());  // a number to compare with later
         times_.write_waits(clock_.now());
-        arm(times_.earliest(life_, pending()));
+        arm_all();
     }
     if (!sender_.waiting && !life_.released())
         issue_wait_writable();
