@@ -112,14 +112,13 @@ BOOST_FIXTURE_TEST_CASE(a_question_needs_no_option, fixture)
 }
 
 // In duet's reactor, a socket that connects waits where its session is going to wait: it enters once, and the event
-// tells whether it has connected. Asio's are made non-blocking once more, ask how the connect has ended, and leave at
-// the end.
+// tells whether it has connected. Those of Asio leave its epoll at the end; what else it asks depends on its version.
 BOOST_FIXTURE_TEST_CASE(a_connect_in_the_reactor_enters_it_once, fixture)
 {
     exchange();
-    auto const* const expected = reactor_wanted() ? "add 1, remove 0, FIONBIO 0, poll 0, getsockopt 0"
-                                                  : "add 1, remove 1, FIONBIO 1, poll 1, getsockopt 1";
-    BOOST_TEST(made.of({"add", "remove", "FIONBIO", "poll", "getsockopt"}) == expected);
+    BOOST_TEST(made.of({"add", "remove"}) == (reactor_wanted() ? "add 1, remove 0" : "add 1, remove 1"));
+    if (reactor_wanted())
+        BOOST_TEST(made.of({"FIONBIO", "poll", "getsockopt"}) == "FIONBIO 0, poll 0, getsockopt 0");
 }
 
 // The acknowledgement of the FIN is asked for once: that is what close() reports.

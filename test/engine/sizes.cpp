@@ -23,7 +23,7 @@ using duet::detail::shared_terms;
 
 BOOST_AUTO_TEST_CASE(a_connection_is_as_small_as_it_was)
 {
-    BOOST_TEST(sizeof(duet::detail::stream_connection<asio::ip::tcp::socket>) <= 760U);
+    BOOST_TEST(sizeof(duet::detail::stream_connection<asio::ip::tcp::socket>) <= 768U);  // 760 with Boost 1.81
     BOOST_TEST(sizeof(duet::session) <= 24U);
     BOOST_TEST(sizeof(duet::detail::served_session<asio::ip::tcp>) <= 56U);
     BOOST_TEST(sizeof(duet::detail::serving_coroutine<asio::ip::tcp>) <= 160U);
