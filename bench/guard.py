@@ -34,9 +34,10 @@ MEASURES = {
 }
 
 
-# Of a single connection, where every echo has a wake-up of its own: the least of a few runs then repeats within this.
+# Of a single connection, where every echo has a wake-up of its own: the least of a few runs then repeats within this. On a
+# busy machine it takes more of them.
 SAME = 0.01
-RUNS = 3
+RUNS, MOST_RUNS = 3, 12
 
 
 def compiler():
@@ -68,10 +69,14 @@ def compare(expected, found):
 def compare_unattached(directory):
     """The same line, for a program that has a trace, to itself without one."""
     programs = processes.Programs(directory)
-    without, unattached = (
-        min(counts.instructions(programs, processes.TRACED[name][1], connections=1) for _ in range(RUNS))
-        for name in ("none", "unattached"))
-    bad = unattached > without * (1 + SAME)
+    without = unattached = float("inf")
+    for run in range(MOST_RUNS):
+        without, unattached = (
+            min(least, counts.instructions(programs, processes.TRACED[name][1], connections=1))
+            for name, least in (("none", without), ("unattached", unattached)))
+        bad = unattached > without * (1 + SAME)
+        if run + 1 >= RUNS and not bad:
+            break
     word = "TOO MUCH" if bad else "the same"
     return f"instructions per echo beside a trace: {unattached:.3f}, without one {without:.3f}: {word}", bad
 
