@@ -320,8 +320,8 @@ def pictures(real):
         for scenario in real["scenarios"].values():
             for relay, values in ratios(scenario["rows"], key).items():
                 if values and relay not in (REFERENCE, DIRECT):
-                    label = f"{scenario['title'].split(',')[0].split(' -t set')[0]}: {LABELS[relay]}"
-                    bars.append((label, min(values), statistics.median(values), max(values)))
+                    work = re.sub(r" -t set -d 64 -c 50|, a connection for each request|, a file", "", scenario["title"])
+                    bars.append((f"{work}: {relay}", min(values), statistics.median(values), max(values)))
         if bars:
             yield name, plots.bars(title, "ratio to HAProxy; line: least to most", bars, "{:.2f}")
 

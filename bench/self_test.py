@@ -324,7 +324,7 @@ class Measuring(Case):
         pictures = dict(real.pictures({"scenarios": {"ab_short": {"title": "ab, of all", "rows": {
             "haproxy": [{"value": 2, "cpu_ns": 10}], "duet": [{"value": 3, "cpu_ns": 5}]}}}}))
         self.assertEqual(list(pictures), ["rate", "cpu"])
-        self.assertIn("ab: duet, port_forwarder", pictures["rate"])
+        self.assertIn("ab, of all: duet", pictures["rate"])
         self.assertIn(">1.50<", pictures["rate"])
         self.assertIn(">0.50<", pictures["cpu"])
 

@@ -143,8 +143,7 @@ DUET_DECL void connection::out_of_memory() noexcept
     abort();
 }
 
-// ---- Which error is kept
-// ---------------------------------------------------------------------------------------------
+// ---- Which error is kept --------------------------------------------------------------------------------------------
 
 /// The error that every later operation reports after this failure of the stream.
 inline error_code terminal_error(error_code error) noexcept
