@@ -5,6 +5,9 @@
 
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/system_executor.hpp>
+#include <boost/intrusive/link_mode.hpp>
+#include <boost/intrusive/list.hpp>
+#include <boost/intrusive/list_hook.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -57,10 +60,8 @@ inline bool ends_between_messages(std::exception_ptr const& failure, connection 
 /// What belongs to a coroutine that serves sessions one after another, outside of its frame. The coroutine owns it.
 template <class Protocol>
 class serving_coroutine
+    : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>>
 {
-    template <class Coroutine>
-    friend class coroutine_list;
-
 public:
     using served_iterator = typename served_list<Protocol>::iterator;
     using session_type = typename served_session<Protocol>::session_type;
@@ -131,65 +132,11 @@ private:
 
     kept_error cause_;
     any_completion resume_;  // set while it rests
-    serving_coroutine* next_ = nullptr;
-    serving_coroutine* previous_ = nullptr;
 };
 
 /// A list of coroutines that does not own them, and takes no memory.
-template <class Coroutine>
-class coroutine_list
-{
-public:
-    bool empty() const noexcept { return !first_; }
-
-    std::size_t size() const noexcept { return size_; }
-
-    Coroutine& last() noexcept { return *last_; }
-
-    void add_last(Coroutine& added) noexcept
-    {
-        added.previous_ = last_;
-        added.next_ = nullptr;
-        (last_ ? last_->next_ : first_) = &added;
-        last_ = &added;
-        ++size_;
-    }
-
-    void add_first(Coroutine& added) noexcept
-    {
-        added.previous_ = nullptr;
-        added.next_ = first_;
-        (first_ ? first_->previous_ : last_) = &added;
-        first_ = &added;
-        ++size_;
-    }
-
-    void remove(Coroutine& gone) noexcept
-    {
-        (gone.previous_ ? gone.previous_->next_ : first_) = gone.next_;
-        (gone.next_ ? gone.next_->previous_ : last_) = gone.previous_;
-        --size_;
-    }
-
-    Coroutine& take_last() noexcept
-    {
-        auto& result = *last_;
-        remove(result);
-        return result;
-    }
-
-    template <class Function>
-    void each(Function function) noexcept
-    {
-        for (auto* one = first_; one; one = one->next_)
-            function(*one);
-    }
-
-private:
-    Coroutine* first_ = nullptr;
-    Coroutine* last_ = nullptr;
-    std::size_t size_ = 0;
-};
+template <class Protocol>
+using coroutine_list = boost::intrusive::list<serving_coroutine<Protocol>>;
 
 /// A handler of what comes next for a coroutine that rests. If it is destroyed without a call, so is the coroutine.
 template <class Protocol, void (*Next)(serving_coroutine<Protocol>&)>

@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <utility>
@@ -70,7 +71,11 @@ public:
     ~serving_pool()
     {
         while (!resting_.empty())
-            resting_.take_last().drop();
+        {
+            auto& last = resting_.back();
+            resting_.pop_back();
+            last.drop();
+        }
     }
 
     /// Set the object that contains this pool, which must stay alive while a function of the pool runs. Call it before
@@ -107,12 +112,13 @@ public:
     /// Cancel the handlers of the sessions that were aborted.
     void cancel_aborted() noexcept
     {
-        serving_.each([](coroutine& each) { each.swept = false; });
+        for (auto& each : serving_)
+            each.swept = false;
         // Those that have been cancelled stand in front. Each may end, and leave the list, at once.
-        while (!serving_.empty() && !serving_.last().swept)
+        while (!serving_.empty() && !serving_.back().swept)
         {
-            auto& each = serving_.take_last();
-            serving_.add_first(each);
+            auto& each = serving_.back();
+            serving_.splice(serving_.begin(), serving_, serving_.iterator_to(each));
             each.swept = true;
             if (!each.handles || !each.live->aborted)
                 continue;
@@ -135,7 +141,7 @@ private:
         auto owner = make(live);
         auto* const made = owner.get();
         made->take(live, cause);
-        serving_.add_last(*made);
+        serving_.push_back(*made);
         end_of_coroutine end{std::move(owner)};
         // Asio keeps the memory of two frames for the next coroutines, also for smaller ones. While these have it, the
         // new coroutine, which may stay for hours, gets memory of its own size, and the next accept() what it had.
@@ -189,7 +195,7 @@ private:
 
     void left(coroutine& ended) noexcept
     {
-        serving_.remove(ended);
+        serving_.erase(serving_.iterator_to(ended));
         if (ended.busy)
             user_.on_lost(ended.live);
     }
@@ -296,23 +302,21 @@ private:
             home->user_.on_served(self.live, failure);
         if (!home->keeps_coroutines_ || home->resting_.size() >= most_resting)
             return self.resume();
-        home->serving_.remove(self);
-        home->resting_.add_last(self);
+        home->resting_.splice(home->resting_.end(), home->serving_, home->serving_.iterator_to(self));
     }
 
     /// The last that came to rest: its memory is the warmest.
     coroutine& wake() noexcept
     {
-        auto& result = resting_.take_last();
-        serving_.add_last(result);
-        return result;
+        serving_.splice(serving_.end(), resting_, std::prev(resting_.end()));
+        return serving_.back();
     }
 
     boost::asio::any_io_executor executor_;
     user& user_;
     std::weak_ptr<serving_pool> self_;
-    coroutine_list<coroutine> serving_;
-    coroutine_list<coroutine> resting_;
+    coroutine_list<Protocol> serving_;
+    coroutine_list<Protocol> resting_;
     bool keeps_coroutines_ = true;
 };
 
