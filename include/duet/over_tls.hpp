@@ -57,10 +57,10 @@ public:
         if (target.named)
         {
             auto const address = address_of(target.host);
-            return tls_sessions{context_, address ? text_of(*address) : target.host};
+            return tls_sessions{context_, address ? address->to_string() : target.host};
         }
         if constexpr (std::is_same_v<Protocol, boost::asio::ip::tcp>)
-            return tls_sessions{context_, text_of(target.endpoint.address())};
+            return tls_sessions{context_, target.endpoint.address().to_string()};
         else
             return *this;
     }
@@ -117,13 +117,6 @@ public:
     }
 
 private:
-    /// Certificates know no zones.
-    static std::string text_of(boost::asio::ip::address const& address)
-    {
-        return address.is_v6() ? boost::asio::ip::address_v6{address.to_v6().to_bytes()}.to_string()
-                               : address.to_string();
-    }
-
     tls_context context_;
     std::string host_;
 };

@@ -200,9 +200,9 @@ struct tls_access
 /// certificate was verified. The session has nothing to read or write before. At most one at a time, and no other read.
 ///
 /// It may take tls_client_options::handshake_timeout, or that of the server, in all; the session's deadlines of reads
-/// count besides. A failed handshake tells the peer
-/// why, by an alert, and ends the session as close() does, within deadlines::close, so that the alert arrives. It is
-/// reset if the time is over or the call is cancelled. In every case of failure the session has ended.
+/// count besides. A failed handshake tells the peer why, by an alert, and ends the session as close() does, within
+/// deadlines::close, so that the alert arrives. It is reset if the time is over or the call is cancelled. In every case
+/// of failure the session has ended.
 ///
 /// Errors: the reason that OpenSSL gives, as in "handshake 192.0.2.1:443: certificate has expired"; compare it with a
 /// tls_condition. tls_errc::handshake_timed_out, tls_errc::handshake_cut; reset, dead_peer, closed, cancelled;

@@ -122,6 +122,15 @@ BOOST_AUTO_TEST_CASE(an_address_is_verified_as_such)
     BOOST_TEST((other.client.first == tls_condition::name_mismatch));
 }
 
+// A zone says how to reach an address from here. No certificate has one.
+BOOST_AUTO_TEST_CASE(an_address_is_verified_without_its_zone)
+{
+    auto const local = tls_world::get().authority.issue({.subject = "local", .names = "IP:fe80::7"});
+    BOOST_TEST(!with_certificate(local, "fe80::7%1").client.first);
+    auto const other = with_certificate(local, "fe80::8%1");
+    BOOST_TEST((other.client.first == tls_condition::name_mismatch));
+}
+
 BOOST_AUTO_TEST_CASE(an_expired_certificate)
 {
     auto const& world = tls_world::get();

@@ -4,6 +4,7 @@
 #define DUET_DETAIL_TLS_TLS_ENGINE_HPP
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/address.hpp>
 
 #include <openssl/ssl.h>
 
@@ -117,6 +118,7 @@ private:
     struct bio;
 
     void expect(std::string const& host);
+    bool expect(boost::asio::ip::address const& address) noexcept;
     void resume() noexcept;
     bool enter(tls_source& from) noexcept;
     error_code result_of(int result) noexcept;

@@ -130,10 +130,10 @@ inline void tls_engine::expect(std::string const& host)
         return;
     }
     error_code no_address;
-    boost::asio::ip::make_address(host, no_address);
+    auto const address = boost::asio::ip::make_address(host, no_address);
     if (!no_address)
     {
-        if (verifies && ::X509_VERIFY_PARAM_set1_ip_asc(::SSL_get0_param(ssl_.get()), host.c_str()) != 1)
+        if (verifies && !expect(address))
             throw_tls_error(host);
         return;
     }
@@ -146,6 +146,14 @@ inline void tls_engine::expect(std::string const& host)
     auto* const text = const_cast<char*>(name.c_str());
     if (::SSL_ctrl(ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, text) != 1)
         throw_tls_error(host);
+}
+
+/// Certificates know no zones: the bytes of the address count. False: no memory.
+inline bool tls_engine::expect(boost::asio::ip::address const& address) noexcept
+{
+    auto const set = [this](auto const& bytes)
+    { return ::X509_VERIFY_PARAM_set1_ip(::SSL_get0_param(ssl_.get()), bytes.data(), bytes.size()) == 1; };
+    return address.is_v6() ? set(address.to_v6().to_bytes()) : set(address.to_v4().to_bytes());
 }
 
 inline void tls_engine::resume() noexcept
