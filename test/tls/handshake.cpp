@@ -291,6 +291,24 @@ BOOST_AUTO_TEST_CASE(sessions_are_resumed_unless_not_wanted)
     }
 }
 
+// The server of TLS 1.2 does not send another ticket with each resumption.
+BOOST_AUTO_TEST_CASE(a_session_of_tls_1_2_is_resumed_more_than_once)
+{
+    tls_talk talk;
+    ::SSL_CTX_set_max_proto_version(talk.server_context.native_handle(), TLS1_2_VERSION);
+    for (int i = 0; i < 4; ++i)
+    {
+        tls_talk next;
+        next.client_context = talk.client_context;
+        next.server_context = talk.server_context;
+        auto const result = shake_hands(next);
+        BOOST_TEST(!result.client.first);
+        BOOST_TEST(result.client_facts.version == "TLSv1.2");
+        BOOST_TEST(result.client_facts.resumed == (i > 0));
+        BOOST_TEST(result.client_facts.verified);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(certificates_are_replaced)
 {
     auto const& world = tls_world::get();

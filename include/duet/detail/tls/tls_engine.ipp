@@ -232,7 +232,10 @@ inline void tls_engine::shake_hands(tls_source& from) noexcept
     auto const result = ::SSL_do_handshake(ssl_.get());
     source_ = nullptr;
     if (result == 1)
+    {
         open_ = true;
+        tls_settings::keep_resumed(ssl_.get());
+    }
     else if (result_of(result) == boost::asio::error::eof)
         fail(tls_errc::handshake_cut);
 }

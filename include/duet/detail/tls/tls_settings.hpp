@@ -33,7 +33,8 @@ template <class T>
 using openssl_ptr = std::unique_ptr<T, openssl_deleter>;
 
 /// The sessions that a client may resume, by host. A ticket of TLS 1.3 is used once (RFC 8446, C.4), so taking one
-/// removes it. It has at most `most` hosts; one more replaces another.
+/// removes it; one of TLS 1.2 comes back when the handshake has ended well. It has at most `most` hosts; one more
+/// replaces another.
 class tls_session_cache
 {
 public:
@@ -71,6 +72,10 @@ public:
     tls_session_cache& cache() const noexcept { return cache_; }
 
     bool resumes() const noexcept { return resumes_; }
+
+    /// A client's handshake has ended well. If it has resumed a session of TLS 1.2, keep that again: it may be used
+    /// more than once, and the server need not send another ticket.
+    static void keep_resumed(::SSL* ssl) noexcept;
 
 private:
     explicit tls_settings(bool is_client);

@@ -254,6 +254,12 @@ inline int tls_settings::keep_session(::SSL* ssl, ::SSL_SESSION* session) noexce
     return 0;
 }
 
+inline void tls_settings::keep_resumed(::SSL* ssl) noexcept
+{
+    if (::SSL_is_server(ssl) == 0 && ::SSL_session_reused(ssl) == 1 && ::SSL_version(ssl) < TLS1_3_VERSION)
+        keep_session(ssl, ::SSL_get_session(ssl));
+}
+
 inline void tls_settings_holder::replace(std::shared_ptr<tls_settings const> next)
 {
     if (next->is_client() != current()->is_client())
