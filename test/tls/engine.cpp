@@ -272,3 +272,30 @@ BOOST_AUTO_TEST_CASE(input_is_taken_a_record_at_a_time)
     BOOST_TEST(t.server.read(t.to_server, asio::buffer(&byte, 1), error) == 1u);
     BOOST_TEST(all - t.to_server.bytes.size() <= 17u * 1024);
 }
+
+// An update of the keys costs far more than its bytes: other sessions have their turns in between.
+BOOST_AUTO_TEST_CASE(what_tls_says_to_itself_is_taken_with_pauses)
+{
+    both t;
+    t.shake_hands();
+    for (int i = 0; i < 5000; ++i)
+    {
+        BOOST_REQUIRE(::SSL_key_update(t.client.native(), SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+        BOOST_REQUIRE(::SSL_do_handshake(t.client.native()) == 1);
+        both::carry(t.client, t.to_server);
+    }
+    both::write(t.client, "x");
+    both::carry(t.client, t.to_server);
+    error_code error;
+    std::string text;
+    std::size_t calls = 0;
+    for (; text.empty() && calls < 1000; ++calls)
+    {
+        auto const before = t.to_server.bytes.size();
+        text = both::read(t.server, t.to_server, error);
+        BOOST_TEST((text == "x" || error == asio::error::would_block));
+        BOOST_TEST(before - t.to_server.bytes.size() <= tls_engine::most_taken + 2 * tls_engine::record);
+    }
+    BOOST_TEST(text == "x");
+    BOOST_TEST(calls > 1u);
+}

@@ -176,6 +176,36 @@ BOOST_AUTO_TEST_CASE(bulk_goes_both_ways_at_once)
         }());
 }
 
+// The engine takes so many with pauses, and no event of the socket tells that there are more.
+BOOST_AUTO_TEST_CASE(a_read_goes_on_behind_many_updates_of_the_keys)
+{
+    asio::io_context context;
+    run(context,
+        []() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            secure_ends ends{executor};
+            co_await shake_hands(ends);
+            auto& [server, client] = ends;
+            auto* const tls = duet::native_tls(client);
+            for (int i = 0; i < 5000; ++i)
+            {
+                BOOST_REQUIRE(::SSL_key_update(tls, SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+                BOOST_REQUIRE(::SSL_do_handshake(tls) == 1);
+            }
+            started<std::size_t> writing{executor, write(client, "at last")};
+            std::string room(7, ' ');
+            co_await server.read(asio::buffer(room));
+            BOOST_TEST(room == "at last");
+            co_await writing.result();
+            started<duet::close_report> closing{executor, close(client)};
+            auto const report = co_await server.close();
+            BOOST_TEST(report.clean());
+            auto const other = co_await closing.result();
+            BOOST_TEST(other.clean());
+        }());
+}
+
 BOOST_AUTO_TEST_CASE(a_refused_server_always_gets_the_alert)
 {
     for (int i = 0; i < 20; ++i)

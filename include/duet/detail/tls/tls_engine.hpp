@@ -38,6 +38,9 @@ protected:
 /// What it keeps is bounded: one record of input; of output, `batch` bytes of plaintext as records, and what TLS says
 /// by itself up to `most_unsent`, after which it takes no more input.
 ///
+/// So is what it does at once. What TLS says to itself, as an update of the keys, costs more than its bytes and gives
+/// no plaintext: after `most_taken` bytes without any, read() would block although the source has more.
+///
 /// OpenSSL's queue of errors is the thread's: it is empty after each function. Memory that runs out is an error.
 class tls_engine
 {
@@ -45,6 +48,7 @@ public:
     static constexpr std::size_t record = 16 * 1024;  ///< plaintext of a record
     static constexpr std::size_t batch = 4 * record;
     static constexpr std::size_t most_unsent = batch + 8 * 1024;
+    static constexpr std::size_t most_taken = 2 * record;  ///< enough for any record
 
     /// A client expects `host`, a name or an address. Throws boost::system::system_error.
     tls_engine(std::shared_ptr<tls_settings const> settings, std::string host);
@@ -135,6 +139,7 @@ private:
     error_code failure_;
     error_code send_failure_;
     error_code source_error_;  // why the source has no more; may be would_block
+    std::uint32_t taken_ = 0;  // from the source, since a function runs that may read
     bool open_ = false;
     bool finished_ = false;
 };

@@ -33,11 +33,12 @@ struct tls_engine::bio
         ::BIO_clear_retry_flags(object);
         self.source_error_ = boost::asio::error::would_block;
         std::size_t taken = 0;
-        if (self.source_ && !self.congested())
+        if (self.source_ && !self.congested() && self.taken_ < most_taken)
         {
             self.source_error_.clear();
             auto const room = boost::asio::buffer(data, static_cast<std::size_t>(size));
             taken = self.source_->take(room, self.source_error_);
+            self.taken_ += static_cast<std::uint32_t>(taken);
         }
         if (taken > 0)
             return static_cast<int>(taken);
@@ -169,6 +170,7 @@ inline void tls_engine::resume() noexcept
 inline bool tls_engine::enter(tls_source& from) noexcept
 {
     source_ = &from;
+    taken_ = 0;
     source_error_.clear();
     ::ERR_clear_error();
     return !failure_;
