@@ -8,6 +8,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -95,6 +96,13 @@ public:
 
     constexpr operator std::string_view() const noexcept { return {bytes_, size_}; }
 
+    /// Copy `most` bytes, of which those behind the head mean nothing. Returns where the head ends.
+    char* copy_all(char* to) const noexcept
+    {
+        std::memcpy(to, bytes_, most);
+        return to + size_;
+    }
+
 private:
     char bytes_[most]{};
     std::size_t size_ = 0;
@@ -133,7 +141,7 @@ struct length_prefix
     {
         frame_head result;
         auto const number = number_for(body);
-        if (order == std::endian::big && bytes >= 1 && bytes <= 8)
+        if (order == std::endian::big)
             result.set(number << (64 - 8 * bytes), bytes);
         else
             for (unsigned i = 0; i < bytes; ++i)

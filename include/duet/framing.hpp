@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <duet/detail/engine/data_buffers.hpp>
+#include <duet/detail/engine/frame_awaiter.hpp>
 #include <duet/detail/engine/frame_buffer.hpp>
 #include <duet/detail/engine/frame_operations.hpp>
 #include <duet/detail/engine/operation.hpp>
@@ -61,8 +62,10 @@ public:
     /// begun. After that request it gives the messages that have arrived, and reads once more, for one that has begun:
     /// a client that goes on sending does not hold the drain.
     ///
-    /// A message that is in the buffer already is given at once, without a system call. Takes a completion token, and
-    /// `within()`, as an operation of the session: void(error_code, std::optional<std::string_view>).
+    /// A message that is in the buffer already is given at once, without a system call; a coroutine that awaits it is
+    /// not even suspended. Others that wait on the executor have their turn after about a thousand of them.
+    /// Takes a completion token, and `within()`, as an operation of the session:
+    /// void(error_code, std::optional<std::string_view>).
     ///
     /// Where messages begin and end is known here, so deadlines::next_message, message and first_message count exactly.
     ///
@@ -74,7 +77,7 @@ public:
     auto next() { return next_after(nullptr); }
 
     /// The next message if it is in the buffer already, else nothing: next() then reads, or says why there is none. For
-    /// a program that serves what has arrived together; without a co_await for each, small ones are served faster.
+    /// a program that serves what has arrived together, also where it cannot await.
     ///
     /// ```cpp
     /// auto message = co_await messages.next();
@@ -96,9 +99,8 @@ public:
 protected:
     auto next_after(detail::frame_output* output)
     {
-        using operation = detail::operation<detail::frame_or_end, detail::reading_frame>;
         input_.look(codec_);  // here the framing's type is known; the operation then need not look
-        return operation{target_, "next", detail::reading_frame{input_, output}};
+        return detail::frame_read{target_, "next", detail::reading_frame{input_, output}};
     }
 
     std::string peer() const
@@ -199,9 +201,14 @@ private:
     std::string_view checked(char const* operation, boost::asio::const_buffer body) const
     {
         std::string_view const text{static_cast<char const*>(body.data()), body.size()};
-        if (!this->codec_.accepts(text))
-            throw session_error{boost::asio::error::invalid_argument, operation, this->peer(), 0};
+        if (!this->codec_.accepts(text)) [[unlikely]]
+            refuse(operation);
         return text;
+    }
+
+    [[noreturn, gnu::cold, gnu::noinline]] void refuse(char const* operation) const
+    {
+        throw session_error{boost::asio::error::invalid_argument, operation, this->peer(), 0};
     }
 
     detail::frame_output output_{this->codec_};

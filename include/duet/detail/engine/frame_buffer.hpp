@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -34,14 +35,15 @@ public:
     /// Copy three parts behind what is there. Throws std::bad_alloc, and is then as before.
     void append(std::string_view head, std::string_view body, std::string_view tail)
     {
-        auto const size = head.size() + body.size() + tail.size();
-        if (bytes_.size() - size_ < size) [[unlikely]]
-            bytes_.resize(std::max(size_ + size, bytes_.size() * 2));
-        auto* at = bytes_.data() + size_;
-        at = std::copy(head.begin(), head.end(), at);
-        at = std::copy(body.begin(), body.end(), at);
-        std::copy(tail.begin(), tail.end(), at);
-        size_ += size;
+        auto* const at = room(head.size() + body.size() + tail.size());
+        append_behind(std::copy(head.begin(), head.end(), at), body, tail);
+    }
+
+    /// As above. All of the few bytes are copied, also those that the next part overwrites: that is two stores.
+    void append(frame_head const& head, std::string_view body, std::string_view tail)
+    {
+        auto* const at = room(frame_head::most + body.size() + tail.size());
+        append_behind(head.copy_all(at), body, tail);
     }
 
     /// Give away the memory, which data() points to.
@@ -52,6 +54,26 @@ public:
     }
 
 private:
+    /// Where so many bytes can be copied to.
+    char* room(std::size_t size)
+    {
+        if (bytes_.size() - size_ < size) [[unlikely]]
+            grow(size);
+        return bytes_.data() + size_;
+    }
+
+    [[gnu::cold, gnu::noinline]] void grow(std::size_t size)
+    {
+        bytes_.resize(std::max(size_ + size, bytes_.size() * 2));
+    }
+
+    void append_behind(char* at, std::string_view body, std::string_view tail) noexcept
+    {
+        at = std::copy(body.begin(), body.end(), at);
+        at = std::copy(tail.begin(), tail.end(), at);
+        size_ = static_cast<std::size_t>(at - bytes_.data());
+    }
+
     std::vector<char> bytes_;  // all of it may be written to
     std::size_t size_ = 0;     // of what was gathered
 };
@@ -88,8 +110,11 @@ public:
     void append(std::string_view body, gathered_frames& to) const override
     {
         auto const head = framing_.head(body);
-        auto const tail = framing_.tail();
-        to.append(std::string_view{head}, body, std::string_view{tail});
+        std::string_view const tail{framing_.tail()};
+        if constexpr (std::is_same_v<decltype(head), frame_head const>)
+            to.append(head, body, tail);
+        else
+            to.append(std::string_view{head}, body, tail);
     }
 
     std::size_t append_around(std::string_view body, gathered_frames& to) const override
@@ -140,7 +165,10 @@ public:
         }
         else
         {
-            frame_ = frame;
+            // One by one: a copy of the whole reads what was just written in other sizes, for which processors wait.
+            head_ = frame.head;
+            body_ = frame.body;
+            total_ = total;
             found_ = true;
         }
         return true;
@@ -159,17 +187,24 @@ public:
 
     bool promised() const noexcept { return promised_; }
 
+    /// True if a frame was found that nobody else is to have, and that may be taken without a turn for others: not too
+    /// many were taken since begin_row().
+    bool at_hand() const noexcept { return found_ && !promised_ && in_a_row_ < most_in_a_row; }
+
+    /// An operation is begun, which lets others have their turn now and then.
+    void begin_row() noexcept { in_a_row_ = 0; }
+
     /// Give out the frame that look() has found. The view is valid until room() is called.
     std::string_view take() noexcept
     {
-        std::string_view const body{bytes_.get() + begin_ + frame_.head, frame_.body};
-        std::size_t const total = frame_.total();
-        begin_ += total;
-        size_ -= total;
+        std::string_view const body{bytes_.get() + begin_ + head_, body_};
+        begin_ += total_;
+        size_ -= total_;
         seen_ = wanted_ = 0;
         found_ = promised_ = false;
         given_ = true;
         over_ = last_;
+        ++in_a_row_;
         return body;
     }
 
@@ -216,6 +251,7 @@ public:
 private:
     static constexpr std::size_t smallest = 4 * 1024;
     static constexpr std::size_t read_ahead = 64 * 1024;
+    static constexpr unsigned most_in_a_row = 64;
 
     std::size_t most() const noexcept { return std::max(limit_, smallest); }
 
@@ -238,8 +274,11 @@ private:
     std::size_t seen_ = 0;    // of that, by the framing
     std::size_t wanted_ = 0;  // the least size of the frame
     std::size_t limit_;
-    frame_layout frame_;
+    std::size_t head_ = 0;   // of the frame that was found
+    std::size_t body_ = 0;   // of that one, too
+    std::size_t total_ = 0;  // of that one, too
     error_code error_;
+    unsigned in_a_row_ = 0;  // frames that were taken since an operation has begun
     bool found_ = false;
     bool promised_ = false;
     bool given_ = false;

@@ -114,8 +114,21 @@ public:
 
     std::size_t wanted() const noexcept { return 0; }
 
+    /// True if a frame is there that nobody else is to have.
+    bool need_not_begin(connection const& target) const noexcept
+    {
+        return input_->at_hand() && !target.reading() && !(output_ && target.writes_unseen());
+    }
+
+    frame_or_end::type result_now(connection& target) const noexcept
+    {
+        target.first_message_received();
+        return input_->take();
+    }
+
     std::optional<io_result> at_once(connection& target)
     {
+        input_->begin_row();
         if (target.reading() || input_->promised())
             return io_result{errc::read_in_progress, 0};
         auto const result = begin(target);

@@ -170,12 +170,18 @@ private:
     char const* name_;
 };
 
+/// A base of an operation. Specialized for those that an awaiter looks for: see frame_awaiter.hpp.
+template <class Start>
+struct operation_mark
+{
+};
+
 /// One operation of a session, not yet begun: `co_await` it, or call it with any completion token.
 ///
 /// Awaited in an `asio::awaitable`, it begins without a coroutine frame of its own. `Start` is one of
 /// initiation.hpp.
 template <class Result, class Start>
-class [[nodiscard]] operation
+class [[nodiscard]] operation : public operation_mark<Start>
 {
     using result_type = typename Result::type;
     using signature = typename completion_of<result_type>::signature;
@@ -206,6 +212,18 @@ public:
 
     /// True for an operation of an empty session.
     bool will_be_refused() const noexcept { return target_->stands_in(); }
+
+    /// True if its result is there, and nothing else has to be done, or told to anybody, than to take it by
+    /// result_now().
+    bool need_not_begin() const noexcept
+    {
+        if (target_->stands_in())
+            return false;
+        auto const& target = static_cast<connection const&>(*target_);
+        return !target.observed() && start_.need_not_begin(target);
+    }
+
+    result_type result_now() { return start_.result_now(static_cast<connection&>(*target_)); }
 
     /// Throw what the operation throws for this error, if it is one.
     void throw_if_failed(error_code const& error) const
