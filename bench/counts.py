@@ -99,36 +99,39 @@ SESSION = {"mode": "connect", "numbers": SESSIONS}
 
 
 class OfClient:
-    """The same of a client of bench/clients: of each of its connections, 64 at once, to a raw epoll server."""
+    """The same of a client, to a raw epoll server: of each connection of those in bench/clients, 64 at once; of each request
+    of those in bench/requests."""
 
-    def __init__(self, programs, command):
-        self.programs, self.command = programs, command
+    def __init__(self, programs, command, numbers=SESSIONS, connections=SIZE["connections"], depth=1):
+        self.programs, self.command, self.numbers = programs, command, numbers
+        self.options = {"connections": connections, "size": SIZE["size"], "depth": depth}
 
     def run(self, number, before=(), environment=None):
         """What it says on its standard error, when it has had so many connections."""
         with processes.Server(self.programs, processes.ECHO["epoll"][1], ONE_CORE) as server:
-            words = ["ask", "--port", server.port, "--echoes", number, "--connections", SIZE["connections"], "--size", SIZE["size"]]
+            words = ["ask", "--port", server.port, "--echoes", number]
+            words += [word for name, value in self.options.items() for word in (f"--{name}", value)]
             process = processes.start([*before, self.programs.find(self.command[0]), *map(str, words)], ONE_CORE,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                 env={**os.environ, **(environment or {})})
             return processes.both_outputs(process, PATIENCE, self.command[0])[1]
 
     def instructions(self):
-        return per_one(lambda number: collected(self.run(number, CALLGRIND)), SESSIONS)
+        return per_one(lambda number: collected(self.run(number, CALLGRIND)), self.numbers)
 
     def syscalls(self):
         def count(number):
             with tempfile.NamedTemporaryFile() as summary:
                 self.run(number, strace_to(summary))
                 return by_name(pathlib.Path(summary.name).read_text())["total"]
-        return per_one(count, SESSIONS)
+        return per_one(count, self.numbers)
 
     def allocations(self):
         def count(number):
             with tempfile.NamedTemporaryFile() as file:
                 self.run(number, environment=counting(self.programs, file))
                 return read_counts(file.name)[0]
-        return per_one(count, SESSIONS)
+        return per_one(count, self.numbers)
 
 
 def of_relay(programs, command, key):
@@ -139,6 +142,24 @@ def of_relay(programs, command, key):
 
 def of_client(programs, command, key):
     return getattr(OfClient(programs, command), key)()
+
+
+def requests(depth):
+    """Two numbers of them: as many as are under way, and a multiple."""
+    together = depth * processes.REQUEST_CONNECTIONS
+    few = max(1, 4096 // together) * together
+    return few, 3 * few
+
+
+def of_answers(programs, command, key, depth):
+    """The measure `key` of a request that is answered, with so many under way on each connection."""
+    return MEASURES[key](programs, command, numbers=requests(depth), connections=processes.REQUEST_CONNECTIONS, framed=1,
+        size=processes.REQUEST_SIZE + processes.REQUEST_HEAD, depth=depth)
+
+
+def of_questions(programs, command, key, depth):
+    """The same, of a request that is asked."""
+    return getattr(OfClient(programs, command, requests(depth), processes.REQUEST_CONNECTIONS, depth), key)()
 
 
 def missing_tools():

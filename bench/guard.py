@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
-"""Fails when an echo, a session, a relayed connection or a client's connection of duet costs more than guard.json says:
+"""Fails when an echo, a session, a relayed connection, a client's connection or a request of duet costs more than guard.json says:
 guard.py <build>/bench [--record [WORD...]] records them anew, or those alone in whose names one of the words is.
 
 Not by the clock, but by what repeats on any machine: instructions, system calls and allocations. And when a trace that
@@ -21,6 +21,7 @@ SKIPPED = 77
 TOLERANCE = {"instructions": 0.05, "syscalls": 0.2, "allocations": 0.05}
 LEAST = 0.01  # of a call: less is not told apart from what happens now and then
 SERVER, RELAY, CLIENT = processes.ECHO["duet_deadlines"][1], processes.RELAY["duet"][1], processes.CLIENT["duet_client"][1]
+TOGETHER = 16  # requests under way on each connection
 # Each is called with the programs.
 MEASURES = {
     **{f"{key} per echo": lambda programs, measure=measure: measure(programs, SERVER)
@@ -31,6 +32,11 @@ MEASURES = {
         for key in counts.MEASURES},
     **{f"{key} per client's connection": lambda programs, key=key: counts.of_client(programs, CLIENT, key)
         for key in counts.MEASURES},
+    **{f"{key} per request {what}": lambda programs, key=key, measure=measure, command=command: measure(
+            programs, command, key, TOGETHER)
+        for what, measure, command in (("answered", counts.of_answers, processes.ANSWER["duet_requests"][1]),
+            ("asked", counts.of_questions, processes.ASK["duet_asking"][1]))
+        for key in ("instructions", "allocations")},
 }
 
 

@@ -38,6 +38,19 @@ FRAMES = {
     "frames": ("duet, frame_stream", ["duet_frames", "{port}"]),
     "frames_buffered": ("duet, frame_stream, next_buffered()", ["duet_frames", "{port}", "--buffered"]),
 }
+# Requests, matched by an id: who answers them, and who asks. The echo server answers them too, and knows nothing of messages.
+ANSWER = {
+    "asio_requests": ("Asio, a loop by hand", ["asio_requests", "{port}"]),
+    "duet_requests": ("duet, serve_requests", ["duet_requests", "{port}"]),
+    "bytes": ("raw epoll, C, only an echo", ECHO["epoll"][1]),
+}
+ASK = {
+    "asio_asking": ("Asio, a loop by hand", ["asio_asking"]),
+    "duet_asking": ("duet, request_stream", ["duet_asking"]),
+}
+REQUEST_SIZE, REQUEST_HEAD = 64, 12  # bytes: of a body; of its size and its id
+REQUEST_CONNECTIONS = 16
+UNDER_WAY = (1, 16, 256)  # requests on each of them
 IDLE = {
     **ECHO,
     "duet_patient": ("duet, no buffer held", ["duet_echo", "{port}", "--patient"]),

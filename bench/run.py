@@ -32,7 +32,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("how", nargs="?", choices=("full", "quick"), default="full", help="quick: under five minutes")
     parser.add_argument("--only", default="", help="names of what is measured, or parts of them, with commas between: "
-        "echo_1 echo_64 echo_1000 echo_10000 pipelined large connect faults bulk relay client tls two_cores counts idle compile")
+        "echo_1 echo_64 echo_1000 echo_10000 pipelined large connect faults bulk relay requests client tls two_cores counts idle compile")
     parser.add_argument("--rounds", type=int, help="of each scenario (full: 7, quick: 3)")
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md's tables and plots")
     parser.add_argument("--onto", type=pathlib.Path, metavar="FILE", help="begin with the results of an earlier run, of "
@@ -97,6 +97,16 @@ def measure_connections(programs, table, measure):
     return rows
 
 
+def measure_requests(programs):
+    rows = {}
+    for depth in processes.UNDER_WAY:
+        of_depth = rows[str(depth)] = {}
+        for table, measure in ((processes.ANSWER, counts.of_answers), (processes.ASK, counts.of_questions)):
+            of_depth.update(measure_connections(programs, table,
+                lambda programs, command, key: measure(programs, command, key, depth)))
+    return rows
+
+
 def measure_idle(programs, sizes, descriptors):
     result = {}
     for connections in sizes:
@@ -152,7 +162,7 @@ def main():
     rounds = options.rounds or (3 if quick else 7)
     every = (scenarios.load_scenarios(programs, quick) + scenarios.bulk_scenarios(programs, quick) +
         scenarios.frame_scenarios(programs, quick) + scenarios.relay_scenarios(programs, quick) +
-        scenarios.client_scenarios(programs, quick) +
+        scenarios.client_scenarios(programs, quick) + scenarios.request_scenarios(programs, quick) +
         scenarios.tls_scenarios(programs, quick) + scenarios.two_core_scenario(programs, quick))
     for scenario in every:
         if wanted(scenario.key) and scenario.names:
@@ -172,6 +182,9 @@ def main():
             tables.show(tables.relay_counts_table(result["relay_counts"]))
             result["client_counts"] = measure_connections(programs, processes.CLIENT, counts.of_client)
             tables.show(tables.client_counts_table(result["client_counts"]))
+    if wanted("requests_counts") and not quick and not counts.missing_tools():
+        result["requests_counts"] = measure_requests(programs)
+        tables.show(tables.request_counts_table(result["requests_counts"]))
     if wanted("idle"):
         result["idle"] = measure_idle(programs, (10_000,) if quick else (10_000, 100_000), told["descriptors"])
         tables.show(tables.idle_table(result["idle"]))

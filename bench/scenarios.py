@@ -53,6 +53,14 @@ def row_of(result):
     }
 
 
+def row_of_client(result):
+    """Of a program that makes the load itself: the time is its own."""
+    row = row_of(result)
+    del row["load_share"]
+    spent = result["own_cpu_share"] * result["seconds"] * 1e9
+    return {**row, "cpu_ns": spent / max(result["requests"], 1)}
+
+
 def load_scenarios(programs, quick):
     names = programs.those_there(processes.ECHO)
 
@@ -164,13 +172,35 @@ def client_scenarios(programs, quick):
         with processes.Server(programs, processes.ECHO["epoll"][1], ONE_CORE) as server:
             result = processes.run_load(programs, "ask", server, ONE_CORE, program=processes.CLIENT[name][1][0],
                 connections=64, size=64, **times)
-        row = row_of(result)
-        del row["load_share"]
-        spent = result["own_cpu_share"] * result["seconds"] * 1e9
-        return {**row, "cpu_ns": spent / max(result["requests"], 1)}
+        return row_of_client(result)
     return [Scenario("client", "A client: connect, ask, read the answer, close; 64 at once",
         programs.those_there(processes.CLIENT), run, "connections/s", measured="client",
         note="client and raw epoll echo server share one core")]
+
+
+def request_scenarios(programs, quick):
+    """Who answers requests is asked by the load generator; who asks them has the bytes sent back by the raw epoll server."""
+    times = {"seconds": 0.4, "warmup": 0.1} if quick else {"seconds": 2, "warmup": 0.3}
+    connections = processes.REQUEST_CONNECTIONS
+
+    def answered(depth):
+        def run(name):
+            with processes.Server(programs, processes.ANSWER[name][1], ONE_CORE) as server:
+                return row_of(processes.run_load(programs, "echo", server, ONE_CORE, framed=1, connections=connections,
+                    size=processes.REQUEST_SIZE + processes.REQUEST_HEAD, depth=depth, **times))
+        return Scenario(f"requests_answered_{depth}", f"Requests answered, 64 bytes, {connections} connections, "
+            f"{depth} under way on each", programs.those_there(processes.ANSWER), run, "requests/s", retry=True)
+
+    def asked(depth):
+        def run(name):
+            with processes.Server(programs, processes.ECHO["epoll"][1], ONE_CORE) as server:
+                result = processes.run_load(programs, "ask", server, ONE_CORE, program=processes.ASK[name][1][0],
+                    connections=connections, size=processes.REQUEST_SIZE, depth=depth, **times)
+            return row_of_client(result)
+        return Scenario(f"requests_asked_{depth}", f"Requests asked, 64 bytes, {connections} connections, {depth} under way "
+            "on each", programs.those_there(processes.ASK), run, "requests/s", measured="client",
+            note="client and raw epoll echo server share one core")
+    return [scenario(depth) for scenario in (answered, asked) for depth in processes.UNDER_WAY]
 
 
 def tls_scenarios(programs, quick):

@@ -8,7 +8,7 @@ import statistics
 import plots
 import processes
 
-NAMED = (processes.IDLE, processes.FRAMES, processes.BULK, processes.RELAY, processes.PINNED, processes.APART, processes.CLIENT,
+NAMED = (processes.IDLE, processes.FRAMES, processes.ANSWER, processes.ASK, processes.BULK, processes.RELAY, processes.PINNED, processes.APART, processes.CLIENT,
     processes.TLS)
 LABELS = {name: label for table in NAMED for name, (label, _) in table.items()}
 BOTTLENECK = 0.9
@@ -114,6 +114,22 @@ def client_counts_table(table):
         "Connect, ask 64 bytes, read the answer, close: 64 at once.", table)
 
 
+def request_counts_table(table):
+    """`table`: of each depth the rows of those who answer, and of those who ask."""
+    keys = (("instructions", "{:,.0f}"), ("syscalls", "{:.2f}"), ("allocations", "{:.2f}"))
+    depths = sorted(table, key=int)
+    head = ["", *(f"{words}, {depth} under way" for words in ("instructions", "system calls", "allocations")
+        for depth in depths)]
+    parts = [f"### What a request costs\n\n64 bytes behind a size and an id, {processes.REQUEST_CONNECTIONS} connections. "
+        "Instructions by callgrind, system calls by strace."]
+    for what, programs in (("answers it", processes.ANSWER), ("asks it", processes.ASK)):
+        names = [name for name in programs if any(name in table[depth] for depth in depths)]
+        lines = [[LABELS[name], *(number(table[depth].get(name, {}).get(key), form) for key, form in keys for depth in depths)]
+            for name in names]
+        parts.append(f"Of the program that {what}:\n\n" + markdown(head, lines))
+    return "\n\n".join(parts)
+
+
 def idle_table(table):
     sizes = sorted({size for row in table.values() for size in row}, key=int)
     several = {size: max(row[size]["processes"] for row in table.values() if size in row) for size in sizes}
@@ -185,6 +201,7 @@ def write_docs(result, directory):
     for key, form, column in (("counts", counts_table, "instructions_64"),
             ("session_counts", session_counts_table, "instructions"),
             ("relay_counts", relay_counts_table, "instructions"), ("client_counts", client_counts_table, "instructions"),
+            ("requests_counts", request_counts_table, None),
             ("idle", idle_table, None),
             ("idle_tls", idle_tls_table, None), ("compile", compile_table, None)):
         if key not in result:
@@ -205,6 +222,11 @@ def plot_of_steady(key, table, column):
             "relay_counts": ("relayed connection", "one message, 64 at once"),
             "client_counts": ("client's connection", "one message, 64 at once")}[key]
         return plots.bars(f"User instructions per {what}", f"64 bytes, {how}, by callgrind", bars, "{:,.0f}")
+    if key == "requests_counts":
+        depth = str(processes.UNDER_WAY[1])
+        bars = [(LABELS[n], *[r["instructions"]] * 3) for n, r in table[depth].items() if "instructions" in r]
+        return plots.bars("User instructions per request", f"64 bytes, {depth} under way on each connection, by callgrind", bars,
+            "{:,.0f}")
     if key in ("idle", "idle_tls"):
         size = min((size for row in table.values() for size in row), key=int)
         bars = [(LABELS[n], *[r[size]["bytes"]] * 3) for n, r in table.items() if size in r]
