@@ -45,11 +45,12 @@ struct id_prefix
 
     static std::string encode(std::uint64_t id, std::string_view body)
     {
+        char head[bytes];
+        for (std::size_t i = 0; i < bytes; ++i)
+            head[i] = static_cast<char>(static_cast<unsigned char>(id >> (8 * (bytes - 1 - i))));
         std::string result;
         result.reserve(bytes + body.size());
-        for (std::size_t i = bytes; i-- > 0;)
-            result += static_cast<char>(static_cast<unsigned char>(id >> (8 * i)));
-        result += body;
+        result.append(head, bytes).append(body);
         return result;
     }
 

@@ -130,7 +130,9 @@ private:
     {
         auto const by = core->after(within);
         typename core_type::places_type::place own;
-        auto const got = co_await core_type::places_type::take(core->places(), own, by);
+        auto got = detail::place_end::held;
+        if (!core_type::places_type::take_now(core->places(), own))
+            got = co_await core_type::places_type::take(core->places(), own, by);
         if (got != detail::place_end::held)
             throw request_error{core->code_of(got), core->peer(), false};
         typename core_type::request one{core};

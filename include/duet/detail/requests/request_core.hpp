@@ -8,12 +8,15 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/intrusive/list.hpp>
+#include <boost/intrusive/list_hook.hpp>
+#include <boost/intrusive/options.hpp>
+#include <boost/intrusive/set.hpp>
+#include <boost/intrusive/set_hook.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <list>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -56,7 +59,7 @@ public:
         {
             if (core->under_way_.empty())
                 core->busy_since_ = core->clock_.now();
-            core->under_way_.emplace(id, this);
+            core->under_way_.push_back(*this);  // its id is the largest
         }
 
         request(request const&) = delete;
@@ -64,9 +67,9 @@ public:
 
         ~request()
         {
-            core->under_way_.erase(id);
-            if (!sent)
-                core->unsent_.remove(this);
+            core->under_way_.erase(core->under_way_.iterator_to(*this));
+            if (queued.is_linked())
+                core->unsent_.erase(core->unsent_.iterator_to(*this));
         }
 
         self const core;
@@ -75,6 +78,8 @@ public:
         std::string text;  // its message, and then its answer
         bool sent = false;
         bool answered = false;
+        boost::intrusive::set_member_hook<> known;
+        boost::intrusive::list_member_hook<> queued;
     };
 
     request_core(Session with, Framing how, std::size_t limit, request_options const& o, Codec c)
@@ -130,7 +135,7 @@ public:
         one.text = codec.encode(one.id, body);
         if (!framing_.accepts(one.text))
             throw session_error{boost::asio::error::invalid_argument, "request", peer_, 0};
-        unsent_.push_back(&one);
+        unsent_.push_back(one);
         start_reader();
         if (!writing_ && !flush_posted_)
         {
@@ -154,8 +159,8 @@ public:
             end_ = why;
         if (!error_)
             error_ = why;
-        for (auto const& each : under_way_)
-            each.second->wait.tell();
+        for (auto& each : under_way_)
+            each.wait.tell();
         places_.close();
     }
 
@@ -179,6 +184,18 @@ public:
     request_counters counted;  // except for those that counters() fills in
 
 private:
+    struct id_of_request
+    {
+        using type = std::uint64_t;
+
+        type operator()(request const& one) const noexcept { return one.id; }
+    };
+
+    using under_way_set = boost::intrusive::set<request, boost::intrusive::key_of_value<id_of_request>,
+        boost::intrusive::member_hook<request, boost::intrusive::set_member_hook<>, &request::known>>;
+    using unsent_list = boost::intrusive::list<request,
+        boost::intrusive::member_hook<request, boost::intrusive::list_member_hook<>, &request::queued>>;
+
     static constexpr std::size_t most_per_write = std::size_t{64} * 1024;
 
     void start_reader()
@@ -236,7 +253,7 @@ private:
             ++counted.late;
             return {};
         }
-        auto& one = *found->second;
+        auto& one = *found;
         if (!one.sent)
             return errc::unexpected_answer;
         if (one.answered)
@@ -295,7 +312,7 @@ private:
         output_.clear();
         while (!end_ && !unsent_.empty() && output_.size() < most_per_write)
         {
-            auto& one = *unsent_.front();
+            auto& one = unsent_.front();
             output_ += std::string_view{framing_.head(one.text)};
             output_ += one.text;
             output_ += std::string_view{framing_.tail()};
@@ -320,10 +337,10 @@ private:
     Framing framing_;
     std::string peer_;
     frame_reader<Framing> answers_;
-    std::map<std::uint64_t, request*> under_way_;
-    std::list<request*> unsent_;  // in the order of their begin
-    std::string output_;          // what is being written
-    time_point busy_since_{};     // since when requests are under way, if there are any
+    under_way_set under_way_;
+    unsent_list unsent_;       // in the order of their begin
+    std::string output_;       // what is being written
+    time_point busy_since_{};  // since when requests are under way, if there are any
     std::uint64_t next_id_ = 1;
     error_code error_;  // why no request may begin
     error_code end_;    // why those under way get no answer

@@ -62,7 +62,9 @@ public:
             gathers_ = places_->held() < most_;
             if (!gathers_)
                 co_await messages_.flush();  // what was put would wait as long
-            auto const got = co_await places_type::take(places_, own, places_type::time_point::max());
+            auto got = place_end::held;
+            if (!places_type::take_now(places_, own))
+                got = co_await places_type::take(places_, own, places_type::time_point::max());
             gathers_ = true;
             if (got != place_end::held)
                 throw failure(boost::asio::error::operation_aborted);

@@ -84,17 +84,23 @@ public:
 
     bool closed() const noexcept { return closed_; }
 
+    /// Take a place, if one is free at once. If not, take() waits, or tells why there is none.
+    static bool take_now(self const& queue, place& own) noexcept
+    {
+        if (queue->closed_ || queue->held_ == queue->places_)
+            return false;
+        ++queue->held_;
+        own.queue_ = queue;
+        return true;
+    }
+
     /// Wait for a place up to `by`; time_point::max() is no limit. `own` must outlive the coroutine.
     static awaitable<place_end> take(self queue, place& own, time_point by)
     {
+        if (take_now(queue, own))
+            co_return place_end::held;
         if (queue->closed_)
             co_return place_end::closed;
-        if (queue->held_ < queue->places_)
-        {
-            ++queue->held_;
-            own.queue_ = queue;
-            co_return place_end::held;
-        }
         if (queue->waiting_.size() >= queue->most_waiting_)
             co_return place_end::refused;
         entry waiter{queue, own};
