@@ -68,7 +68,7 @@ public:
 
     bool flag(std::string_view name) const { return given_.contains(name); }
 
-    std::uint16_t port() const { return static_cast<std::uint16_t>(number("port")); }
+    std::uint16_t port(std::string_view name = "port") const { return static_cast<std::uint16_t>(number(name)); }
 
     std::vector<std::string> const& arguments() const { return arguments_; }
 
@@ -104,7 +104,7 @@ private:
                                                          : word->substr(equals + 1);
         std::uint32_t number = 0;
         bool const bad = parse(known->fallback, number) && !parse(value, number);
-        if (bad || (name == "port" && number > std::numeric_limits<std::uint16_t>::max()))
+        if (bad || (name.ends_with("port") && number > std::numeric_limits<std::uint16_t>::max()))
             refuse("option '--{}' cannot be '{}'", name, value);
         given_[name] = value;
         return word;

@@ -24,6 +24,9 @@
 #include <duet/detail/engine/connection_time.ipp>
 #include <duet/detail/engine/connection_write.ipp>
 #include <duet/detail/engine/observed_channel.ipp>
+#include <duet/detail/metrics/histogram.ipp>
+#include <duet/detail/metrics/prometheus.ipp>
+#include <duet/detail/metrics/server_metrics.ipp>
 #include <duet/detail/proxy/encode.ipp>
 #include <duet/detail/proxy/networks.ipp>
 #include <duet/detail/proxy/parse.ipp>

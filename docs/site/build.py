@@ -26,8 +26,8 @@ LANGUAGES = ("en", "zh")
 MORE = ("README.md", "docs/tracing.md", "docs/trace_format.md", "docs/performance.md", "docs/architecture.md", "CONTRIBUTING.md",
         "CHANGELOG.md")
 CAPTIONS = {
-    "en": {"book": "The book", "guide": "Guide", "reference": "Reference", "pages": "More"},
-    "zh": {"book": "书", "guide": "指南", "reference": "参考手册（英文）", "pages": "其他（英文）"},
+    "en": {"book": "The book", "guide": "Guide", "systems": "Systems", "reference": "Reference", "pages": "More"},
+    "zh": {"book": "书", "guide": "指南", "systems": "系统", "reference": "参考手册（英文）", "pages": "其他（英文）"},
 }
 CODE = {".cpp": "cpp", ".hpp": "cpp", ".ipp": "cpp", ".c": "c", ".h": "c", ".py": "python", ".cmake": "cmake", ".sh": "bash"}
 

@@ -23,12 +23,14 @@
 #include <duet/frame_layout.hpp>
 #include <duet/framing.hpp>
 #include <duet/hand_over.hpp>
+#include <duet/histogram.hpp>
 #include <duet/inherited.hpp>
 #include <duet/kept_connection.hpp>
 #include <duet/lifecycle.hpp>
 #include <duet/line_reader.hpp>
 #include <duet/pool_options.hpp>
 #include <duet/post_mortem.hpp>
+#include <duet/prometheus.hpp>
 #include <duet/proxy_header.hpp>
 #include <duet/proxy_options.hpp>
 #include <duet/proxy_protocol.hpp>
@@ -43,6 +45,7 @@
 #include <duet/run.hpp>
 #include <duet/serve_requests.hpp>
 #include <duet/server.hpp>
+#include <duet/server_metrics.hpp>
 #include <duet/server_options.hpp>
 #include <duet/session.hpp>
 #include <duet/session_handler.hpp>

@@ -20,6 +20,7 @@
 #include <duet/post_mortem.hpp>
 #include <duet/proxy_options.hpp>
 #include <duet/session_options.hpp>
+#include <duet/tcp_info.hpp>
 
 namespace duet {
 inline namespace DUET_ABI {
@@ -45,6 +46,11 @@ struct session_end
 
     /// What the program said by session::set_note(): what was asked for, who it was.
     std::string note{};
+
+    /// What the kernel knew of the connection when its handler had ended, before it was closed. Only with
+    /// server_options::report_tcp_info, and nothing if it could not be asked any more: the session has ended
+    /// by itself, the handler has aborted or released it, or it is not TCP.
+    std::optional<tcp_snapshot> tcp{};
 
     /// Who ended it, in which direction and phase, and the first errors: to_string() makes a line of it.
     duet::post_mortem post_mortem{};
@@ -135,6 +141,9 @@ struct server_options
     /// Called when the system has no descriptor or memory for another connection: see
     /// acceptor_options::on_resource_failure. Ignored if you pass an acceptor.
     std::function<void(accept_failure const&)> on_resource_failure{};
+
+    /// Ask the kernel about each connection when its handler has ended: session_end::tcp. One system call per session.
+    bool report_tcp_info = false;
 
     /// Called once for every session that has ended, on the session's executor. Must not throw.
     std::function<void(session_end const&)> on_session_end{};

@@ -333,7 +333,7 @@ public:
     duet::canceller canceller() const { return duet::canceller{connection_.control()}; }
 
     /// What the program has to say about this session, for session_end::note. It takes memory only while it is set.
-    void set_note(std::string const& text) { connection_ ? connection_->set_note(text) : void(); }
+    void set_note(std::string const& text) { connection_ ? connection_->remarks().set_note(text) : void(); }
 
     /// The descriptor, for socket options. Do not read from it, write to it or close it. Throws session_error (closed)
     /// if this session is empty.

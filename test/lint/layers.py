@@ -14,7 +14,8 @@ FLOORS = [
     " live_diagram close_report post_mortem backoff"
     " proxy/ proxy_header proxy_options frame_layout"
     " whole_or_end session_options acceptor_options connector_options pool_options relay_options server_options"
-    " request_codec request_options session_handler",
+    " request_codec request_options session_handler"
+    " metrics/ histogram server_metrics prometheus",
     # handlers and how they are called; system calls on descriptors
     "completion/ socket/ time/",
     # ways to wait, and what a stream has to supply

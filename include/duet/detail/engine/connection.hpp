@@ -30,6 +30,7 @@
 #include <duet/detail/engine/receiver.hpp>
 #include <duet/detail/engine/remote_control.hpp>
 #include <duet/detail/engine/sender.hpp>
+#include <duet/detail/engine/session_remarks.hpp>
 #include <duet/detail/engine/session_terms.hpp>
 #include <duet/detail/engine/waiters.hpp>
 #include <duet/detail/time/context_clock.hpp>
@@ -144,10 +145,8 @@ public:
     /// Set them now, unless that has been done: the program may look at the socket, or keep it without an operation.
     DUET_DECL void set_late_options() noexcept;
 
-    /// What the program has to say about this session. Throws std::bad_alloc.
-    void set_note(std::string const& text) { note_ = text.empty() ? nullptr : std::make_unique<std::string>(text); }
-
-    std::string take_note() noexcept { return note_ ? std::move(*std::exchange(note_, nullptr)) : std::string{}; }
+    /// What is to be told of it at its end.
+    session_remarks& remarks() noexcept { return remarks_; }
 
     /// The time of the last byte that was received, sent or acknowledged by the peer.
     DUET_DECL time_point last_activity() noexcept;
@@ -379,7 +378,7 @@ private:
     waiters waiters_;
     std::atomic<remote_control*> control_{nullptr};  // made by the first call of control()
     std::unique_ptr<observed_channel> observed_;     // set once an observer was attached
-    std::unique_ptr<std::string> note_;
+    session_remarks remarks_;
     std::uint64_t last_id_ = 0;  // the last id given to a write or a waiting handler
 };
 

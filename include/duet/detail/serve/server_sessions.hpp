@@ -205,8 +205,9 @@ private:
         auto const duration = drain_timer_.clock().now() - live.began;
         auto const began = std::chrono::system_clock::now() -
                            std::chrono::duration_cast<std::chrono::system_clock::duration>(duration);
+        auto remarks = connection->remarks().take();
         return {connection->describe_peer(), report, failure, connection->peer(), began, duration,
-            connection->take_note(), live.session.post_mortem()};
+            std::move(remarks.note), remarks.tcp, live.session.post_mortem()};
     }
 
     void ended(served_iterator live) noexcept

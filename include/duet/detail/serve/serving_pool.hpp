@@ -281,11 +281,31 @@ private:
             self.failure = nullptr;
         // After the peer's FIN a wait for another message would end at once, again and again.
         self.more = self.more && !live.last_message && live.session.receive_state() == receive_state::open;
+        if (self.failure || !self.more)
+            keep_tcp_info(live);
         if (self.failure && !served_session<Protocol>::state_type::session_maker::tells_why(live.session))
             live.session.abort();
         else if (!self.more)
             return session_access::close(live.session)(next_step<Protocol, &serving_pool::let_go>{self});
         let_go(self);
+    }
+
+    /// The session is about to end: keep what its report cannot tell any more, if that was asked for.
+    static void keep_tcp_info(served_session<Protocol>& live) noexcept
+    {
+        if (!live.state->options().report_tcp_info)
+            return;
+        try
+        {
+            auto const connection = session_access::connection(live.session);
+            error_code error;
+            if (auto const known = connection->info(error); !error)
+                connection->remarks().set_tcp(known);
+        }
+        catch (std::bad_alloc const&)
+        {
+            // The end is told without it.
+        }
     }
 
     /// It has served a session to its end or, if there is more, to the end of a message.
