@@ -282,6 +282,22 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_wait_for_the_hang_up_ends_with_a_reset_and_not
     BOOST_TEST((t.channel.take_failure() == duet::condition::reset));
 }
 
+// Its event has come and gone.
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_hang_up_before_the_wait_ends_it, Talk, reset_channels)
+{
+    Talk t;
+    if (!t.channel.able().tells_hang_up)
+        return;
+    t.read();
+    t.reset_far();
+    BOOST_TEST(t.told() == "read:failed");
+    for (int wait = 0; wait < 2; ++wait)
+    {
+        t.wait_gone();
+        BOOST_TEST(t.told() == "gone");
+    }
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_cancelled_wait_for_the_hang_up_leaves_the_read, Talk, all_channels)
 {
     Talk t;

@@ -15,6 +15,7 @@
 #include "support/simulated_time.hpp"
 #include "support/started.hpp"
 
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <array>
@@ -126,6 +127,25 @@ BOOST_FIXTURE_TEST_CASE(a_close_asks_once_what_is_unacknowledged, fixture)
 {
     exchange();
     BOOST_TEST(made.of({"TIOCOUTQ"}) == "TIOCOUTQ 1");
+}
+
+// The reactor is told of a hang-up anyway: see channel.channel.
+BOOST_FIXTURE_TEST_CASE(a_wait_for_the_peers_end_asks_nothing_in_the_reactor, fixture)
+{
+    run(context,
+        [](fixture& at) -> asio::awaitable<void>
+        {
+            duet::session peer = co_await at.connector.connect(at.server.endpoint());
+            auto other = at.server.accept();
+            {
+                at.made = {};
+                counted_calls const all{at.made};
+                peer.wait_peer_gone()(asio::detached);
+            }
+            if (reactor_wanted())
+                BOOST_TEST(at.made.of({"modify"}) == "modify 0");
+            peer.abort();
+        }(*this));
 }
 
 // Nagle's algorithm holds a small segment back only while another one is unacknowledged.

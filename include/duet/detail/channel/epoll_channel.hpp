@@ -124,6 +124,8 @@ private:
             set_may_read(true);
         if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0)
             uncertain_ = true;
+        if ((events & (EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0)
+            gone_reported_ = true;
     }
 
     reactor* reactor_ = nullptr;
@@ -135,6 +137,7 @@ private:
     bool gone_ = false;      // a wait for the hang-up is under way
     bool gone_due_ = false;  // call on_gone() at the next turn
     bool gone_cancelled_ = false;
+    bool gone_reported_ = false;  // what may end a wait for the hang-up was reported, and will not be again
     bool turn_ = false;        // the reactor has a turn queued for this channel
     bool user_turn_ = false;   // the user has requested it with turn()
     bool user_waits_ = false;  // others go first at the next turn: the user's own was served last time

@@ -218,7 +218,8 @@ DUET_DECL void epoll_channel::wait_gone()
 {
     gone_ = true;
     gone_cancelled_ = false;
-    reactor_->ask(*this, false);
+    if (std::exchange(gone_reported_, false))
+        reactor_->ask(*this, false);
     settle();
 }
 
