@@ -12,13 +12,19 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <thread>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -54,6 +60,52 @@ BOOST_AUTO_TEST_CASE(P09_a_reset_with_the_last_bytes_is_noticed_while_the_other_
             BOOST_TEST(report.forward.error == duet::condition::reset);
             BOOST_TEST(report.first.reason == close_reason::peer_reset);
         });
+}
+
+namespace {
+
+// So many segments have come: tcpi_segs_in of <linux/tcp.h>, which excludes the system's own header.
+std::uint32_t segments_in(int fd)
+{
+    constexpr std::size_t place = 140;
+    std::array<unsigned char, 256> info{};
+    auto size = static_cast<::socklen_t>(info.size());
+    require(::getsockopt(fd, IPPROTO_TCP, TCP_INFO, info.data(), &size) == 0, "TCP_INFO");
+    std::uint32_t result = 0;
+    std::memcpy(&result, info.data() + place, sizeof(result));
+    return result;
+}
+
+}  // namespace
+
+// An answer to a short connection costs a segment less, and the other host an acknowledgement. Asio does not tell of a
+// FIN behind bytes.
+BOOST_AUTO_TEST_CASE(a_fin_that_came_with_the_last_bytes_leaves_with_them)
+{
+    asio::io_context context;
+    prepare(context);
+    run(context,
+        []() -> asio::awaitable<void>
+        {
+            auto const executor = co_await asio::this_coro::executor;
+            relayed line{executor};
+            line.left.send_all("the answer");
+            line.left.shutdown_write();
+            auto const before = segments_in(line.right.fd());
+            started<relay_report> relaying{executor, duet::relay(line.first, line.second)};
+            auto const hear = [&]
+            {
+                require(line.right.recv_all().data == "the answer", "all of it");
+                auto const segments = segments_in(line.right.fd()) - before;
+                line.right.close();
+                line.left.close();
+                return segments;
+            };
+            auto const segments = co_await in_thread(hear);
+            BOOST_TEST((segments == 1U || !reactor_wanted()));
+            auto const report = co_await relaying.result();
+            BOOST_TEST(report.forward.finished);
+        }());
 }
 
 // The peer said everything and its FIN, and went away: what it said is whole, and must not be destroyed.

@@ -90,6 +90,9 @@ public:
     /// read_some() or readable_now(). Always false for Asio's channel, because Asio tries reads itself.
     bool may_read() const noexcept { return may_read_; }
 
+    /// True if the peer's FIN has come, behind whatever can still be read: no read blocks any more.
+    bool input_ends() const noexcept { return input_ends_; }
+
     // ---- Operations that never block. -------------------------------------------------------------------------------
 
     /// Read the bytes that are available. would_block: there are none. 0 and eof: the peer's FIN. The buffer must not
@@ -116,6 +119,9 @@ public:
 
     /// Read and throw away up to `limit` bytes. 0 without an error is the peer's FIN; would_block: nothing was there.
     virtual std::size_t discard(std::size_t limit, error_code& error) noexcept = 0;
+
+    /// True: shutdown_send() follows the next writes at once, so the system may send the FIN with their last bytes.
+    virtual void set_fin_follows(bool) noexcept {}
 
     /// End our direction: send FIN.
     virtual void shutdown_send(error_code& error) noexcept = 0;
@@ -198,11 +204,19 @@ protected:
             above_->may_read_ = may;
     }
 
-    /// This channel passes on what `other` reads, so their may_read() is the same from now on.
+    void set_input_ends(bool ends) noexcept
+    {
+        input_ends_ = ends;
+        if (above_)
+            above_->input_ends_ = ends;
+    }
+
+    /// This channel passes on what `other` reads, so their may_read() and input_ends() are the same from now on.
     void reads_from(channel& other) noexcept
     {
         other.above_ = this;
         may_read_ = other.may_read_;
+        input_ends_ = other.input_ends_;
     }
 
     /// Call this before each write. True: TCP_NODELAY is to be set now.
@@ -219,6 +233,7 @@ protected:
 private:
     channel* above_ = nullptr;
     bool may_read_ = false;
+    bool input_ends_ = false;
     std::uint8_t writes_until_no_delay_ = 0;
     features able_;
     ::pid_t maker_;

@@ -59,6 +59,7 @@ public:
     std::size_t write_some(piped_bytes const& bytes, error_code& error) noexcept override;
     std::size_t take_into(splice_pipe& pipe, error_code& error) noexcept override;
     std::size_t discard(std::size_t limit, error_code& error) noexcept override;
+    void set_fin_follows(bool follows) noexcept override { fin_follows_ = follows; }
     void shutdown_send(error_code& error) noexcept override;
     void reset() noexcept override;
     void close() noexcept override;
@@ -126,6 +127,9 @@ private:
             uncertain_ = true;
         if ((events & (EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0)
             gone_reported_ = true;
+        // A reset ends both directions, too, but what it overtakes must not wait for a FIN.
+        if ((events & (EPOLLRDHUP | EPOLLERR)) != 0)
+            set_input_ends((events & EPOLLERR) == 0);
     }
 
     reactor* reactor_ = nullptr;
@@ -138,6 +142,7 @@ private:
     bool gone_due_ = false;  // call on_gone() at the next turn
     bool gone_cancelled_ = false;
     bool gone_reported_ = false;  // what may end a wait for the hang-up was reported, and will not be again
+    bool fin_follows_ = false;
     bool turn_ = false;        // the reactor has a turn queued for this channel
     bool user_turn_ = false;   // the user has requested it with turn()
     bool user_waits_ = false;  // others go first at the next turn: the user's own was served last time

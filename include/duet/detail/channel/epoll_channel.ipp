@@ -80,7 +80,7 @@ DUET_DECL bool epoll_channel::readable_now() noexcept
 DUET_DECL std::size_t epoll_channel::write_some(boost::asio::const_buffer buffer, error_code& error) noexcept
 {
     before_write();
-    return send_some(descriptor_, buffer, error);
+    return send_some(descriptor_, buffer, error, fin_follows_ ? MSG_MORE : 0);
 }
 
 DUET_DECL std::size_t epoll_channel::write_some(

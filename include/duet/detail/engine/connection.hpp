@@ -70,6 +70,7 @@ public:
     // See channel.hpp.
     bool able_to_take() const noexcept { return channel_->able().takes; }
     bool may_read() const noexcept { return channel_->may_read(); }
+    void fin_follows(connection const& from) noexcept { channel_->set_fin_follows(from.channel_->input_ends()); }
 
     /// Storage for the handler of the pending read. Assign the handler before start_read().
     any_completion& reader() noexcept { return receiver_.handler(); }

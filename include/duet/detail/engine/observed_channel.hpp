@@ -72,6 +72,7 @@ private:
     std::size_t write_some(piped_bytes const& bytes, error_code& error) noexcept override;
     std::size_t take_into(splice_pipe& pipe, error_code& error) noexcept override;
     std::size_t discard(std::size_t limit, error_code& error) noexcept override;
+    void set_fin_follows(bool follows) noexcept override { inner_->set_fin_follows(follows); }
     void shutdown_send(error_code& error) noexcept override;
     void reset() noexcept override;
     void close() noexcept override;

@@ -142,6 +142,7 @@ inline bool relay_pump::pass_on(self& run, std::size_t size)
         if (!splicing_)
             room_ = std::min(most_, size * 3);
     }
+    to_.fin_follows(from_);
     return write(run, write_request{bytes, true});
 }
 

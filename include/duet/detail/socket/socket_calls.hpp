@@ -90,11 +90,11 @@ inline std::size_t size_or_error(::ssize_t size, boost::system::error_code& erro
 // Send to a non-blocking socket without raising SIGPIPE.
 
 inline std::size_t send_some(
-    int descriptor, boost::asio::const_buffer buffer, boost::system::error_code& error) noexcept
+    int descriptor, boost::asio::const_buffer buffer, boost::system::error_code& error, int flags = 0) noexcept
 {
     if (buffer.size() == 0)
         return 0;
-    return size_or_error(::send(descriptor, buffer.data(), buffer.size(), MSG_NOSIGNAL), error);
+    return size_or_error(::send(descriptor, buffer.data(), buffer.size(), MSG_NOSIGNAL | flags), error);
 }
 
 inline std::size_t send_some(
