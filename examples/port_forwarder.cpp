@@ -44,9 +44,8 @@ void log(duet::session const& client, duet::relay_report const& report)
     std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
-asio::awaitable<void> forward(duet::session client, target const& to)
+asio::awaitable<void> forward(duet::session client, duet::connector& connector, target const& to)
 {
-    duet::connector connector{client.get_executor(), {.timeout = std::chrono::seconds{5}}};
     // Throws when nobody is there: the client is reset then, as it would be by the target's host.
     duet::session server = co_await connector.connect(to.host, to.port);
     if (to.tells_client)
@@ -90,7 +89,9 @@ try
     settings.at_limit = duet::limit_policy::shed;
     if (auto const& network = options.text("accept-proxy"); network != "nobody")
         settings.proxy_protocol = duet::proxy_options{.trusted = {network}};
-    duet::server server{context, settings, [&](duet::session client) { return forward(std::move(client), to); }};
+    duet::connector connector{context, {.timeout = std::chrono::seconds{5}}};
+    duet::server server{
+        context, settings, [&](duet::session client) { return forward(std::move(client), connector, to); }};
     fmt::print("listening on {}\n", fmt::streamed(server.local_endpoint()));
     std::fflush(stdout);
     return duet::run(context, {.print = true}, server);

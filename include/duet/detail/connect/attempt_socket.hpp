@@ -7,13 +7,14 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 
-#include <functional>
+#include <cstddef>
 #include <memory>
 #include <new>
 #include <optional>
 #include <utility>
 
 #include <duet/detail/channel/stream_channels.hpp>
+#include <duet/detail/completion/any_completion.hpp>
 #include <duet/detail/connect/connect_socket.hpp>
 #include <duet/detail/socket/socket_calls.hpp>
 #include <duet/error.hpp>
@@ -34,18 +35,18 @@ class reactor_attempt final : public connecting_socket
 public:
     using connecting_socket::connecting_socket;
 
-    std::function<void(error_code const&)> done;
+    any_completion done;
 
 private:
     void on_connected(error_code const& error) override
     {
-        auto const told = std::exchange(done, nullptr);  // it may end this object
-        told(error);
+        auto told = std::move(done);  // it may end this object
+        told(error, 0);
     }
 
     void abandon() noexcept override
     {
-        auto const dropped = std::exchange(done, nullptr);  // it may own this object
+        auto const dropped = std::move(done);  // it may own this object
     }
 };
 
@@ -110,11 +111,11 @@ public:
         if (attempt_)
         {
             error_code error;
-            attempt_->done = done;
+            attempt_->done.keep([done](error_code why, std::size_t) { done(why); });
             attempt_->connect(endpoint.data(), static_cast<::socklen_t>(endpoint.size()), error);
             if (!error)
                 return;
-            attempt_->done = nullptr;
+            attempt_->done = {};
             if (error == boost::asio::error::no_memory)
                 throw std::bad_alloc{};
             boost::asio::post(executor, [done = std::move(done), error] { done(error); });

@@ -114,7 +114,7 @@ private:
     /// The attempts; the one that has won has failed for this reason.
     static std::vector<connect_attempt<transport>> reports_with(race_type const& race, error_code const& why);
 
-    static awaitable<void> run(self core, std::shared_ptr<race_type> race, target_type const& target);
+    static void start(self const& core, race_type& race, target_type const& target);
 };
 
 }  // namespace detail

@@ -27,12 +27,28 @@ connect_core<Protocol, Executor, Resolver>::connect(self core, target_type targe
 {
     if (!target.well_formed() || !retry.delays.valid())
         throw error_type{boost::asio::error::invalid_argument, target.describe(), {}};
-    timer_type pause{core->executor};
+    std::optional<timer_type> pause;
     std::optional<backoff> delays;
     for (std::size_t tries = 1;; ++tries)
     {
         auto race = std::make_shared<race_type>(core->executor, core->options, core->maker_for(target), core->watcher);
-        co_await run(core, race, target);
+        {
+            leave const guard{*race};
+            start(core, *race, target);
+            while (!race->ended())
+            {
+                error_code interrupted;
+                co_await race->wait(interrupted);
+                if (!interrupted)
+                    race->go_on();
+                else if (!race->ended())
+                {
+                    auto const state = co_await boost::asio::this_coro::cancellation_state;
+                    if (state.cancelled() != boost::asio::cancellation_type::none)
+                        race->cancel();
+                }
+            }
+        }
         error_code why = race->error();
         if (race->winner())
         {
@@ -59,9 +75,11 @@ connect_core<Protocol, Executor, Resolver>::connect(self core, target_type targe
             if (core->on_retry)
                 core->on_retry({failed, tries, delay});
             error_code error;
-            pause.expires_after(delay);
+            if (!pause)
+                pause.emplace(core->executor);
+            pause->expires_after(delay);
             boost::asio::use_awaitable_t<Executor> const token;
-            co_await pause.async_wait(boost::asio::redirect_error(token, error));
+            co_await pause->async_wait(boost::asio::redirect_error(token, error));
             interrupted = static_cast<bool>(error);
         }
         if (interrupted)
@@ -105,22 +123,23 @@ auto connect_core<Protocol, Executor, Resolver>::reports_with(race_type const& r
 }
 
 template <class Protocol, class Executor, class Resolver>
-boost::asio::awaitable<void, Executor> connect_core<Protocol, Executor, Resolver>::run(
-    self core, std::shared_ptr<race_type> race, target_type const& target)
+void connect_core<Protocol, Executor, Resolver>::start(self const& core, race_type& race, target_type const& target)
 {
-    leave const guard{*race};
     if constexpr (has_resolver)
     {
         if (target.named)
-            race->start(core->resolver, core, target.host, target.service);
+        {
+            // The system's resolver would only say the same, later. But a watcher is told what was asked for.
+            if constexpr (std::is_same_v<Resolver, basic_system_resolver<Executor>>)
+            {
+                auto const numeric = core->watcher ? std::nullopt : numeric_endpoint(target.host, target.service);
+                if (numeric)
+                    return race.start(*numeric);
+            }
+            return race.start(core->resolver, core, target.host, target.service);
+        }
     }
-    if (!target.named)
-        race->start(target.endpoint);
-    error_code interrupted;
-    if (!race->ended())
-        co_await race->wait(interrupted);
-    if (!race->ended())
-        race->cancel();
+    race.start(target.endpoint);
 }
 
 }  // namespace detail

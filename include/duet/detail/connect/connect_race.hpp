@@ -15,6 +15,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,9 +51,8 @@ public:
     connect_race(Executor const& executor, connector_options const& options, Maker maker,
         std::shared_ptr<session_watcher> watcher)
         : watcher_{std::move(watcher)}, options_{options}, maker_{std::move(maker)}, timer_{executor},
-          ended_event_{executor}, schedule_{options, now()}
+          schedule_(options, now())
     {
-        ended_event_.expires_at(time_point::max());
     }
 
     /// Resolve the name first. `resolver` must stay valid until its coroutine has ended; `owner` is kept for that.
@@ -71,17 +71,23 @@ public:
     /// Connect to one endpoint, without resolving.
     void start(endpoint_type const& endpoint)
     {
-        plan({endpoint});
+        plan({&endpoint, 1});
         act();
     }
 
     bool ended() const noexcept { return ended_; }
 
-    /// Wait until the connect has ended or the awaiting coroutine is cancelled. ended() tells which.
+    /// Wait until the time has come to go_on(). This is interrupted when the connect has ended, when there is another
+    /// time to wait for, and when the awaiting coroutine is cancelled.
     auto wait(error_code& interrupted)
     {
-        return ended_event_.async_wait(
-            boost::asio::redirect_error(boost::asio::use_awaitable_t<Executor>{}, interrupted));
+        return timer_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable_t<Executor>{}, interrupted));
+    }
+
+    void go_on() noexcept
+    {
+        wake_at_ = time_point::min();
+        safely([this] { act(); });
     }
 
     void cancel() noexcept { end(boost::asio::error::operation_aborted); }
@@ -176,7 +182,7 @@ private:
             watcher_->on_result(look_up_, "resolve", {}, why);
     }
 
-    void plan(std::vector<endpoint_type> const& endpoints)
+    void plan(std::span<endpoint_type const> endpoints)
     {
         racers_.reserve(endpoints.size());
         for (auto const& endpoint : endpoints)
@@ -293,15 +299,7 @@ private:
         if (when == wake_at_)
             return;
         wake_at_ = when;
-        timer_.expires_at(when);  // an earlier wait completes with operation_aborted
-        timer_.async_wait(
-            [self = this->shared_from_this()](error_code const& interrupted)
-            {
-                if (interrupted || self->ended_)
-                    return;
-                self->wake_at_ = time_point::min();
-                self->safely([&] { self->act(); });
-            });
+        timer_.expires_at(when);  // interrupts wait()
     }
 
     void end(error_code why) noexcept
@@ -313,7 +311,6 @@ private:
             if (one.running())
                 give_up(one, why ? why : error_code{boost::asio::error::operation_aborted});
         timer_.cancel();
-        ended_event_.cancel();
         if (!std::exchange(resolving_, false))
             return;
         tell_resolved(why);
@@ -358,8 +355,7 @@ private:
     std::uint64_t look_up_ = 0;
     connector_options options_;
     Maker maker_;
-    timer_type timer_;
-    timer_type ended_event_;  // never expires: cancelled at the end
+    timer_type timer_;  // the coroutine waits for it
     connect_schedule schedule_;
     std::vector<racer> racers_;
     time_point wake_at_ = time_point::min();

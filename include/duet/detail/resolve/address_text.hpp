@@ -28,6 +28,10 @@ DUET_DECL std::optional<boost::asio::ip::address> address_of(std::string_view te
 /// A port: decimal digits alone, at most 65535. nullopt: it is none.
 DUET_DECL std::optional<std::uint16_t> port_of(std::string_view text) noexcept;
 
+/// The endpoint of a host and a service that are both numeric. nullopt: they have to be looked up, or are none.
+DUET_DECL std::optional<boost::asio::ip::tcp::endpoint> numeric_endpoint(
+    std::string_view host, std::string_view service) noexcept;
+
 /// True if `text` may be the name of a service: it has a letter, and no space or control character.
 DUET_DECL bool may_name_service(std::string_view text) noexcept;
 

@@ -28,7 +28,9 @@ DUET_DECL std::optional<boost::asio::ip::address> address_of(std::string_view te
         return std::nullopt;
     std::copy(text.begin(), text.end(), terminated.begin());
     error_code error;
-    auto const address = boost::asio::ip::make_address(terminated.data(), error);
+    bool const is_v6 = text.find(':') != std::string_view::npos;
+    auto const address = is_v6 ? boost::asio::ip::address{boost::asio::ip::make_address_v6(terminated.data(), error)}
+                               : boost::asio::ip::address{boost::asio::ip::make_address_v4(terminated.data(), error)};
     if (error || (bracketed && !address.is_v6()))
         return std::nullopt;
     return address;
@@ -40,6 +42,14 @@ DUET_DECL std::optional<std::uint16_t> port_of(std::string_view text) noexcept
     auto const* const end = text.data() + text.size();
     auto const parsed = std::from_chars(text.data(), end, port);
     return parsed.ec == std::errc{} && parsed.ptr == end ? std::optional{port} : std::nullopt;
+}
+
+DUET_DECL std::optional<boost::asio::ip::tcp::endpoint> numeric_endpoint(
+    std::string_view host, std::string_view service) noexcept
+{
+    auto const port = port_of(service);
+    auto const address = port ? address_of(host) : std::nullopt;
+    return address ? std::optional<boost::asio::ip::tcp::endpoint>{std::in_place, *address, *port} : std::nullopt;
 }
 
 DUET_DECL std::string text_of_name(std::string const& host, std::string const& service)
