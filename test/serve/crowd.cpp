@@ -46,10 +46,8 @@ std::vector<fate> fates_of(std::vector<raw_socket>& clients)
     return result;
 }
 
-}  // namespace
-
-// Clients keep coming, and one that is there already asks its questions: it waits for batches, and not for the crowd.
-BOOST_AUTO_TEST_CASE(a_flood_of_clients_does_not_keep_a_session_from_its_turns)
+// Of a server with this limit on its sessions, or none.
+void flood(std::size_t limit)
 {
     constexpr std::size_t crowd = 300;
     asio::io_context context;
@@ -71,7 +69,7 @@ BOOST_AUTO_TEST_CASE(a_flood_of_clients_does_not_keep_a_session_from_its_turns)
                 asking.send_all("?");
         }
     };
-    duet::server serving{context, on_loopback(), answer};
+    duet::server serving{context, on_loopback({.max_sessions = limit}), answer};
     served = &serving;
     asking = client_of(serving);
     serve(context, [&] { return accepted.size() == 1; });
@@ -83,11 +81,26 @@ BOOST_AUTO_TEST_CASE(a_flood_of_clients_does_not_keep_a_session_from_its_turns)
     for (std::size_t i = 1; i < accepted.size(); ++i)
         BOOST_TEST(accepted[i] - accepted[i - 1] <= 32U);
     BOOST_TEST(accepted.size() > crowd / 32U);
+    BOOST_TEST(accepted.size() < crowd / 4U);
     for (auto& each : clients)
         each.shutdown_write();
     serve(context, [&] { return serving.counters().completed == crowd; });
     for (auto& each : clients)
         BOOST_TEST(each.recv_all().data == "served");
+}
+
+}  // namespace
+
+// Clients keep coming, and one that is there already asks its questions: it waits for batches, and not for the crowd.
+BOOST_AUTO_TEST_CASE(a_flood_of_clients_does_not_keep_a_session_from_its_turns)
+{
+    flood(0);
+}
+
+// A client that has to wait for a place is left in the kernel's queue; the others need no turns of their own for that.
+BOOST_AUTO_TEST_CASE(a_flood_below_the_limit_comes_in_batches)
+{
+    flood(1000);
 }
 
 // P28: a client comes at each step of a drain. Each is served or refused, and none is reset.

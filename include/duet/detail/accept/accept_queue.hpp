@@ -102,12 +102,15 @@ public:
     /// The other listeners on this endpoint close together with this one.
     void close_with_others() noexcept { patience_ = longest_patience; }
 
+    /// Leave a client in the kernel's queue until it is handed out. Others have their turns after a batch all the same.
+    void take_one_at_a_time() noexcept { one_at_a_time_ = true; }
+
     /// Completes with a session that `maker` makes, and that belongs to `executor`.
     template <class Maker = session_maker>
     static boost::asio::awaitable<typename Maker::session_type, Executor> accept(
         self queue, Executor executor, Maker maker = {});
 
-    /// Returns the next session of a batch that was already taken; nullopt if there is none, or no memory for it.
+    /// Returns the next session of a batch that has begun; nullopt if there is none, or no memory for it.
     template <class Maker>
     std::optional<typename Maker::session_type> take_queued(Executor const& executor, Maker const& maker) noexcept;
 
@@ -157,7 +160,7 @@ private:
     /// While the listener closes: take what has completed, and close it when no handshake is under way any more.
     void settle() noexcept;
 
-    /// Take connections from the kernel's queue, at most one batch.
+    /// Take connections from the kernel's queue: a batch, or the next one of it.
     void take_batch() noexcept;
 
     /// Take what is in the kernel's queue, for close(): at most `last_takes_` connections, failed ones included.
@@ -220,8 +223,11 @@ private:
     std::chrono::milliseconds patience_ = longest_patience;
     std::chrono::steady_clock::time_point settled_at_{};
     std::size_t last_takes_ = 0;
+    std::size_t taken_of_batch_ = 0;
+    bool one_at_a_time_ = false;
     bool batch_was_full_ = false;
-    bool closing_ = false;  // nobody new is let in
+    bool found_empty_ = false;  // by take_queued(), since the last wait
+    bool closing_ = false;      // nobody new is let in
     std::shared_ptr<session_watcher> watcher_ = program_watcher();
 };
 

@@ -38,7 +38,8 @@ boost::asio::awaitable<typename Maker::session_type, Executor> accept_queue<Prot
                 co_await boost::asio::post(queue->get_executor(), token);
                 continue;
             }
-            queue->take_batch();
+            if (!std::exchange(queue->found_empty_, false))
+                queue->take_batch();
         }
         if (auto queued = queue->take_queued(executor, maker))
             co_return std::move(*queued);
@@ -67,6 +68,11 @@ std::optional<typename Maker::session_type> accept_queue<Protocol, Executor>::ta
     Executor const& executor, Maker const& maker) noexcept
 {
     std::optional<typename Maker::session_type> result;
+    if (taken_.empty() && taken_of_batch_ > 0 && listener_.is_open() && !pausing())
+    {
+        take_batch();
+        found_empty_ = taken_.empty();
+    }
     if (taken_.empty())
         return result;
     try
@@ -220,11 +226,12 @@ void accept_queue<Protocol, Executor>::discard() noexcept
 template <class Protocol, class Executor>
 void accept_queue<Protocol, Executor>::take_batch() noexcept
 {
-    std::size_t count = 0;
-    auto const batch = std::max<std::size_t>(options_.batch, 1);
-    while (count < batch && take_one())
-        ++count;
-    batch_was_full_ = count == batch;
+    auto const until = one_at_a_time_ ? taken_of_batch_ + 1 : options_.batch;
+    while (taken_of_batch_ < until && take_one())
+        ++taken_of_batch_;
+    batch_was_full_ = taken_of_batch_ == options_.batch;
+    if (batch_was_full_ || taken_of_batch_ < until)
+        taken_of_batch_ = 0;
 }
 
 template <class Protocol, class Executor>

@@ -36,6 +36,12 @@ struct acceptor_access
     }
 
     template <class Acceptor>
+    static void take_one_at_a_time(Acceptor& acceptor) noexcept
+    {
+        acceptor.queue_->take_one_at_a_time();
+    }
+
+    template <class Acceptor>
     static void close_with_others(Acceptor& acceptor) noexcept
     {
         acceptor.queue_->close_with_others();

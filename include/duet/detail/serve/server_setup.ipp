@@ -24,9 +24,6 @@ DUET_DECL acceptor_options acceptor_options_of(server_options const& options)
     result.reuse_port = options.share_port;
     result.session = options.session;
     result.on_resource_failure = options.on_resource_failure;
-    // With a limit on sessions, a client must stay in the kernel's queue until its turn, so accept one at a time.
-    if (options.max_sessions != 0)
-        result.batch = 1;
     return result;
 }
 

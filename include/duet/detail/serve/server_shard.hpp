@@ -145,6 +145,9 @@ private:
             co_return;  // end_by() has promised it
         if (state->shards().front().get() == &shard)
             state->runs_here();
+        // With a limit on sessions, a client must stay in the kernel's queue until its turn.
+        if (state->options().max_sessions != 0)
+            acceptor_access::take_one_at_a_time(shard.acceptor_);
         bool const waits = state->options().at_limit == limit_policy::wait;
         for (;;)
         {
