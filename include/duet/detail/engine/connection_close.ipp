@@ -95,8 +95,10 @@ inline void connection::release(bool reset)
     complete_all(awaited::fin, error_);
     complete_all(awaited::delivery, life_.reason() == close_reason::clean ? error_code{} : error_);
     complete_all(awaited::close, {});
-    complete_all(awaited::quiet, error_);
     complete_all(awaited::finish, error_);
+    // The last: that of a relay does nothing more, and is not worth a turn of its own.
+    for (auto quiet = waiters_.take_all(awaited::quiet); auto& each : quiet)
+        complete(std::move(each.done), error_, 0);
 }
 
 /// An error was met, and from now on operations report `lasting`.

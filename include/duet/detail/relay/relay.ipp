@@ -4,7 +4,7 @@
 #define DUET_DETAIL_RELAY_RELAY_IPP
 
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/deferred.hpp>
 
 #include <memory>
 #include <utility>
@@ -45,7 +45,7 @@ boost::asio::awaitable<relay_report, typename First::executor_type> relay(
     First& first, Second& second, relay_options options)
 {
     using access = detail::session_access;
-    using token_type = boost::asio::use_awaitable_t<typename First::executor_type> const;
+    using token_type = boost::asio::deferred_t const;  // use_awaitable makes one more coroutine
     detail::connection::ref const one{access::connection(first)};
     detail::connection::ref const other{access::connection(second)};
     detail::relay_guard const guard{one, other};

@@ -312,7 +312,7 @@ DUET_DECL void relay_pump::end_together(self const& run)
             end_together(found);
     };
     any_completion done;
-    done.keep(quiet);
+    done.keep(quiet, true);
     from_.start_when_quiet(std::move(done));
 }
 
