@@ -123,8 +123,9 @@ private:
     {
         if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
             set_may_read(true);
-        if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0)
-            uncertain_ = true;
+        if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) == 0) [[likely]]
+            return;
+        uncertain_ = true;
         if ((events & (EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0)
             gone_reported_ = true;
         // A reset ends both directions, too, but what it overtakes must not wait for a FIN.
