@@ -44,6 +44,7 @@
 #include <duet/detail/socket/cpu_affinity.ipp>
 #include <duet/detail/socket/endpoint.ipp>
 #include <duet/detail/socket/fork_watch.ipp>
+#include <duet/detail/socket/service_manager.ipp>
 #include <duet/detail/socket/socket_calls.ipp>
 #include <duet/detail/socket/splice_pipe.ipp>
 #include <duet/detail/socket/tcp_info.ipp>

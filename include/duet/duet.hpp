@@ -47,6 +47,7 @@
 #include <duet/server.hpp>
 #include <duet/server_metrics.hpp>
 #include <duet/server_options.hpp>
+#include <duet/service_manager.hpp>
 #include <duet/session.hpp>
 #include <duet/session_handler.hpp>
 #include <duet/session_options.hpp>

@@ -49,6 +49,13 @@ struct run_options
 {
     /// Print the report on stderr at the end, behind "duet: ". A reader of stderr that is gone or full delays nothing.
     bool print = false;
+
+    /// Tell the service manager that has started the program (systemd, `Type=notify`): READY=1 when run() begins, since
+    /// the servers listen by then; STOPPING=1 when the drain begins, and how long it may take, so that
+    /// TimeoutStopSec= does not cut it (server_options::drain_delay, drain_timeout and one second); WATCHDOG=1 twice in
+    /// the time of `WatchdogSec=`, from a handler on the context, so that a context that hangs is noticed. A program
+    /// that nobody waits for tells nobody. See service_manager.
+    bool notify = false;
 };
 
 /// Run `context` and serve until the servers have drained: after SIGINT or SIGTERM, each with its own

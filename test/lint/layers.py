@@ -17,7 +17,7 @@ FLOORS = [
     " request_codec request_options session_handler"
     " metrics/ histogram server_metrics prometheus",
     # handlers and how they are called; system calls on descriptors
-    "completion/ socket/ time/",
+    "completion/ socket/ time/ service_manager",
     # ways to wait, and what a stream has to supply
     "stream_traits session_stream connect_error tasks channel/ tls/ tls_options tls_error tls_context tls_stream tls_facts",
     # one connection

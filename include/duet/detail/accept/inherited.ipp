@@ -3,10 +3,11 @@
 #ifndef DUET_DETAIL_ACCEPT_INHERITED_IPP
 #define DUET_DETAIL_ACCEPT_INHERITED_IPP
 
-#include <charconv>
-#include <cstdlib>
+#include <string>
 #include <string_view>
+#include <utility>
 
+#include <duet/detail/socket/environment.hpp>
 #include <duet/inherited.hpp>
 
 #include <fcntl.h>
@@ -14,21 +15,6 @@
 
 namespace duet {
 inline namespace DUET_ABI {
-namespace detail {
-
-/// The value of an environment variable as an integer; -1 if it is not one.
-inline long number_in_environment(char const* name) noexcept
-{
-    char const* const text = std::getenv(name);
-    if (!text)
-        return -1;
-    std::string_view const all{text};
-    long value = -1;
-    auto const result = std::from_chars(all.data(), all.data() + all.size(), value);
-    return result.ec == std::errc{} && result.ptr == all.data() + all.size() ? value : -1;
-}
-
-}  // namespace detail
 
 DUET_DECL std::vector<inherited_descriptor> inherited_descriptors()
 {
@@ -37,8 +23,7 @@ DUET_DECL std::vector<inherited_descriptor> inherited_descriptors()
     auto const count = detail::number_in_environment("LISTEN_FDS");
     if (count <= 0 || count > 65536 || detail::number_in_environment("LISTEN_PID") != ::getpid())
         return result;
-    char const* const names_text = std::getenv("LISTEN_FDNAMES");
-    std::string_view names{names_text ? names_text : ""};
+    auto names = detail::in_environment("LISTEN_FDNAMES");
     for (int descriptor = first; descriptor < first + static_cast<int>(count); ++descriptor)
     {
         auto const colon = names.find(':');

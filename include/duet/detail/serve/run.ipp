@@ -19,6 +19,8 @@ inline run_report report_of_run(std::shared_ptr<runner> const& running, run_opti
         runner& running;
         ~guard() { running.leave(); }
     } const leaves{*running};
+    if (options.notify)
+        running->tell_service_manager();
     bool const drained = running->run();
 
     run_report report;

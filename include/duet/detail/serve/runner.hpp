@@ -13,11 +13,13 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <duet/detail/completion/end_notifier.hpp>
+#include <duet/detail/serve/service_link.hpp>
 #include <duet/server.hpp>
 
 namespace duet {
@@ -47,6 +49,7 @@ public:
     virtual bool drained() const noexcept = 0;
     virtual drain_report report() const noexcept = 0;
     virtual std::size_t active() const noexcept = 0;
+    virtual server_options const& options() const noexcept = 0;
     virtual std::exception_ptr listener_failure() const = 0;
 
     /// False: on an io_context, which that of the runner must be.
@@ -71,6 +74,9 @@ public:
     /// On a context of its own, for servers whose threads belong to the program.
     DUET_DECL explicit runner(server_list servers);
 
+    /// Tell the service manager how it goes: see run_options::notify.
+    void tell_service_manager() { service_.emplace(context_); }
+
     /// Run the context until all servers have drained, or the program has stopped it. True: they have drained.
     DUET_DECL bool run();
 
@@ -89,6 +95,7 @@ public:
 
 private:
     void take_signals();
+    service_link::duration longest_drain() const noexcept;
     void wait_signal();
     void on_signal(int number) noexcept;
     void start();
@@ -112,6 +119,7 @@ private:
     boost::asio::io_context& context_;
     server_list servers_;
     boost::asio::signal_set signals_;
+    std::optional<service_link> service_;
     int signal_ = 0;
     bool left_ = false;
     bool waits_signal_ = false;  // false: the wait has to be started
@@ -144,6 +152,7 @@ public:
     bool drained() const noexcept override { return server_access::core(server_).drained(); }
     drain_report report() const noexcept override { return server_access::core(server_).report(); }
     std::size_t active() const noexcept override { return server_.counters().active; }
+    server_options const& options() const noexcept override { return server_.options(); }
     std::exception_ptr listener_failure() const override { return server_.listener_failure(); }
     bool on_strands() const noexcept override { return server_access::core(server_).on_strands(); }
 

@@ -48,6 +48,17 @@ inline void runner::take_signals()
     }
 }
 
+/// From the begin of a drain until the last server has ended: see server::drain().
+inline service_link::duration runner::longest_drain() const noexcept
+{
+    constexpr service_link::duration most = std::chrono::hours{24 * 365};  // of each, for sums without overflow
+    auto result = service_link::duration::zero();
+    for (auto const& each : servers_)
+        result = std::max(
+            result, std::min(each->options().drain_delay, most) + std::min(each->options().drain_timeout, most));
+    return result + std::chrono::seconds{1};
+}
+
 /// Leave the context's run(), so that run() sees what is to be done.
 inline void runner::wake() noexcept
 {
@@ -82,6 +93,10 @@ inline void runner::start()
 {
     if (!waits_signal_)
         wait_signal();
+    if (service_)
+        service_->watch(weak_from_this());
+    if (service_ && wants_drain_)
+        service_->stopping(longest_drain());
     for (auto const& each : servers_)
         if (wants_drain_ && each->now == served_server::phase::serving)
             each->drain(shared_from_this());
@@ -158,6 +173,8 @@ DUET_DECL bool runner::run()
         {
             start();
             ready = true;
+            if (service_)
+                service_->ready();
             context_.run();
         }
         catch (std::bad_alloc const&)
