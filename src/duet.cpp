@@ -20,6 +20,7 @@
 #include <duet/detail/connect/connect_socket.ipp>
 #include <duet/detail/engine/connection.ipp>
 #include <duet/detail/engine/connection_close.ipp>
+#include <duet/detail/engine/connection_input.ipp>
 #include <duet/detail/engine/connection_read.ipp>
 #include <duet/detail/engine/connection_time.ipp>
 #include <duet/detail/engine/connection_write.ipp>

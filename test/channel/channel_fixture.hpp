@@ -48,13 +48,16 @@ public:
     bool inside = false;  // of a function of the channel
     int alive = 0;        // references that are not the test's
     bool abandoned = false;
-    std::function<void()> next;  // done within the next call
+    std::function<void()> next;              // done within the next call
+    std::function<bool(error_code&)> takes;  // what wait_readable(wake::likely) tells of
 
     void on_read(error_code const& error, std::size_t size) override
     {
         bytes.append(room.data(), size);
         note("read", error);
     }
+
+    bool on_input(error_code& error, turn_time&) noexcept override { return takes && takes(error); }
 
     void on_writable(error_code error) override { note("writable", error); }
 

@@ -14,6 +14,7 @@
 #include <duet/detail/socket/fork_watch.hpp>
 #include <duet/detail/socket/splice_pipe.hpp>
 #include <duet/detail/time/coarse_clock.hpp>
+#include <duet/detail/time/turn_time.hpp>
 #include <duet/error.hpp>
 #include <duet/session_options.hpp>
 #include <duet/tcp_info.hpp>
@@ -30,6 +31,13 @@ public:
     /// read() or wait_readable() has ended. `size` bytes are in the buffer; after wait_readable() it is 0. Errors: eof
     /// means the peer's FIN; operation_aborted means that the operation was cancelled or the channel was closed.
     virtual void on_read(error_code const& error, std::size_t size) = 0;
+
+    /// There may be input, for a wait_readable(wake::likely). True: what there was has been taken, and the wait goes
+    /// on. False: it ends, and on_read() with this error is next. A user that returns true has called no handler.
+    virtual bool on_input([[maybe_unused]] error_code& error, [[maybe_unused]] turn_time& time) noexcept
+    {
+        return false;
+    }
 
     /// wait_writable() has ended: a write may now accept bytes, or fails at once.
     virtual void on_writable(error_code error) = 0;

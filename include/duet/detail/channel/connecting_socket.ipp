@@ -43,6 +43,7 @@ DUET_DECL void connecting_socket::on_events(std::uint32_t events)
     if (!waits() || (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0)
         return;
     home_.end(*this);
+    home_.time().forget();
     // Writable, and neither failed nor hung up: connected.
     int failure = 0;
     if (::socklen_t size = sizeof(failure); (events & (EPOLLERR | EPOLLHUP)) != 0)

@@ -64,12 +64,15 @@ public:
     void reset() noexcept override;
     void close() noexcept override;
 
-    bool has_input() noexcept override;
-    bool has_failed() noexcept override;
-    bool has_hung_up() noexcept override;
-    error_code take_failure() noexcept override;
-    std::size_t unacknowledged() noexcept override;
-    void set_dead_peer_timeout(deadlines::duration timeout) noexcept override;
+    bool has_input() noexcept override { return detail::has_input(descriptor_); }
+    bool has_failed() noexcept override { return detail::has_failed(descriptor_); }
+    bool has_hung_up() noexcept override { return detail::has_hung_up(descriptor_); }
+    error_code take_failure() noexcept override { return detail::take_failure(descriptor_); }
+    std::size_t unacknowledged() noexcept override { return detail::unacknowledged(descriptor_); }
+    void set_dead_peer_timeout(deadlines::duration timeout) noexcept override
+    {
+        detail::set_dead_peer_timeout(descriptor_, timeout);
+    }
     void set_no_delay_now() noexcept override
     {
         if (take_no_delay())
@@ -111,6 +114,8 @@ private:
     }
 
     void begin_read(reading what) noexcept;
+    void on_more(std::uint32_t events);
+    [[gnu::cold]] void end_input(error_code const& error);
     void read_now();
     void tell_read(error_code const& error, std::size_t size);
     void tell_gone(error_code error);

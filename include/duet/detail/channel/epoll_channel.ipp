@@ -149,36 +149,6 @@ DUET_DECL void epoll_channel::close() noexcept
 
 // ---- Questions ------------------------------------------------------------------------------------------------------
 
-DUET_DECL bool epoll_channel::has_input() noexcept
-{
-    return detail::has_input(descriptor_);
-}
-
-DUET_DECL bool epoll_channel::has_failed() noexcept
-{
-    return detail::has_failed(descriptor_);
-}
-
-DUET_DECL bool epoll_channel::has_hung_up() noexcept
-{
-    return detail::has_hung_up(descriptor_);
-}
-
-DUET_DECL error_code epoll_channel::take_failure() noexcept
-{
-    return detail::take_failure(descriptor_);
-}
-
-DUET_DECL std::size_t epoll_channel::unacknowledged() noexcept
-{
-    return detail::unacknowledged(descriptor_);
-}
-
-DUET_DECL void epoll_channel::set_dead_peer_timeout(deadlines::duration timeout) noexcept
-{
-    detail::set_dead_peer_timeout(descriptor_, timeout);
-}
-
 DUET_DECL duet::tcp_snapshot epoll_channel::info(error_code& error) noexcept
 {
     return query_tcp_info(descriptor_, error);
@@ -286,6 +256,7 @@ struct epoll_channel::leave_event
 {
     [[gnu::always_inline]] ~leave_event()
     {
+        channel.reactor_->time().forget();
         if (channel.reading_ == reading::nothing || !channel.waits())
             channel.settle();
     }
@@ -295,6 +266,25 @@ struct epoll_channel::leave_event
 };
 
 DUET_DECL void epoll_channel::on_events(std::uint32_t events)
+{
+    bool const input = (events | EPOLLOUT) == (EPOLLIN | EPOLLOUT);
+    if (reading_ != reading::likely || !input || writing_ || read_cancelled_)
+        return on_more(events);
+    set_may_read(true);
+    // Nothing is called that could end a session, unless the read ends.
+    if (error_code error; !user_->on_input(error, reactor_->time()))
+        end_input(error);
+}
+
+/// A wait_readable(wake::likely) ends.
+inline void epoll_channel::end_input(error_code const& error)
+{
+    leave_event const leave{*this, owner_ref{user_}};
+    tell_read(error, 0);
+}
+
+/// Anything but input that may be taken in place.
+[[gnu::noinline]] inline void epoll_channel::on_more(std::uint32_t events)
 {
     leave_event const leave{*this, owner_ref{user_}};
     note(events);
@@ -353,11 +343,11 @@ DUET_DECL void epoll_channel::on_turn()
 /// Complete the pending read, unless it would block.
 inline void epoll_channel::read_now()
 {
+    error_code error;
     if (reading_ == reading::likely)
-        return tell_read({}, 0);
+        return user_->on_input(error, reactor_->time()) ? void() : tell_read(error, 0);
     if (reading_ == reading::certain)
         return readable_now() ? tell_read({}, 0) : void();  // the bytes may have been read since the event
-    error_code error;
     auto const size = read_some(buffer_, error);
     if (size > 0 || error != boost::asio::error::would_block)
         tell_read(error, size);

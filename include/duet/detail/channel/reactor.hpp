@@ -15,6 +15,7 @@
 #include <duet/detail/completion/operation_memory.hpp>
 #include <duet/detail/config.hpp>
 #include <duet/detail/socket/fork_watch.hpp>
+#include <duet/detail/time/turn_time.hpp>
 
 #include <sys/epoll.h>
 
@@ -127,6 +128,9 @@ public:
     /// Call `who`'s on_turn() soon, from the context. `who` must live until then.
     DUET_DECL void turn(watched& who) noexcept;
 
+    /// The time of the events that are being dispatched. Whoever may call a handler makes it forget() that.
+    turn_time& time() noexcept { return time_; }
+
 private:
     struct leave_dispatch;
 
@@ -171,6 +175,7 @@ private:
     bool scheduled_ = false;
     bool dispatching_ = false;
     bool shut_down_ = false;
+    turn_time time_;
     std::uint32_t next_ = 0;  // index of the next event in events_
     std::uint32_t count_ = 0;
     ::epoll_event events_[128];

@@ -253,6 +253,7 @@ struct reactor::leave_dispatch
 
 inline void reactor::dispatch()
 {
+    time_.forget();
     if (next_ == count_)
     {
         next_ = 0;

@@ -79,12 +79,17 @@ public:
 
     /// What the next read of a frame fills, and what the last one has filled.
     void set_frames(frame_buffer& frames) noexcept { receiver_.fill(frames); }
-
     frame_buffer* frames() const noexcept { return receiver_.frames(); }
 
     /// `by`: deadlines that were counted from an earlier time; null: count the session's deadline and `limit` from now.
     DUET_DECL void start_read(
         read_kind kind, boost::asio::mutable_buffer buffer, deadlines::duration limit, read_deadlines const* by);
+
+    /// For input_taker::take_input(): read what has arrived. 0: see its error.
+    DUET_DECL std::size_t take_pending(boost::asio::mutable_buffer into, error_code& error, turn_time& time) noexcept;
+
+    /// Write at once what another connection has taken. False: some of `bytes` is left, for write_at_once().
+    DUET_DECL bool pass_on(boost::asio::const_buffer& bytes, turn_time& time) noexcept;
 
     /// Start a read that fills one buffer after the other. There is at least one.
     DUET_DECL void start_read_into(std::unique_ptr<read_buffers> buffers, deadlines::duration limit);
@@ -175,13 +180,10 @@ public:
 
     /// The first terminal error.
     error_code error() const noexcept { return error_; }
-
     deadlines const& limits() const noexcept { return times_.limits(); }
 
     std::uint64_t bytes_received() const noexcept { return receiver_.received(); }
-
     std::uint64_t bytes_sent() const noexcept { return sender_.sent(); }
-
     std::uint64_t bytes_queued() const noexcept { return sender_.queued(); }
 
     /// Writes wait for the channel.
@@ -199,9 +201,7 @@ public:
     bool in_message() const noexcept { return receiver_.in_message(); }
 
     DUET_DECL close_report report() const noexcept;
-
     duet::post_mortem post_mortem() const noexcept { return history_.tell(report()); }
-
     tcp_snapshot info(error_code& error) noexcept { return channel_->info(error); }
 
     boost::asio::any_io_executor const& executor() const noexcept { return terms_->executor; }
@@ -214,13 +214,11 @@ public:
     {
         return {deadline_of(times_.limits().read), deadline_of(limit)};
     }
-
     virtual std::string describe_peer() const = 0;
     virtual std::string describe_local() const = 0;
 
     /// It was made by a connector.
     bool is_client() const noexcept { return client_; }
-
     void set_client() noexcept { client_ = true; }
 
     /// May be called from any thread. Throws std::bad_alloc.
@@ -228,13 +226,11 @@ public:
 
     // Count the session objects that refer to the connection. When the last one goes, the connection is dropped.
     DUET_DECL void add_handle() noexcept;
-
     void remove_handle() noexcept
     {
         if (--handles_ == 0)
             drop();
     }
-
     bool has_handles() const noexcept { return handles_ != 0; }
 
 protected:
@@ -266,6 +262,7 @@ private:
 
     // Callbacks of the channel
     void on_read(error_code const& error, std::size_t size) override;
+    bool on_input(error_code& error, turn_time& time) noexcept override;
     void on_writable(error_code error) override;
     void on_gone(error_code error) override;
     void on_turn() override;
@@ -326,12 +323,16 @@ private:
     // Deadlines (connection_time.ipp)
     pending_operations pending() const noexcept;
     void note_activity() noexcept;
+    void note_activity(turn_time& time) noexcept;
+    [[gnu::cold]] void count_read_deadlines(turn_time& time) noexcept;
+    [[gnu::cold]] void end_passing_on(error_code const& error) noexcept;
     void note_activity_if_awaited() noexcept;
     bool notes_activity() const noexcept;
     void wait_begins() noexcept;
     void wait_has_begun() noexcept;
     void rest() noexcept;
     bool look_for_progress(time_point now) noexcept;
+    void see_to_watch() noexcept;
     [[gnu::cold]] void watch_peer() noexcept;
     void set_late_keepalive() noexcept;
     [[gnu::cold]] void look_at_peer(time_point now);
@@ -390,6 +391,7 @@ private:
 #if !defined(DUET_SEPARATE_COMPILATION)
 #include <duet/detail/engine/connection.ipp>
 #include <duet/detail/engine/connection_close.ipp>
+#include <duet/detail/engine/connection_input.ipp>
 #include <duet/detail/engine/connection_read.ipp>
 #include <duet/detail/engine/connection_time.ipp>
 #include <duet/detail/engine/connection_write.ipp>

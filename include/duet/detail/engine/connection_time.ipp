@@ -237,6 +237,13 @@ inline void connection::watch_peer() noexcept
     arm(times_.watch_peer_at);
 }
 
+/// Bytes were sent while a read is pending, which has begun before and does not see to the watch.
+inline void connection::see_to_watch() noexcept
+{
+    if (peer_watch_.wanted(sender_.sent()))
+        watch_peer();
+}
+
 inline void connection::look_at_peer(time_point now)
 {
     times_.watch_peer_at = deadline_table::never;

@@ -30,7 +30,9 @@ inline error_code connection::refuse_write() const noexcept
 [[gnu::always_inline]] inline void connection::answered() noexcept
 {
     note_activity_if_awaited();
-    if (!receiver_.in_message() || receiver_.busy())
+    if (receiver_.busy())
+        return see_to_watch();
+    if (!receiver_.in_message())
         return;
     times_.first_message_received();
     end_message();

@@ -48,7 +48,7 @@ public:
     /// `limits` must outlive the table, or its set().
     deadline_table(deadlines const& limits, time_point now) noexcept
         : limits_{&limits}, active_{now}, first_message_by_{coarse_clock::after(now, limits.first_message)},
-          limits_open_{has_limit_of_open(limits)}
+          limits_open_{has_limit_of_open(limits)}, limits_reads_{has_limit_of_reads(limits)}
     {
     }
 
@@ -58,6 +58,9 @@ public:
     /// calls.
     bool limits_open_sessions() const noexcept { return limits_open_; }
 
+    /// True if a deadline may count from the begin of each read, or of each message.
+    bool limits_reads() const noexcept { return limits_reads_; }
+
     /// The new limits are counted from `now`. A pending read or write keeps its deadline. The old ones must still be
     /// there.
     void set(deadlines const& limits, time_point now) noexcept
@@ -66,6 +69,7 @@ public:
             first_message_by_ = coarse_clock::after(now, limits.first_message);
         limits_ = &limits;
         limits_open_ = has_limit_of_open(limits);
+        limits_reads_ = has_limit_of_reads(limits);
         active_ = now;
     }
 
@@ -252,6 +256,11 @@ private:
         return std::max({limits.idle, limits.first_message, limits.next_message, limits.message}) > duration::zero();
     }
 
+    static constexpr bool has_limit_of_reads(deadlines const& limits) noexcept
+    {
+        return std::max({limits.read, limits.next_message, limits.message}) > duration::zero();
+    }
+
     static constexpr time_point after(time_point from, duration limit) noexcept
     {
         return from == never ? never : coarse_clock::after(from, limit);
@@ -309,6 +318,7 @@ private:
     std::uint8_t poll_delay_ = 0;    // in milliseconds
     bool first_message_met_ = false;
     bool limits_open_;
+    bool limits_reads_;
 };
 
 }  // namespace detail

@@ -15,6 +15,7 @@
 #include <duet/detail/completion/prefetch.hpp>
 #include <duet/detail/engine/frame_buffer.hpp>
 #include <duet/detail/engine/kept_error.hpp>
+#include <duet/detail/time/turn_time.hpp>
 #include <duet/error.hpp>
 
 namespace duet {
@@ -72,6 +73,17 @@ private:
     std::size_t taken_ = 0;
 };
 
+/// Takes input where it is told of, so that a read_kind::input stays pending, by connection::take_pending().
+class input_taker
+{
+public:
+    /// See channel_user::on_input().
+    virtual bool take_input(error_code& error, turn_time& time) noexcept = 0;
+
+protected:
+    ~input_taker() = default;
+};
+
 /// The pending read: what it is to read, how many bytes it has, why it has to end, and its handler. There is at most
 /// one at a time.
 class receiver
@@ -93,6 +105,15 @@ public:
         buffer_ = buffer;
         size_ = 0;
         cause_.clear();
+    }
+
+    /// What a read_kind::input may have in the place of a buffer.
+    static boost::asio::mutable_buffer in_place(input_taker& who) noexcept { return {&who, 0}; }
+
+    /// Null: there is no such read, or nobody takes it in place.
+    input_taker* taker() const noexcept
+    {
+        return busy_ && kind_ == read_kind::input ? static_cast<input_taker*>(buffer_.data()) : nullptr;
     }
 
     /// What a read into several buffers fills after its first one. Call this before begin().

@@ -127,6 +127,14 @@ public:
         return boost::asio::error::would_block;
     }
 
+    /// Write some bytes in front of an empty queue.
+    std::size_t push_some(channel& to, boost::asio::const_buffer bytes, error_code& error) noexcept
+    {
+        auto const size = to.write_some(bytes, error);
+        sent_ += size;
+        return size;
+    }
+
     /// Bytes that the channel has accepted, over all writes.
     std::uint64_t sent() const noexcept { return sent_; }
 

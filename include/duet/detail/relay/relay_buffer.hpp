@@ -56,21 +56,42 @@ private:
     std::size_t size_ = 0;
 };
 
+/// What is kept of one. It has no destructor, for which every access would call a function.
+struct kept_relay_buffer
+{
+    char* data = nullptr;
+    std::size_t size = 0;
+};
+
 /// The one that this thread keeps.
-inline thread_local relay_buffer spare_relay_buffer;
+inline constinit thread_local kept_relay_buffer spare_relay_buffer;
+
+/// Frees it at the end of the thread.
+struct spare_relay_buffer_owner
+{
+    ~spare_relay_buffer_owner() { keep({}); }
+
+    void keep(kept_relay_buffer const& next) noexcept { delete[] std::exchange(spare_relay_buffer, next).data; }
+};
+
+inline thread_local spare_relay_buffer_owner owner_of_spare_relay_buffer;
 
 inline relay_buffer relay_buffer::borrow(std::size_t size)
 {
-    if (spare_relay_buffer.size() >= size)
-        return std::move(spare_relay_buffer);
-    return relay_buffer{std::max(size, usual)};
+    if (spare_relay_buffer.size < size)
+        return relay_buffer{std::max(size, usual)};
+    auto const spare = std::exchange(spare_relay_buffer, {});
+    relay_buffer result;
+    result.bytes_.reset(spare.data);
+    result.size_ = spare.size;
+    return result;
 }
 
 inline void relay_buffer::give_back(relay_buffer& last) noexcept
 {
     auto given = std::move(last);
-    if (given.size() > spare_relay_buffer.size() && given.size() <= most)
-        spare_relay_buffer = std::move(given);
+    if (given.size() > spare_relay_buffer.size && given.size() <= most)
+        owner_of_spare_relay_buffer.keep({given.bytes_.release(), given.size_});
 }
 
 }  // namespace detail

@@ -33,7 +33,7 @@ class relay_run;
 /// bytes.
 ///
 /// What is pending keeps the relay alive: `self` moves from one step to the next.
-class relay_pump
+class relay_pump final : public input_taker
 {
 public:
     using self = std::shared_ptr<relay_run>;
@@ -66,6 +66,9 @@ public:
     DUET_DECL relay_direction report() const noexcept;
 
 private:
+    [[gnu::cold]] void hold(boost::asio::const_buffer bytes) noexcept;
+    bool take_input(error_code& error, turn_time& time) noexcept override;
+
     // The steps that the connections call
     DUET_DECL void on_input(self run, error_code const& error, std::size_t size);
     DUET_DECL void on_written(self run, error_code const& error, std::size_t size);
@@ -104,6 +107,7 @@ private:
     std::size_t room_;         // how much to read
     std::size_t at_once_ = 0;  // bytes that have come without a pause, while it splices
     relay_buffer buffer_;
+    boost::asio::const_buffer held_;  // what take_input() has in the buffer and could not pass on
     std::optional<splice_pipe> pipe_;
     relay_direction told_{};
     std::uint64_t sent_before_;  // what the receiver was sent before the relay

@@ -55,6 +55,37 @@ inline void tell_end(connection& target, char const*& called, error_code const& 
     target.tell_result(std::exchange(called, nullptr), is_value ? error_code{} : error, size);
 }
 
+// ---- Carrying in place ----------------------------------------------------------------------------------------------
+
+/// Most messages need no more than this: the read stays pending. What is out of the ordinary ends it, and is a matter
+/// of on_input().
+DUET_DECL bool relay_pump::take_input(error_code& error, turn_time& time) noexcept
+{
+    auto const& spare = spare_relay_buffer;
+    if (splicing_ || to_.observed() || spare.size < room_) [[unlikely]]
+        return false;
+    auto const size = from_.take_pending({spare.data, room_}, error, time);
+    if (size == 0) [[unlikely]]
+    {
+        bool const nothing = error == boost::asio::error::would_block;
+        if (nothing)
+            error.clear();
+        return nothing;
+    }
+    boost::asio::const_buffer bytes{spare.data, size};
+    if (size < room_ && to_.pass_on(bytes, time)) [[likely]]
+        return !from_.may_read();
+    hold(bytes);
+    return false;
+}
+
+/// For on_input().
+inline void relay_pump::hold(boost::asio::const_buffer bytes) noexcept
+{
+    buffer_ = relay_buffer::borrow(room_);  // what is spare is large enough
+    held_ = bytes;
+}
+
 // ---- Carrying -------------------------------------------------------------------------------------------------------
 
 /// Read and write until there is no more input. `told`: the sender's channel has told of input.
@@ -113,7 +144,7 @@ inline void relay_pump::await_input(self run)
         reading_ = tell_begin(from_, "read_some", room_);
     from_.reader().keep(step<&relay_pump::on_input>{std::move(run), this});
     if (takes)
-        from_.start_read(read_kind::input, {}, {}, nullptr);
+        from_.start_read(read_kind::input, receiver::in_place(*this), {}, nullptr);
     else
         from_.start_read(read_kind::some, {buffer_.data(), room_}, {}, nullptr);
 }
@@ -124,6 +155,13 @@ DUET_DECL void relay_pump::on_input(self run, error_code const& error, std::size
         tell_end(from_, reading_, error, size);
     if (error)
         return input_ended(std::move(run), error);
+    if (auto const held = std::exchange(held_, {}); held.size() > 0)
+    {
+        bool const all = held.size() == room_;
+        if (all ? pass_on(run, room_) : write(run, write_request{held, true}))
+            carry(std::move(run), true);
+        return;
+    }
     if (size == 0)
         return carry(std::move(run), from_.able_to_take());
     if (pass_on(run, size))
