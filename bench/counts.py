@@ -134,10 +134,10 @@ class OfClient:
         return per_one(count, self.numbers)
 
 
-def of_relay(programs, command, key):
-    """The measure `key` of a connection through a relay, as SESSION."""
+def of_relay(programs, command, key, **options):
+    """The measure `key` of a connection through a relay, as SESSION; or of what the options say."""
     with processes.Server(programs, processes.ECHO["epoll"][1], ONE_CORE) as behind:
-        return MEASURES[key](programs, command, target=behind.port, **SESSION)
+        return MEASURES[key](programs, command, target=behind.port, **{**SESSION, **options})
 
 
 def of_client(programs, command, key):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
-"""Fails when an echo, a session, a relayed connection, a client's connection or a request of duet costs more than guard.json says:
+"""Fails when an echo, a session, a relayed connection or message, a client's connection or a request of duet costs more than
+guard.json says:
 guard.py <build>/bench [--record [WORD...]] records them anew, or those alone in whose names one of the words is.
 
 Not by the clock, but by what repeats on any machine: instructions, system calls and allocations. And when a trace that
@@ -30,6 +31,8 @@ MEASURES = {
         for key, measure in counts.MEASURES.items()},
     **{f"{key} per relayed connection": lambda programs, key=key: counts.of_relay(programs, RELAY, key)
         for key in counts.MEASURES},
+    "instructions per relayed message": lambda programs: counts.of_relay(programs, RELAY, "instructions", mode="echo",
+        numbers=counts.ECHOES),
     **{f"{key} per client's connection": lambda programs, key=key: counts.of_client(programs, CLIENT, key)
         for key in counts.MEASURES},
     **{f"{key} per request {what}": lambda programs, key=key, measure=measure, command=command: measure(
