@@ -14,6 +14,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <boost/version.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -70,7 +71,10 @@ BOOST_AUTO_TEST_CASE(a_session_takes_over_the_coroutine_of_one_that_has_ended)
     long const again = allocations_for(context, serving, 100);
     // That of the handler itself is new, the place of its cancellation, and what the listener needs to wait.
     BOOST_TEST(again < 250);
-    BOOST_TEST(first > again + 300);
+    BOOST_TEST(first > again + 150);
+#if BOOST_VERSION < 108900
+    BOOST_TEST(first < again + 350);  // no frame of co_spawn(), and no signal of its own: see coroutine_start.hpp
+#endif
     BOOST_TEST(serving.counters().completed == 200u);
 }
 
@@ -102,7 +106,7 @@ BOOST_AUTO_TEST_CASE(a_session_that_waits_for_a_message_has_no_coroutine)
         all.push_back(client_of(serving));
     long const before = allocations;
     serve_until_active(context, serving, 300);
-    BOOST_TEST(allocations - before < 300);  // co_spawn alone has six
+    BOOST_TEST(allocations - before < 300);  // a coroutine and its handler have three each
 }
 
 BOOST_AUTO_TEST_CASE(what_a_handler_does_to_its_coroutine_does_not_reach_the_next_session)

@@ -3,8 +3,10 @@
 #ifndef DUET_DETAIL_SERVE_SERVING_COROUTINE_HPP
 #define DUET_DETAIL_SERVE_SERVING_COROUTINE_HPP
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/system_executor.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/prefer.hpp>
 #include <boost/intrusive/link_mode.hpp>
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/list_hook.hpp>
@@ -12,10 +14,10 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
-#include <duet/detail/completion/any_completion.hpp>
 #include <duet/detail/completion/awaiting_coroutine.hpp>
 #include <duet/detail/engine/kept_error.hpp>
 #include <duet/detail/serve/served_session.hpp>
@@ -57,6 +59,19 @@ inline bool ends_between_messages(std::exception_ptr const& failure, connection 
     }
 }
 
+/// What the coroutines of a pool have in common. While there is one of them, the context has work.
+template <class Protocol>
+struct serving_home
+{
+    serving_home(std::weak_ptr<serving_pool<Protocol>> of, boost::asio::any_io_executor const& executor)
+        : pool{std::move(of)}, work{boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked)}
+    {
+    }
+
+    std::weak_ptr<serving_pool<Protocol>> const pool;
+    boost::asio::any_io_executor const work;
+};
+
 /// What belongs to a coroutine that serves sessions one after another, outside of its frame. The coroutine owns it.
 template <class Protocol>
 class serving_coroutine
@@ -65,8 +80,9 @@ class serving_coroutine
 public:
     using served_iterator = typename served_list<Protocol>::iterator;
     using session_type = typename served_session<Protocol>::session_type;
+    using resume_handler = typename awaiting_handler<void(), boost::asio::any_io_executor>::type;
 
-    explicit serving_coroutine(std::weak_ptr<serving_pool<Protocol>> of) noexcept : home{std::move(of)} {}
+    explicit serving_coroutine(std::shared_ptr<serving_home<Protocol> const> of) noexcept : home{std::move(of)} {}
 
     serving_coroutine(serving_coroutine const&) = delete;
     serving_coroutine& operator=(serving_coroutine const&) = delete;
@@ -91,32 +107,32 @@ public:
     }
 
     /// The coroutine waits for a session or a message. `handler` resumes it.
-    template <class Handler>
-    void rests(Handler&& handler)
-    {
-        auto resume = [handler = std::forward<Handler>(handler)](error_code, std::size_t) mutable
-        { std::move(handler)(); };
-        // The caller of resume() is where the coroutine is to go on.
-        resume_ = any_completion{std::move(resume), boost::asio::system_executor{}, true};
-    }
+    void rests(resume_handler&& handler) noexcept { resume_.emplace(std::move(handler)); }
 
     /// Go on: with a session that it was given, or to its end, which destroys this.
-    void resume() { resume_({}, 0); }
+    void resume()
+    {
+        auto handler = take_handler();
+        std::move(handler)();
+    }
 
     /// Destroy the coroutine, which rests, and this.
-    void drop() noexcept { auto const dropped = std::move(resume_); }
+    void drop() noexcept { auto const dropped = take_handler(); }
 
-    std::weak_ptr<serving_pool<Protocol>> const home;
+    std::shared_ptr<serving_home<Protocol> const> const home;
     served_iterator live{};
     session_type peer;           // the message handler's object
     std::exception_ptr failure;  // what the handler has thrown
     boost::asio::cancellation_signal signal;
-    bool busy = false;     // it has a session to serve
-    bool handles = false;  // the session's handler runs
-    bool swept = false;    // cancel_aborted() has visited it
-    bool more = false;     // the session goes on with a message
 
 private:
+    resume_handler take_handler() noexcept
+    {
+        auto result = std::move(*resume_);
+        resume_.reset();
+        return result;
+    }
+
     bool has_message() const
     {
         error_code const cause = cause_;
@@ -130,8 +146,14 @@ private:
         return true;
     }
 
-    kept_error cause_;
-    any_completion resume_;  // set while it rests
+    std::optional<resume_handler> resume_;  // set while it rests
+    [[no_unique_address]] kept_error cause_;
+
+public:
+    bool busy = false;     // it has a session to serve
+    bool handles = false;  // the session's handler runs
+    bool swept = false;    // cancel_aborted() has visited it
+    bool more = false;     // the session goes on with a message
 };
 
 /// A list of coroutines that does not own them, and takes no memory.

@@ -6,8 +6,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -19,6 +17,7 @@
 #include <new>
 #include <utility>
 
+#include <duet/detail/completion/coroutine_start.hpp>
 #include <duet/detail/completion/try_post.hpp>
 #include <duet/detail/serve/served_session.hpp>
 #include <duet/detail/serve/serving_coroutine.hpp>
@@ -48,8 +47,7 @@ protected:
 };
 
 /// The coroutines that call the handlers of one thread's sessions. A coroutine that has served a session or a message
-/// rests until it gets another, because spawning a coroutine costs six allocations and a third of a short session's
-/// time. Its frame is as small as it can be: what comes after the handler is done without it.
+/// rests until it gets another, because starting a coroutine costs three allocations. Its frame is as small as it can be: what comes after the handler is done without it.
 ///
 /// All functions run on one executor. Handlers that wait in the context hold only weak references, because the pool may
 /// be destroyed before the context.
@@ -142,12 +140,12 @@ private:
         auto* const made = owner.get();
         made->take(live, cause);
         serving_.push_back(*made);
-        end_of_coroutine end{std::move(owner)};
+        owner_of_coroutine owned{std::move(owner)};
         // Asio keeps the memory of two frames for the next coroutines, also for smaller ones. While these have it, the
         // new coroutine, which may stay for hours, gets memory of its own size, and the next accept() what it had.
         auto const one = frame_in_between();
         auto const other = frame_in_between();
-        boost::asio::co_spawn(executor_, run(made), std::move(end));
+        start_coroutine(executor_, made->signal.slot(), &serving_pool::run, std::move(owned));
     }
 
     static boost::asio::awaitable<void> frame_in_between() { co_return; }
@@ -156,7 +154,13 @@ private:
     {
         try
         {
-            return std::make_unique<coroutine>(self_);
+            auto home = home_.lock();
+            if (!home)
+            {
+                home = std::make_shared<serving_home<Protocol> const>(self_, executor_);
+                home_ = home;
+            }
+            return std::make_unique<coroutine>(std::move(home));
         }
         catch (std::bad_alloc const&)
         {
@@ -165,32 +169,28 @@ private:
         }
     }
 
-    /// The handler of the coroutine's end, which owns its other data. It acts when it is destroyed, so that the end is
-    /// noticed even if memory runs out: a coroutine is then destroyed before it ends. As long as the coroutine exists,
-    /// so does this, even if the pool is gone: its context may be destroyed later.
-    class end_of_coroutine
+    /// Owns a coroutine's other data. The coroutine's frame owns it, so that the end is noticed even if memory runs
+    /// out: the coroutine is then destroyed before it ends. As long as the coroutine exists, so does this, even if the
+    /// pool is gone: its context may be destroyed later.
+    class owner_of_coroutine
     {
     public:
-        using cancellation_slot_type = boost::asio::cancellation_slot;
+        explicit owner_of_coroutine(std::unique_ptr<coroutine> owned) noexcept : owned_{std::move(owned)} {}
 
-        explicit end_of_coroutine(std::unique_ptr<coroutine> ended) noexcept : ended_{std::move(ended)} {}
+        owner_of_coroutine(owner_of_coroutine&&) noexcept = default;
 
-        end_of_coroutine(end_of_coroutine&&) noexcept = default;
-
-        ~end_of_coroutine()
+        ~owner_of_coroutine()
         {
-            if (!ended_)
+            if (!owned_)
                 return;
-            if (auto const pool = ended_->home.lock())
-                pool->left(*ended_);
+            if (auto const pool = owned_->home->pool.lock())
+                pool->left(*owned_);
         }
 
-        cancellation_slot_type get_cancellation_slot() const noexcept { return ended_->signal.slot(); }
-
-        void operator()(std::exception_ptr const&) const noexcept {}
+        coroutine* get() const noexcept { return owned_.get(); }
 
     private:
-        std::unique_ptr<coroutine> ended_;
+        std::unique_ptr<coroutine> owned_;
     };
 
     void left(coroutine& ended) noexcept
@@ -201,8 +201,10 @@ private:
     }
 
     /// Serve sessions one after another.
-    static boost::asio::awaitable<void> run(coroutine* self)
+    static started_coroutine run(owner_of_coroutine owner)
+    try
     {
+        auto* const self = owner.get();
         while (self->busy)
         {
             try
@@ -227,6 +229,10 @@ private:
             co_await boost::asio::this_coro::reset_cancellation_state();
             co_await boost::asio::this_coro::throw_if_cancelled(true);
         }
+    }
+    catch (...)
+    {
+        // There is no memory for it to go on: left() reports the end of its session.
     }
 
     /// Wait for a session or a message. A coroutine that is resumed with nothing to do has to end.
@@ -313,7 +319,7 @@ private:
     {
         auto const failure = std::exchange(self.failure, nullptr);
         self.busy = false;
-        auto const home = self.home.lock();
+        auto const home = self.home->pool.lock();
         if (!home)
             return self.resume();
         if (self.more)
@@ -335,6 +341,7 @@ private:
     boost::asio::any_io_executor executor_;
     user& user_;
     std::weak_ptr<serving_pool> self_;
+    std::weak_ptr<serving_home<Protocol> const> home_;  // while there is a coroutine
     coroutine_list<Protocol> serving_;
     coroutine_list<Protocol> resting_;
     bool keeps_coroutines_ = true;
