@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include <duet/detail/channel/channel.hpp>
 #include <duet/detail/channel/connecting_socket.hpp>
@@ -28,6 +29,22 @@ public:
     explicit epoll_channel(channel_user& user) noexcept : channel{{true, true, true, true, true}, &user} {}
 
     DUET_DECL ~epoll_channel();
+
+    /// The session of this channel counts as one of this reactor's, of which there may be none (null), until
+    /// leave_home(): whether or not the socket enters it.
+    void set_home(reactor* home) noexcept
+    {
+        reactor_ = home;
+        counted_ = home != nullptr;
+        if (home)
+            home->count(1);
+    }
+
+    void leave_home() noexcept
+    {
+        if (std::exchange(counted_, false))
+            reactor_->count(-1);
+    }
 
     /// Register a connected, non-blocking socket with the reactor. The channel then owns the descriptor. False: no
     /// memory; the caller still owns the descriptor.
@@ -152,6 +169,7 @@ private:
     bool turn_ = false;        // the reactor has a turn queued for this channel
     bool user_turn_ = false;   // the user has requested it with turn()
     bool user_waits_ = false;  // others go first at the next turn: the user's own was served last time
+    bool counted_ = false;     // as a session of its reactor
     bool uncertain_ = false;   // a short read does not prove that the socket is empty
 };
 

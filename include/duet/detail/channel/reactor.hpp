@@ -46,12 +46,11 @@ protected:
 private:
     static constexpr std::uint32_t nowhere = UINT32_MAX;
 
-    watched* next_ = nullptr;  // in the list of those that wait for events
-    watched* previous_ = nullptr;
     watched* next_turn_ = nullptr;
     std::uint32_t slot_ = nowhere;
     bool waits_ = false;
     bool has_turn_ = false;
+    bool writable_ = false;  // it is told of that, too
 };
 
 /// An object with a socket in the reactor, and the reactor's callbacks to it. It must not be destroyed before it is
@@ -121,7 +120,8 @@ public:
     /// Stop the notifications. If the descriptor stays open, pass it, so that it is removed from the epoll.
     DUET_DECL void remove(watched& who, int open_descriptor = -1) noexcept;
 
-    /// `who` waits for events: the context has work until end(). Events are also reported to those that do not wait.
+    /// `who` waits for events, or for its turn: the context has work until end(). Events are also reported to those
+    /// that do not wait.
     DUET_DECL void begin(watched& who) noexcept;
     DUET_DECL void end(watched& who) noexcept;
 
@@ -141,8 +141,7 @@ private:
     {
         watched* who = nullptr;
         std::uint32_t generation = 0;  // detects an event of this slot's previous owner
-        int descriptor = -1;
-        std::uint32_t events = 0;
+        int descriptor = -1;           // of a free slot: the next free one, as in free_
     };
 
     DUET_DECL void shutdown() override;
@@ -159,13 +158,15 @@ private:
     void dispatch();
     watched* owner_of(::epoll_event const& event) noexcept;
     void look_ahead() noexcept;
+    watched* take_first_turn() noexcept;
     void take_turns();
+    void shut_down(watched& who) noexcept;
 
     boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> epoll_;
     std::vector<slot> slots_;
-    std::vector<std::uint32_t> free_;                // its capacity is at least slots_.capacity()
+    int free_ = -1;                                  // the first free slot; -1: none
     ::pid_t process_ = fork_watch::get().process();  // the one that the epoll belongs to
-    watched* waiting_ = nullptr;
+    std::size_t waiting_ = 0;                        // so many wait for events
     watched* first_turn_ = nullptr;
     watched* last_turn_ = nullptr;
     std::size_t sessions_ = 0;

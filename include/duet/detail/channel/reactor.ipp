@@ -87,47 +87,40 @@ inline int reactor::control(int operation, std::uint32_t index) noexcept
 {
     auto const& each = slots_[index];
     ::epoll_event event{};
-    event.events = each.events;
+    // EPOLLOUT is there for a connect, or added when a write has to wait: nearly all sockets are writable nearly all
+    // the time.
+    event.events = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET | (each.who->writable_ ? EPOLLOUT : 0U);
     event.data.u64 = std::uint64_t{each.generation} << 32U | index;
     return ::epoll_ctl(epoll_.native_handle(), operation, each.descriptor, &event);
 }
 
 DUET_DECL bool reactor::add(watched& who, int descriptor, bool writable) noexcept
 {
-    if (free_.empty())
+    if (free_ < 0)
     {
         try
         {
             slots_.emplace_back();
-            try
-            {
-                free_.reserve(slots_.capacity());
-            }
-            catch (...)
-            {
-                slots_.pop_back();
-                throw;
-            }
-            free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
+            free_ = static_cast<int>(slots_.size() - 1);
         }
         catch (std::exception const&)
         {
             return false;
         }
     }
-    auto const index = free_.back();
+    auto const index = static_cast<std::uint32_t>(free_);
     auto& place = slots_[index];
+    int const next_free = place.descriptor;
     place.who = &who;
     place.descriptor = descriptor;
-    // EPOLLOUT is there for a connect, or added when a write has to wait: nearly all sockets are writable nearly all
-    // the time.
-    place.events = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET | (writable ? EPOLLOUT : 0U);
+    who.writable_ = writable;
     if (control(EPOLL_CTL_ADD, index) != 0)
     {
         place.who = nullptr;
+        place.descriptor = next_free;
         return false;
     }
-    free_.pop_back();
+    free_ = next_free;
     who.slot_ = index;
     return true;
 }
@@ -135,13 +128,14 @@ DUET_DECL bool reactor::add(watched& who, int descriptor, bool writable) noexcep
 DUET_DECL void reactor::replace(watched& who, watched& next) noexcept
 {
     next.slot_ = std::exchange(who.slot_, reactor_place::nowhere);
+    next.writable_ = who.writable_;
     slots_[next.slot_].who = &next;
 }
 
 DUET_DECL void reactor::ask(watched& who, bool writable) noexcept
 {
     if (writable)
-        slots_[who.slot_].events |= EPOLLOUT;
+        who.writable_ = true;
     control(EPOLL_CTL_MOD, who.slot_);
 }
 
@@ -155,17 +149,13 @@ DUET_DECL void reactor::remove(watched& who, int open_descriptor) noexcept
         control(EPOLL_CTL_DEL, index);
     place.who = nullptr;
     ++place.generation;
-    free_.push_back(index);
+    place.descriptor = std::exchange(free_, static_cast<int>(index));
 }
 
 DUET_DECL void reactor::begin(watched& who) noexcept
 {
     who.waits_ = true;
-    who.previous_ = nullptr;
-    who.next_ = waiting_;
-    if (waiting_)
-        waiting_->previous_ = &who;
-    waiting_ = &who;
+    ++waiting_;
     if (!armed_)
         arm();
 }
@@ -173,10 +163,7 @@ DUET_DECL void reactor::begin(watched& who) noexcept
 DUET_DECL void reactor::end(watched& who) noexcept
 {
     who.waits_ = false;
-    (who.previous_ ? who.previous_->next_ : waiting_) = who.next_;
-    if (who.next_)
-        who.next_->previous_ = who.previous_;
-    if (!waiting_ && !dispatching_)
+    if (--waiting_ == 0 && !dispatching_)
         disarm();
 }
 
@@ -244,7 +231,7 @@ struct reactor::leave_dispatch
         self.dispatching_ = false;
         if (self.next_ < self.count_ || self.first_turn_)
             self.schedule();
-        if (!self.waiting_)
+        if (self.waiting_ == 0)
             self.disarm();
     }
 
@@ -263,7 +250,7 @@ inline void reactor::dispatch()
     dispatching_ = true;
     leave_dispatch const leaves{*this};
     // Re-arm after the epoll was read, and before calling handlers, because they may throw.
-    if (waiting_ && !armed_)
+    if (waiting_ != 0 && !armed_)
         arm();
     while (next_ < count_)
     {
@@ -299,6 +286,16 @@ inline void reactor::look_ahead() noexcept
             who->on_near(distance);
 }
 
+inline watched* reactor::take_first_turn() noexcept
+{
+    auto* const who = first_turn_;
+    first_turn_ = who->next_turn_;
+    if (!first_turn_)
+        last_turn_ = nullptr;
+    who->has_turn_ = false;
+    return who;
+}
+
 /// Serve only the turns requested so far. An object that requests another turn has to let the context's other handlers
 /// run first.
 inline void reactor::take_turns()
@@ -306,11 +303,7 @@ inline void reactor::take_turns()
     auto const* const last = last_turn_;
     while (first_turn_)
     {
-        auto* const who = first_turn_;
-        first_turn_ = who->next_turn_;
-        if (!first_turn_)
-            last_turn_ = nullptr;
-        who->has_turn_ = false;
+        auto* const who = take_first_turn();
         bool const was_last = who == last;
         who->on_turn();
         if (was_last)
@@ -326,17 +319,25 @@ inline void reactor::leave_epoll() noexcept
     epoll_.close(ignored);
 }
 
+inline void reactor::shut_down(watched& who) noexcept
+{
+    if (!who.waits())
+        return;
+    end(who);
+    who.on_shutdown();
+}
+
 DUET_DECL void reactor::shutdown()
 {
     // shutdown() runs while Asio's services still exist.
     shut_down_ = true;
     leave_epoll();
-    while (waiting_)
-    {
-        auto& who = *waiting_;
-        end(who);
-        who.on_shutdown();
-    }
+    // Each may destroy others. Those that have left the epoll already wait for their turn.
+    while (first_turn_)
+        shut_down(*take_first_turn());
+    for (std::size_t index = 0; index < slots_.size(); ++index)
+        if (auto* const who = slots_[index].who)
+            shut_down(*who);
 }
 
 /// After fork() the child must not share the parent's epoll.
@@ -350,7 +351,7 @@ DUET_DECL void reactor::notify_fork(boost::asio::execution_context::fork_event e
     for (std::uint32_t index = 0; index < slots_.size(); ++index)
         if (slots_[index].who && control(EPOLL_CTL_ADD, index) != 0)
             throw boost::system::system_error{errno, boost::system::system_category(), "epoll_ctl"};
-    if (waiting_ && !armed_)
+    if (waiting_ != 0 && !armed_)
         arm();
 }
 

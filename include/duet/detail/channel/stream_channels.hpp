@@ -153,10 +153,9 @@ public:
     channel* begin(boost::asio::io_context* context, executor_type const& executor, Endpoint const& local,
         int descriptor, error_code& error) noexcept
     {
-        reactor_ = reactor::of(context);
-        bool const suits = reactor_ && reactor_->suits();
-        if (reactor_)
-            reactor_->count(1);
+        auto* const home = reactor::of(context);
+        bool const suits = home && home->suits();
+        epoll_.set_home(home);
         if (!suits)
             return begin_with_asio(executor, local, descriptor, error);
         bool const from_stream = descriptor < 0;
@@ -167,7 +166,7 @@ public:
             if (refused)
                 return &asio_->first();
         }
-        if (epoll_.enter(*reactor_, descriptor))
+        if (epoll_.enter(*home, descriptor))
         {
             asio_.reset();
             return &epoll_;
@@ -181,8 +180,7 @@ public:
     /// Take over a socket that has connected in the reactor.
     channel& begin_connected(connecting_socket& from) noexcept
     {
-        reactor_ = &from.home();
-        reactor_->count(1);
+        epoll_.set_home(&from.home());
         epoll_.enter(from);
         return epoll_;
     }
@@ -209,11 +207,7 @@ public:
         return epoll_.give_away();
     }
 
-    void end() noexcept
-    {
-        if (reactor_)
-            std::exchange(reactor_, nullptr)->count(-1);
-    }
+    void end() noexcept { epoll_.leave_home(); }
 
 private:
     void make_asio(executor_type const& executor, error_code& error) noexcept
@@ -240,8 +234,7 @@ private:
 
     channel_user& user_;
     std::unique_ptr<with_asio> asio_;  // null: the socket is in the reactor and has always been
-    epoll_channel epoll_;
-    reactor* reactor_ = nullptr;  // the context's reactor if it has one, even if the socket is not in it
+    epoll_channel epoll_;  // its home is the context's reactor if it has one, even if the socket is not in it
 };
 
 #endif
