@@ -92,7 +92,7 @@ class basic_session : public basic_session_state<Stream>
     using handle = detail::session_handle<Stream>;
     using ref = detail::owner_ref<connection>;
     using kind = detail::read_kind;
-    using reading = detail::reading;
+    using waiting = detail::waiting_to_read;
     using calling = detail::calling;
     using duration = duet::deadlines::duration;
 
@@ -212,7 +212,7 @@ public:
     /// It checks the connection only. Look first in the string of an earlier read_until(), which may hold more bytes.
     ///
     /// Errors: as read_some. Counts as a read. Cancellation of any type: nothing was read.
-    auto wait_readable() { return make<detail::readable_or_finish>("wait_readable", reading{kind::message, {}}); }
+    auto wait_readable() { return make<detail::readable_or_finish>("wait_readable", waiting{kind::message}); }
 
     // A session knows no messages, so it takes the following for the end of one: the program writes while it does not
     // read; it calls wait_readable(); it calls message_received(). Bytes that arrive then begin the next one. The
@@ -347,7 +347,7 @@ public:
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
     {
         auto const first = detail::first_nonempty<boost::asio::mutable_buffer>(buffers);
-        reading const start{first.size() == 0 ? kind::nothing : kind::some, first};
+        detail::reading const start{first.size() == 0 ? kind::nothing : kind::some, first};
         return initiate("async_read_some", start, std::forward<Token>(token));
     }
 

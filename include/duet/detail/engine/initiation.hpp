@@ -37,43 +37,81 @@ Buffer first_nonempty(Sequence const& buffers)
     return each == end ? Buffer{} : Buffer{*each};
 }
 
-/// A read. It completes at once if it is refused or need not wait; otherwise its handler is stored in the connection.
+// The frame of a coroutine has two copies of each operation that it awaits, as long as it lives: so there is one class
+// for each set of arguments.
+
+/// A read without a buffer: it waits until another one need not wait. As all reads, it completes at once if it is
+/// refused or need not wait; otherwise its handler is stored in the connection.
+class waiting_to_read
+{
+public:
+    explicit waiting_to_read(read_kind how) noexcept : kind_{how} {}
+
+    void within(deadlines::duration limit) noexcept { limit_ = limit; }
+
+    std::size_t wanted() const noexcept { return 0; }
+
+    waiting_to_read wait_for_input() const noexcept { return with(read_kind::wait, limit_); }
+
+    static waiting_to_read with(read_kind how, deadlines::duration limit) noexcept
+    {
+        waiting_to_read result{how};
+        result.limit_ = limit;
+        return result;
+    }
+
+    std::optional<io_result> at_once(connection& target) const { return target.read_at_once(kind_, {}); }
+
+    any_completion& place(connection& target) const noexcept { return target.reader(); }
+
+    void wait(connection& target) const { target.start_read(kind_, {}, limit_, nullptr); }
+
+private:
+    read_kind kind_;
+    deadlines::duration limit_{};
+};
+
+/// A read into one buffer.
 class reading
 {
 public:
-    using kind = read_kind;
-    using time_point = connection::time_point;
-
-    reading(kind how, boost::asio::mutable_buffer buffer) noexcept : kind_{how}, buffer_{buffer} {}
-
-    /// A read with its own deadlines, instead of the session's read deadline. `by` must outlive the read.
-    reading(kind how, boost::asio::mutable_buffer buffer, read_deadlines const* by) noexcept
-        : kind_{how}, buffer_{buffer}, by_{by}
-    {
-    }
+    reading(read_kind how, boost::asio::mutable_buffer buffer) noexcept : kind_{how}, buffer_{buffer} {}
 
     void within(deadlines::duration limit) noexcept { limit_ = limit; }
 
     std::size_t wanted() const noexcept { return buffer_.size(); }
 
-    reading wait_for_input() const noexcept
-    {
-        reading result{read_kind::wait, {}, by_};
-        result.limit_ = limit_;
-        return result;
-    }
+    waiting_to_read wait_for_input() const noexcept { return waiting_to_read::with(read_kind::wait, limit_); }
 
     std::optional<io_result> at_once(connection& target) const { return target.read_at_once(kind_, buffer_); }
 
     any_completion& place(connection& target) const noexcept { return target.reader(); }
 
-    void wait(connection& target) const { target.start_read(kind_, buffer_, limit_, by_); }
+    void wait(connection& target) const { target.start_read(kind_, buffer_, limit_, nullptr); }
 
 private:
-    kind kind_;
+    read_kind kind_;
     boost::asio::mutable_buffer buffer_;
     deadlines::duration limit_{};
-    read_deadlines const* by_ = nullptr;
+};
+
+/// A read of what is available, with deadlines of its own instead of the session's read deadline. `by` must outlive it.
+class reading_by
+{
+public:
+    reading_by(boost::asio::mutable_buffer buffer, read_deadlines const& by) noexcept : buffer_{buffer}, by_{&by} {}
+
+    std::size_t wanted() const noexcept { return buffer_.size(); }
+
+    std::optional<io_result> at_once(connection& target) const { return target.read_at_once(read_kind::some, buffer_); }
+
+    any_completion& place(connection& target) const noexcept { return target.reader(); }
+
+    void wait(connection& target) const { target.start_read(read_kind::some, buffer_, {}, by_); }
+
+private:
+    boost::asio::mutable_buffer buffer_;
+    read_deadlines const* by_;
 };
 
 /// A read into a sequence of buffers. One that reads what is available fills the first, as async_read_some() does.
@@ -94,12 +132,7 @@ public:
 
     std::size_t wanted() const { return boost::asio::buffer_size(buffers_); }
 
-    reading wait_for_input() const noexcept
-    {
-        reading result{read_kind::wait, {}};
-        result.within(limit_);
-        return result;
-    }
+    waiting_to_read wait_for_input() const noexcept { return waiting_to_read::with(read_kind::wait, limit_); }
 
     std::optional<io_result> at_once(connection& target)
     {

@@ -208,7 +208,10 @@ public:
     }
 
     /// For a read in a race: wait until it need not wait, or tell why it failed.
-    auto wait_for_input() const { return operation<bytes_and_error, reading>{target_, name_, start_.wait_for_input()}; }
+    auto wait_for_input() const
+    {
+        return operation<bytes_and_error, waiting_to_read>{target_, name_, start_.wait_for_input()};
+    }
 
     /// True for an operation of an empty session.
     bool will_be_refused() const noexcept { return target_->stands_in(); }

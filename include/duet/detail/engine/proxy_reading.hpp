@@ -54,9 +54,9 @@ boost::asio::awaitable<proxy_header, Executor> read_proxy_header(connection::ref
     {
         auto const size = bytes.size();
         bytes.resize(size + parsed.wanted);
-        reading const start{read_kind::some, boost::asio::buffer(bytes.data() + size, parsed.wanted), &by};
+        reading_by const start{boost::asio::buffer(bytes.data() + size, parsed.wanted), by};
         bytes_and_error::type got;
-        got = co_await operation<bytes_and_error, reading>{c, accepting_proxy_header, start};
+        got = co_await operation<bytes_and_error, reading_by>{c, accepting_proxy_header, start};
         bytes.resize(size + got.size);
         if (got.error)
             throw proxy_error(*c, error_of_header(got.error, bytes.size()), bytes.size());

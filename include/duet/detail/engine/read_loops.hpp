@@ -31,7 +31,7 @@ inline constexpr std::size_t stream_chunk = 64 * 1024;
 
 // The strings are the caller's, and may be gone when a coroutine is destroyed without an end. So what cuts them off
 // again is a catch, and no destructor.
-using read_once = operation<bytes_and_error, reading>;
+using read_once = operation<bytes_and_error, reading_by>;
 
 /// See session::read_until(). `c` may be null: an empty session.
 template <class Executor>
@@ -67,7 +67,7 @@ boost::asio::awaitable<std::size_t, Executor> read_until_delimiter(
         searched = size < delimiter.size() ? 0 : size - delimiter.size() + 1;
         auto const room = std::min(line_chunk, limit - size);
         buffer.resize(size + room);
-        reading const start{read_kind::some, boost::asio::buffer(buffer.data() + size, room), &by};
+        reading_by const start{boost::asio::buffer(buffer.data() + size, room), by};
         bytes_and_error::type got;
         try
         {
@@ -110,7 +110,7 @@ boost::asio::awaitable<std::size_t, Executor> append_all(
         // Asking for one byte more than the limit allows distinguishes more input from the peer's FIN.
         auto const room = std::min(stream_chunk - 1, limit - received) + 1;
         into.resize(size + room);
-        reading const start{read_kind::some, boost::asio::buffer(into.data() + size, room), &by};
+        reading_by const start{boost::asio::buffer(into.data() + size, room), by};
         bytes_and_error::type got;
         try
         {

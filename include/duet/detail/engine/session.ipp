@@ -89,7 +89,7 @@ struct session_access
     template <class Session>
     static auto wait_input(Session& session, char const* name = "wait_readable")
     {
-        return session.template make<readable_or_finish>(name, reading{read_kind::wait, {}});
+        return session.template make<readable_or_finish>(name, waiting_to_read{read_kind::wait});
     }
 
     /// See connection::start_when_quiet().
@@ -121,7 +121,7 @@ struct session_access
     template <class Session, class Handler>
     static void await_readable(Session& session, Handler&& handler)
     {
-        reading start{read_kind::message, {}};
+        waiting_to_read start{read_kind::message};
         auto const connection = session.connection_.ref();
         detail::begin<std::decay_t<Handler>, false>(
             *connection, start, start.at_once(*connection), std::forward<Handler>(handler));
