@@ -29,6 +29,7 @@ class basic_session_state
 public:
     using executor_type = typename Stream::executor_type;
     using endpoint_type = typename stream_traits<Stream>::endpoint_type;
+    using endpoint_result = typename detail::session_handle<Stream>::endpoint_result;
 
     /// False if the session is empty: default-constructed, or moved from.
     bool valid() const noexcept { return static_cast<bool>(connection_); }
@@ -58,9 +59,10 @@ public:
     /// of all the addresses of a listener on all of them, the one that the client has chosen is asked of the system by
     /// the first call of local_endpoint(); if that comes after the end, it returns the listener's. If a proxy has told
     /// of the client, they are the client's: see proxied().
-    endpoint_type const& local_endpoint() const noexcept { return connection_.local(); }
+    /// Those of TCP are values, others references that stay valid as long as a session object refers to the connection.
+    endpoint_result local_endpoint() const noexcept { return connection_.local(); }
 
-    endpoint_type const& remote_endpoint() const noexcept { return connection_.remote(); }
+    endpoint_result remote_endpoint() const noexcept { return connection_.remote(); }
 
     /// The PROXY header that was accepted for this session, and the endpoints of the connection itself: see
     /// proxy_protocol.hpp. Null if there was none. Valid as long as a session object refers to the connection.

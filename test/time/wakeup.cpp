@@ -42,8 +42,7 @@ class sleeper final : public operation_owner
 public:
     sleeper(asio::io_context& context, std::vector<int>& woken, int id)
         : executor_{context.get_executor()}, time_{executor_}, woken_{woken}, id_{id},
-          alarm{time_, duet::detail::plain_context_of(executor_), *this,
-              [](operation_owner& self) { static_cast<sleeper&>(self).on_wakeup(); }}
+          alarm{time_, duet::detail::plain_context_of(executor_), *this}
     {
     }
 
@@ -54,7 +53,7 @@ public:
     void abandon() noexcept override { woken_.push_back(-1); }
 
 private:
-    void on_wakeup()
+    void on_wakeup() override
     {
         woken_.push_back(id_);
         if (throws)

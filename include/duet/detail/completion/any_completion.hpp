@@ -206,7 +206,7 @@ private:
         Handler handler;
     };
 
-    static constexpr std::size_t inline_size = 5 * sizeof(void*);
+    static constexpr std::size_t inline_size = 4 * sizeof(void*);
 
     template <class Handler>
     static constexpr bool fits = sizeof(Handler) <= inline_size &&

@@ -61,6 +61,9 @@ public:
     /// A handler was destroyed without being called, because the execution context is being destroyed.
     virtual void abandon() noexcept = 0;
 
+    /// The time of its wakeup has come.
+    virtual void on_wakeup() {}
+
 protected:
     struct stand_in
     {

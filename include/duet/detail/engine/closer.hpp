@@ -33,12 +33,6 @@ public:
 
     std::uint64_t discarded() const noexcept { return discarded_; }
 
-    /// A wait for more input to discard is under way.
-    bool discarding = false;
-
-    /// The FIN could not be sent, because the connection was already gone.
-    bool fin_refused = false;
-
 private:
     static constexpr std::size_t one_turn = 256 * 1024;
 
@@ -48,6 +42,13 @@ private:
     }
 
     std::uint64_t discarded_ = 0;
+
+public:
+    /// A wait for more input to discard is under way.
+    bool discarding = false;
+
+    /// The FIN could not be sent, because the connection was already gone.
+    bool fin_refused = false;
 };
 
 }  // namespace detail

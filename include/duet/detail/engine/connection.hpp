@@ -207,7 +207,7 @@ public:
     boost::asio::any_io_executor const& executor() const noexcept { return terms_->executor; }
 
     /// See plain_context_of().
-    boost::asio::io_context* plain_context() const noexcept { return plain_context_; }
+    boost::asio::io_context* plain_context() const noexcept { return terms_->plain; }
 
     /// The deadlines for a read that begins now and that within() gives `limit`.
     read_deadlines deadlines_of_read(deadlines::duration limit) const noexcept
@@ -252,10 +252,12 @@ protected:
     virtual void on_released() noexcept = 0;
 
 private:
+    context_clock const& clock() const noexcept { return terms_->clock; }
+
     /// `limit` from now; zero: never.
     time_point deadline_of(deadlines::duration limit) const noexcept
     {
-        return limit > limit.zero() ? coarse_clock::after(clock_.now(), limit) : time_point::max();
+        return limit > limit.zero() ? coarse_clock::after(clock().now(), limit) : time_point::max();
     }
 
     struct leave_read;
@@ -341,7 +343,7 @@ private:
     void entered_half_closed() noexcept;
     void arm(time_point when) noexcept;
     void arm_all() noexcept;
-    DUET_DECL void on_wakeup();
+    DUET_DECL void on_wakeup() override;
     void poll();
     void look_again_soon() noexcept;
     void check_session_deadlines(time_point now);
@@ -355,25 +357,24 @@ private:
     void cancel_wait_gone(error_code cause) noexcept;
     void post(any_completion&& done, error_code error, std::size_t size);
 
-    boost::asio::io_context* plain_context_;
-    shared_terms terms_;
-    context_clock clock_;
-    channel* channel_ = nullptr;
-    kept_error error_;           // the first terminal error
-    kept_error gone_cancelled_;  // why the wait for the hang-up was cancelled
-    lifecycle life_;
-    bool hang_up_due_ = false;         // look for the hang-up at the next turn
-    bool peer_just_finished_ = false;  // its FIN was read, and the handler of that read is still to run
-    bool failure_due_ = false;         // a write has failed: try it again at the next turn, after the pending read
-    bool failure_deferred_ = false;    // that has been done once
+    // Small members stand where those before them leave room.
     bool client_ = false;
     bool keepalive_is_late_ = false;  // see set_options_late()
-    bool set_for_reads_ = false;      // a wake-up that is set is in time for all that may be due while a read waits
+    shared_terms terms_;
+    channel* channel_ = nullptr;
+    [[no_unique_address]] kept_error error_;  // the first terminal error
     int handles_ = 0;
+    [[no_unique_address]] kept_error gone_cancelled_;  // why the wait for the hang-up was cancelled
+    bool hang_up_due_ = false;                         // look for the hang-up at the next turn
+    bool peer_just_finished_ = false;                  // its FIN was read, and the handler of that read is still to run
+    bool failure_due_ = false;       // a write has failed: try it again at the next turn, after the pending read
+    bool failure_deferred_ = false;  // that has been done once
     receiver receiver_;
     sender sender_;
-    closer closer_;
-    end_history history_;
+    [[no_unique_address]] closer closer_;
+    lifecycle life_;
+    [[no_unique_address]] end_history history_;
+    bool set_for_reads_ = false;  // a wake-up that is set is in time for all that may be due while a read waits
     deadline_table times_;
     peer_watch peer_watch_;
     wakeup wakeup_;

@@ -19,10 +19,8 @@ inline namespace DUET_ABI {
 namespace detail {
 
 DUET_DECL connection::connection(boost::asio::any_io_executor const& executor, session_options const& options)
-    : plain_context_{plain_context_of(executor)}, terms_{executor, plain_context_, options}, clock_{executor},
-      times_{terms_->deadlines, clock_.now()}, wakeup_{clock_, plain_context_, *this, [](operation_owner& owner) {
-                                                           static_cast<connection&>(owner).on_wakeup();
-                                                       }}
+    : terms_{executor, plain_context_of(executor), options}, times_{terms_->deadlines, clock().now()},
+      wakeup_{clock(), plain_context(), *this}
 {
 }
 
@@ -196,7 +194,7 @@ inline void connection::post(any_completion&& done, error_code error, std::size_
 {
     ref const keep{this};
     auto const after = [](operation_owner& owner) { static_cast<connection&>(owner).rest(); };
-    if (attempt([&] { any_completion::post(executor(), plain_context_, {keep, done, error, size, after}); }))
+    if (attempt([&] { any_completion::post(executor(), plain_context(), {keep, done, error, size, after}); }))
         return;
     auto refused = std::move(done);
     inline_level const level;

@@ -153,9 +153,9 @@ inline void connection::begin_close()
 {
     if (!channel_->made_here())
         return drop();  // FIN and discarding would take the connection from the parent process
-    times_.closing(clock_.now());
+    times_.closing(clock().now());
     if (receiver_.finish_requested())
-        times_.hurry_close(clock_.now());
+        times_.hurry_close(clock().now());
     bool const asked_later = sender_.empty() && life_.send() != send_state::finished;  // when the FIN is sent
     if (!asked_later && !channel_->able().has_info)
         times_.set_unacknowledged(channel_->unacknowledged());
@@ -192,7 +192,7 @@ inline void connection::discard_input()
     error_code error;
     auto const size = channel_->discard(closer_.wanted(terms_->close_discard_limit), error);
     if (size > 0)
-        times_.input_discarded(clock_.coarse_now());
+        times_.input_discarded(clock().coarse_now());
     if (!closer_.discard(size, terms_->close_discard_limit))
     {
         history_.breaks(phase());

@@ -62,7 +62,7 @@ DUET_DECL void connection::message_begun() noexcept
 {
     if (!receiver_.in_message() && times_.limits().message > deadlines::duration::zero())
     {
-        times_.message_begins(clock_.coarse_now());
+        times_.message_begins(clock().coarse_now());
         set_for_reads_ = false;
     }
     receiver_.message_begun();
@@ -164,7 +164,7 @@ DUET_DECL void connection::start_read(
     if (waits_for_message || (!by && std::max(limits.read, limit) > deadlines::duration::zero()))
     {
         // One reading of the clock for everything that is counted from here.
-        auto const now = clock_.now();
+        auto const now = clock().now();
         times_.read_by = coarse_clock::after(now, limits.read);
         times_.read_call_by = coarse_clock::after(now, limit);
         times_.note_activity(now);
@@ -336,7 +336,7 @@ inline void connection::cancel_read(boost::asio::cancellation_type_t type) noexc
 
 DUET_DECL void connection::request_finish(deadlines::duration grace) noexcept
 {
-    auto const now = clock_.now();
+    auto const now = clock().now();
     auto const by = grace > grace.zero() ? coarse_clock::after(now, grace) : now;
     times_.finish_by = receiver_.finish_requested() ? std::min(times_.finish_by, by) : by;
     receiver_.request_finish();
@@ -368,7 +368,7 @@ DUET_DECL bool connection::reusable() noexcept
 /// Tell the pending read to finish: now, or when the grace is over. A request that is on its way until then is served.
 inline void connection::finish_soon() noexcept
 {
-    if (clock_.now() < times_.finish_by)
+    if (clock().now() < times_.finish_by)
         arm(times_.finish_by);
     else if (!channel_->has_input())
         interrupt_read(errc::draining);

@@ -32,7 +32,7 @@ inline bool connection::notes_activity() const noexcept
 inline void connection::note_activity() noexcept
 {
     if (notes_activity())
-        times_.note_activity(clock_.coarse_now());
+        times_.note_activity(clock().coarse_now());
 }
 
 /// As note_activity(), if that makes a difference: an operation that begins to wait is activity itself.
@@ -85,13 +85,13 @@ inline void connection::entered_half_closed() noexcept
 {
     if (!life_.half_closed())
         return;
-    times_.half_closed(clock_.now());
+    times_.half_closed(clock().now());
     arm_all();
 }
 
 inline void connection::arm(time_point when) noexcept
 {
-    if (when < wakeup_.at() && !life_.released() && !wakeup_.set(when, executor(), clock_))
+    if (when < wakeup_.at() && !life_.released() && !wakeup_.set(when, executor(), clock()))
         out_of_memory();
 }
 
@@ -101,7 +101,7 @@ DUET_DECL void connection::set_deadlines(deadlines const& values) noexcept
     try
     {
         auto next = terms_.with(values);
-        times_.set(next->deadlines, clock_.now());
+        times_.set(next->deadlines, clock().now());
         terms_.swap(next);
         set_for_reads_ = false;
     }
@@ -124,7 +124,7 @@ DUET_DECL void connection::on_wakeup()
     ref const keep{this};
     if (life_.released())
         return;
-    auto const now = clock_.now();
+    auto const now = clock().now();
     if (now >= times_.read_by)
     {
         times_.read_by = deadline_table::never;
@@ -199,7 +199,7 @@ inline void connection::poll()
 
 inline void connection::look_again_soon() noexcept
 {
-    arm(times_.look_again(clock_.now()));
+    arm(times_.look_again(clock().now()));
 }
 
 // ---- The peer's host ------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ inline void connection::watch_peer() noexcept
     auto const limit = times_.limits().dead_peer;
     if (limit <= limit.zero() || !channel_->able().has_info)
         return;
-    times_.watch_peer_at = peer_watch_.begin(limit, clock_.coarse_now());
+    times_.watch_peer_at = peer_watch_.begin(limit, clock().coarse_now());
     arm(times_.watch_peer_at);
 }
 
@@ -339,14 +339,14 @@ DUET_DECL void connection::start_when_quiet(any_completion&& done)
 DUET_DECL connection::time_point connection::last_activity() noexcept
 {
     if (!life_.released())
-        look_for_progress(clock_.now());
+        look_for_progress(clock().now());
     return times_.last_activity();
 }
 
 DUET_DECL void connection::join_activity(time_point other)
 {
     times_.join_activity(other);
-    check_session_deadlines(clock_.now());
+    check_session_deadlines(clock().now());
 }
 
 }  // namespace detail

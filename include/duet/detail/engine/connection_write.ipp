@@ -109,8 +109,8 @@ inline void connection::wait_writable(bool anew)
     if (anew && times_.limits().write > deadlines::duration::zero())
     {
         if (!channel_->able().has_info)
-            look_for_progress(clock_.now());  // a number to compare with later
-        times_.write_waits(clock_.now());
+            look_for_progress(clock().now());  // a number to compare with later
+        times_.write_waits(clock().now());
         arm_all();
     }
     if (!sender_.waiting && !life_.released())

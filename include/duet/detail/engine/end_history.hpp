@@ -117,11 +117,11 @@ private:
         return ended_by::nobody;
     }
 
+    std::unique_ptr<failure_list> failures_;
     ended_by first_fin_by_ = ended_by::nobody;
     end_phase first_fin_in_ = end_phase::before_message;
     end_phase broken_in_ = end_phase::before_message;
     bool broken_ = false;
-    std::unique_ptr<failure_list> failures_;
 };
 
 }  // namespace detail

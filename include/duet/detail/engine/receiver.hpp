@@ -221,7 +221,7 @@ private:
     frame_buffer* frames_ = nullptr;
     std::size_t size_ = 0;
     std::uint64_t received_ = 0;
-    kept_error cause_;
+    [[no_unique_address]] kept_error cause_;
     read_kind kind_ = read_kind::some;
     bool busy_ = false;
     bool finish_requested_ = false;

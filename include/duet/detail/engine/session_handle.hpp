@@ -30,6 +30,7 @@ public:
     using reference = owner_ref<connection_type>;
     using executor_type = typename connection_type::executor_type;
     using endpoint_type = typename connection_type::endpoint_type;
+    using endpoint_result = typename connection_type::endpoint_result;
 
     session_handle() noexcept = default;
 
@@ -100,9 +101,19 @@ public:
 
     lifecycle const& life() const noexcept { return connection_ ? connection_->life() : life_of_nothing(); }
 
-    endpoint_type const& local() const noexcept { return connection_ ? connection_->local() : nowhere(); }
+    endpoint_result local() const noexcept
+    {
+        if (connection_)
+            return connection_->local();
+        return nowhere();
+    }
 
-    endpoint_type const& remote() const noexcept { return connection_ ? connection_->remote() : nowhere(); }
+    endpoint_result remote() const noexcept
+    {
+        if (connection_)
+            return connection_->remote();
+        return nowhere();
+    }
 
     deadlines limits() const noexcept { return connection_ ? connection_->limits() : deadlines{}; }
 

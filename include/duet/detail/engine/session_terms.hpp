@@ -14,17 +14,20 @@
 #include <utility>
 
 #include <duet/detail/config.hpp>
+#include <duet/detail/time/context_clock.hpp>
 #include <duet/session_options.hpp>
 
 namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// What a session is given when it begins, and never changes: its executor, and those of its options that it needs
-/// later. Sessions of one io_context with the same options share it, so that an idle session takes less memory.
+/// What a session is given when it begins, and never changes: its executor, its clock, and those of its options that it
+/// needs later. Sessions of one io_context with the same options share it, so that an idle session takes less memory.
 struct session_terms
 {
     boost::asio::any_io_executor executor;
+    boost::asio::io_context* plain;  // plain_context_of() the executor
+    context_clock clock;
     duet::deadlines deadlines;
     std::size_t queue_limit;
     std::size_t close_discard_limit;
@@ -61,22 +64,20 @@ public:
         options.queue_limit = kept_->terms.queue_limit;
         options.close_discard_limit = kept_->terms.close_discard_limit;
         options.when_queue_full = kept_->terms.when_queue_full;
-        return {kept_->terms.executor, kept_->plain, options};
+        return {kept_->terms.executor, kept_->terms.plain, options};
     }
 
 private:
     struct counted
     {
         counted(boost::asio::any_io_executor const& executor, boost::asio::io_context* context,
-            session_options const& options)
-            : terms{executor, options.deadlines, options.queue_limit, options.close_discard_limit,
-                  options.when_queue_full},
-              plain{context}
+            context_clock const& time, session_options const& options)
+            : terms{executor, context, time, options.deadlines, options.queue_limit, options.close_discard_limit,
+                  options.when_queue_full}
         {
         }
 
         session_terms const terms;
-        boost::asio::io_context* const plain;
         std::atomic<std::size_t> references{1};
     };
 
@@ -113,18 +114,20 @@ private:
     static counted* find(
         boost::asio::any_io_executor const& executor, boost::asio::io_context* plain, session_options const& options)
     {
+        context_clock const time{executor};
         if (!plain)
-            return new counted{executor, plain, options};
+            return new counted{executor, plain, time, options};
         thread_local recent those;
         for (auto* const each : those.list)
         {
-            if (each && each->plain == plain && same(each->terms, options))
+            if (each && each->terms.plain == plain && each->terms.clock.manual() == time.manual() &&
+                same(each->terms, options))
             {
                 add(*each);
                 return each;
             }
         }
-        auto* const made = new counted{executor, plain, options};
+        auto* const made = new counted{executor, plain, time, options};
         add(*made);
         release(std::exchange(those.list[those.next], made));
         those.next = (those.next + 1) % those.list.size();

@@ -18,6 +18,7 @@
 
 #include <duet/detail/channel/stream_channels.hpp>
 #include <duet/detail/engine/connection.hpp>
+#include <duet/detail/engine/kept_ends.hpp>
 #include <duet/detail/socket/socket_calls.hpp>
 #include <duet/endpoint.hpp>
 #include <duet/error.hpp>
@@ -50,14 +51,15 @@ class stream_connection final : public connection
 public:
     using executor_type = typename Stream::executor_type;
     using endpoint_type = typename traits::endpoint_type;
+    using endpoint_result = typename kept_ends<endpoint_type>::result;
 
     static constexpr bool may_splice = channels::may_splice;
     static constexpr bool tells_address = std::is_constructible_v<any_endpoint, endpoint_type>;
 
     stream_connection(
         Stream&& stream, endpoint_type const& local, endpoint_type const& remote, session_options const& options)
-        : connection{stream.get_executor(), options}, channels_{std::move(stream), *this}, local_{unmapped(local)},
-          remote_{unmapped(remote)}
+        : connection{stream.get_executor(), options}, channels_{std::move(stream), *this}, ends_{unmapped(local),
+                                                                                               unmapped(remote)}
     {
         use(channels_.first());
     }
@@ -65,7 +67,7 @@ public:
     /// For a connected descriptor, which begin() takes over.
     stream_connection(executor_type const& executor, endpoint_type const& local, endpoint_type const& remote,
         session_options const& options)
-        : connection{executor, options}, channels_{executor, *this}, local_{unmapped(local)}, remote_{unmapped(remote)}
+        : connection{executor, options}, channels_{executor, *this}, ends_{unmapped(local), unmapped(remote)}
     {
         use(channels_.first());
     }
@@ -83,7 +85,7 @@ public:
     error_code begin(int descriptor = -1) noexcept
     {
         error_code error;
-        if (auto* const first = channels_.begin(plain_context(), get_executor(), local_, descriptor, error))
+        if (auto* const first = channels_.begin(plain_context(), get_executor(), ends_.local(), descriptor, error))
             use(*first);
         return error;
     }
@@ -101,7 +103,7 @@ public:
     {
         set_late_options();
         error_code error;
-        if (auto* const next = channels_.leave_reactor(get_executor(), local_, error))
+        if (auto* const next = channels_.leave_reactor(get_executor(), ends_.local(), error))
             change_channel(*next);
         else if (error)
             out_of_memory();
@@ -118,7 +120,7 @@ public:
         int const descriptor = give_away(error);
         if (descriptor >= 0)
         {
-            result.assign(local_.protocol(), descriptor, error);
+            result.assign(ends_.local().protocol(), descriptor, error);
             if (error)
                 ::close(descriptor);
         }
@@ -159,13 +161,23 @@ public:
     }
 
     /// The ends of the connection itself or, if a proxy has told of them, of the client's.
-    endpoint_type const& local() const noexcept { return proxied_ ? proxied_->local : own(); }
+    endpoint_result local() const noexcept
+    {
+        if (proxied_)
+            return proxied_->local;
+        return own();
+    }
 
-    endpoint_type const& remote() const noexcept { return proxied_ ? proxied_->remote : remote_; }
+    endpoint_result remote() const noexcept
+    {
+        if (proxied_)
+            return proxied_->remote;
+        return ends_.remote();
+    }
 
     std::string describe_peer() const override
     {
-        return client() ? to_string(client()->source) : traits::describe(remote_);
+        return client() ? to_string(client()->source) : traits::describe(ends_.remote());
     }
 
     std::string describe_local() const override
@@ -174,15 +186,18 @@ public:
     }
 
     /// Who is at the other end, of any kind. Only for sockets.
-    any_endpoint peer() const requires tells_address { return client() ? client()->source : any_endpoint{remote_}; }
+    any_endpoint peer() const requires tells_address
+    {
+        return client() ? client()->source : any_endpoint{ends_.remote()};
+    }
 
     /// A proxy has told of the client. Throws std::bad_alloc.
     void set_proxied(proxy_header&& header)
     {
-        auto told = std::make_unique<proxied_ends>(proxied_ends{{std::move(header), {}, {}}, own(), remote_});
+        auto told = std::make_unique<proxied_ends>(proxied_ends{{std::move(header), {}, {}}, own(), ends_.remote()});
         if constexpr (tells_address)
         {
-            told->what.proxy = remote_;
+            told->what.proxy = ends_.remote();
             told->what.local = own();
             auto const& ends = told->what.header.ends;
             auto const* const source = ends ? std::get_if<endpoint_type>(&ends->source) : nullptr;
@@ -214,20 +229,20 @@ private:
 
     /// The local address. A listener on all addresses does not know which of them a client has chosen: the system is
     /// asked when somebody wants to know.
-    endpoint_type const& own() const noexcept
+    endpoint_result own() const noexcept
     {
         if constexpr (std::is_same_v<endpoint_type, boost::asio::ip::tcp::endpoint> &&
                       std::is_same_v<decltype(channels_.native_handle()), int>)
         {
-            if (local_.address().is_unspecified() && !life().released())
+            if (ends_.local().address().is_unspecified() && !life().released())
             {
                 error_code error;
                 auto const chosen = endpoint_of<endpoint_type>(channels_.native_handle(), ::getsockname, error);
                 if (!error)
-                    local_ = unmapped(chosen);
+                    ends_.set_local(unmapped(chosen));
             }
         }
-        return local_;
+        return ends_.local();
     }
 
     ~stream_connection() = default;
@@ -237,9 +252,8 @@ private:
 
     void on_released() noexcept override { channels_.end(); }
 
-    mutable channels channels_;    // is asked for its descriptor, to learn ...
-    mutable endpoint_type local_;  // ... this, if it is unspecified: see own()
-    endpoint_type remote_;
+    mutable channels channels_;              // is asked for its descriptor, to learn ...
+    mutable kept_ends<endpoint_type> ends_;  // ... the local one, if it is unspecified: see own()
     std::unique_ptr<proxied_ends> proxied_;
 };
 

@@ -10,6 +10,8 @@
 #include <boost/intrusive/link_mode.hpp>
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/list_hook.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -59,13 +61,19 @@ inline bool ends_between_messages(std::exception_ptr const& failure, connection 
     }
 }
 
-/// What the coroutines of a pool have in common. While there is one of them, the context has work.
+/// What the coroutines of a pool have in common, and own. While there is one of them, the context has work.
 template <class Protocol>
-struct serving_home
+struct serving_home : boost::intrusive_ref_counter<serving_home<Protocol>>
 {
     serving_home(std::weak_ptr<serving_pool<Protocol>> of, boost::asio::any_io_executor const& executor)
         : pool{std::move(of)}, work{boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked)}
     {
+    }
+
+    ~serving_home()
+    {
+        if (auto const user = pool.lock())
+            user->home_ = nullptr;
     }
 
     std::weak_ptr<serving_pool<Protocol>> const pool;
@@ -82,7 +90,7 @@ public:
     using session_type = typename served_session<Protocol>::session_type;
     using resume_handler = typename awaiting_handler<void(), boost::asio::any_io_executor>::type;
 
-    explicit serving_coroutine(std::shared_ptr<serving_home<Protocol> const> of) noexcept : home{std::move(of)} {}
+    explicit serving_coroutine(boost::intrusive_ptr<serving_home<Protocol>> of) noexcept : home{std::move(of)} {}
 
     serving_coroutine(serving_coroutine const&) = delete;
     serving_coroutine& operator=(serving_coroutine const&) = delete;
@@ -119,7 +127,7 @@ public:
     /// Destroy the coroutine, which rests, and this.
     void drop() noexcept { auto const dropped = take_handler(); }
 
-    std::shared_ptr<serving_home<Protocol> const> const home;
+    boost::intrusive_ptr<serving_home<Protocol>> const home;
     served_iterator live{};
     session_type peer;           // the message handler's object
     std::exception_ptr failure;  // what the handler has thrown

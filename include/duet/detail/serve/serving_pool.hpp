@@ -47,7 +47,8 @@ protected:
 };
 
 /// The coroutines that call the handlers of one thread's sessions. A coroutine that has served a session or a message
-/// rests until it gets another, because starting a coroutine costs three allocations. Its frame is as small as it can be: what comes after the handler is done without it.
+/// rests until it gets another, because starting a coroutine costs three allocations. Its frame is as small as it can
+/// be: what comes after the handler is done without it.
 ///
 /// All functions run on one executor. Handlers that wait in the context hold only weak references, because the pool may
 /// be destroyed before the context.
@@ -134,6 +135,8 @@ public:
 private:
     using coroutine = serving_coroutine<Protocol>;
 
+    friend serving_home<Protocol>;
+
     void spawn(served_iterator live, error_code cause)
     {
         auto owner = make(live);
@@ -154,11 +157,11 @@ private:
     {
         try
         {
-            auto home = home_.lock();
+            boost::intrusive_ptr<serving_home<Protocol>> home{home_};
             if (!home)
             {
-                home = std::make_shared<serving_home<Protocol> const>(self_, executor_);
-                home_ = home;
+                home.reset(new serving_home<Protocol>{self_, executor_});
+                home_ = home.get();
             }
             return std::make_unique<coroutine>(std::move(home));
         }
@@ -187,7 +190,9 @@ private:
                 pool->left(*owned_);
         }
 
-        coroutine* get() const noexcept { return owned_.get(); }
+        coroutine* operator->() const noexcept { return owned_.get(); }
+
+        coroutine& operator*() const noexcept { return *owned_; }
 
     private:
         std::unique_ptr<coroutine> owned_;
@@ -204,28 +209,27 @@ private:
     static started_coroutine run(owner_of_coroutine owner)
     try
     {
-        auto* const self = owner.get();
-        while (self->busy)
+        while (owner->busy)
         {
             try
             {
-                if (self->live->needs_preparation())
+                if (owner->live->needs_preparation())
                 {
-                    co_await self->live->prepare();
-                    self->more = self->live->state->on_message() != nullptr;
+                    co_await owner->live->prepare();
+                    owner->more = owner->live->state->on_message() != nullptr;
                 }
-                if (self->live->state->on_conversation())
-                    co_await self->live->converse();
-                else if (self->begins_message())
-                    self->more = co_await self->live->answer(self->peer);
+                if (owner->live->state->on_conversation())
+                    co_await owner->live->converse();
+                else if (owner->begins_message())
+                    owner->more = co_await owner->live->answer(owner->peer);
             }
             catch (...)
             {
-                self->failure = std::current_exception();
+                owner->failure = std::current_exception();
             }
             // The handler may have changed the coroutine's cancellation state.
             co_await boost::asio::this_coro::throw_if_cancelled(false);
-            co_await rest{self};
+            co_await rest{*owner};
             co_await boost::asio::this_coro::reset_cancellation_state();
             co_await boost::asio::this_coro::throw_if_cancelled(true);
         }
@@ -239,7 +243,7 @@ private:
     class rest
     {
     public:
-        explicit rest(coroutine* self) noexcept : self_{self} {}
+        explicit rest(coroutine& self) noexcept : self_{&self} {}
 
         template <boost::asio::completion_token_for<void()> Token>
         auto operator()(Token&& token) const
@@ -341,7 +345,7 @@ private:
     boost::asio::any_io_executor executor_;
     user& user_;
     std::weak_ptr<serving_pool> self_;
-    std::weak_ptr<serving_home<Protocol> const> home_;  // while there is a coroutine
+    serving_home<Protocol>* home_ = nullptr;  // while there is a coroutine
     coroutine_list<Protocol> serving_;
     coroutine_list<Protocol> resting_;
     bool keeps_coroutines_ = true;

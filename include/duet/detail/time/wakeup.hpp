@@ -7,8 +7,6 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include <memory>
-
 #include <duet/detail/completion/operation_memory.hpp>
 #include <duet/detail/completion/operation_owner.hpp>
 #include <duet/detail/time/context_clock.hpp>
@@ -25,13 +23,21 @@ namespace detail {
 class wakeup : public queued_wakeup
 {
 public:
-    /// Calls `told` from the context when the time has come. `owner` must contain this object. `plain`:
-    /// plain_context_of() the owner's executor.
-    wakeup(context_clock const& time, boost::asio::io_context* plain, operation_owner& owner, function told) noexcept
-        : queued_wakeup{owner, told}, queue_{wakeup_queue::of(plain)}
+    /// Calls the owner's on_wakeup() from the context when the time has come. `owner` must contain this object.
+    /// `plain`: plain_context_of() the owner's executor.
+    wakeup(context_clock const& time, boost::asio::io_context* plain, operation_owner& owner) noexcept
+        : queued_wakeup{owner}
     {
-        if (queue_ && queue_->clock().manual() != time.manual())
-            queue_ = nullptr;  // a test has brought its clock after the queue
+        auto* const queue = wakeup_queue::of(plain);
+        queued_ = queue && queue->clock().manual() == time.manual();  // a test may bring its clock after the queue
+        if (queued_)
+            queue_ = queue;
+    }
+
+    ~wakeup()
+    {
+        if (!queued_)
+            delete own_;
     }
 
     /// Wake up at `when` if that is earlier than the time already set. False: no memory; there may be no wake-up at
@@ -40,7 +46,7 @@ public:
     {
         if (when >= at_)
             return true;
-        if (queue_)
+        if (queued_)
             return queue_->set(*this, when);
         at_ = when;
         bool const begun = owner_.attempt([&] { start_timer(executor, time); });
@@ -52,7 +58,7 @@ public:
     /// Cancel the wake-up. This may release the last reference to the owner.
     void cancel() noexcept
     {
-        if (queue_)
+        if (queued_)
             return queue_->cancel(*this);
         at_ = never;
         if (own_)
@@ -72,7 +78,7 @@ private:
     void start_timer(boost::asio::any_io_executor const& executor, context_clock const& time)
     {
         if (!own_)
-            own_ = std::make_unique<own_timer>(executor, time);
+            own_ = new own_timer{executor, time};
         own_->timer_.expires_at(at_);  // a pending wait completes as cancelled, and is started again
         if (!own_->waiting_)
             wait();
@@ -86,20 +92,24 @@ private:
             if (error != boost::asio::error::operation_aborted)
             {
                 at_ = never;
-                told_(owner);
+                owner.on_wakeup();
             }
             else if (at_ != never && !owner.attempt([this] { wait(); }))
             {
                 at_ = never;
-                told_(owner);  // the owner tries to set the timer again, and finds out whether there is memory
+                owner.on_wakeup();  // the owner tries to set the timer again, and finds out whether there is memory
             }
         };
         own_->timer_.async_wait(placed_handler{owner_, ended, own_->memory_});
         own_->waiting_ = true;
     }
 
-    wakeup_queue* queue_;
-    std::unique_ptr<own_timer> own_;
+    bool queued_;
+    union
+    {
+        wakeup_queue* queue_;
+        own_timer* own_ = nullptr;  // if it is not queued; null: not needed yet
+    };
 };
 
 }  // namespace detail

@@ -21,14 +21,13 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// A time at which a function of the owner is to be called.
+/// A time at which the owner's on_wakeup() is to be called.
 class queued_wakeup
 {
     friend class wakeup_queue;
 
 public:
     using time_point = coarse_clock::time_point;
-    using function = void (*)(operation_owner&);
 
     static constexpr time_point never = time_point::max();
 
@@ -39,11 +38,10 @@ public:
     time_point at() const noexcept { return at_; }
 
 protected:
-    queued_wakeup(operation_owner& owner, function told) noexcept : owner_{owner}, told_{told} {}
+    explicit queued_wakeup(operation_owner& owner) noexcept : owner_{owner} {}
     ~queued_wakeup() = default;
 
     operation_owner& owner_;
-    function told_;
     time_point at_ = never;
 
 private:

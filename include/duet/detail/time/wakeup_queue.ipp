@@ -171,7 +171,7 @@ inline void wakeup_queue::tell_first()
     owner_ref<operation_owner> const keep{&first.owner_};
     remove(first);
     first.owner_.remove_reference();
-    first.told_(first.owner_);
+    first.owner_.on_wakeup();
 }
 
 /// The context is being destroyed.
