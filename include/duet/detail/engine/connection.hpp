@@ -70,7 +70,8 @@ public:
     // See channel.hpp.
     bool able_to_take() const noexcept { return channel_->able().takes; }
     bool may_read() const noexcept { return channel_->may_read(); }
-    void fin_follows(connection const& from) noexcept { channel_->set_fin_follows(from.channel_->input_ends()); }
+    bool input_ends() const noexcept { return channel_->input_ends(); }
+    void fin_follows(bool does) noexcept { channel_->set_fin_follows(does); }
 
     /// Storage for the handler of the pending read. Assign the handler before start_read().
     any_completion& reader() noexcept { return receiver_.handler(); }
@@ -185,13 +186,10 @@ public:
     std::uint64_t bytes_received() const noexcept { return receiver_.received(); }
     std::uint64_t bytes_sent() const noexcept { return sender_.sent(); }
     std::uint64_t bytes_queued() const noexcept { return sender_.queued(); }
-
     /// Writes wait for the channel.
     bool has_writes() const noexcept { return !sender_.empty(); }
-
     /// Some of them have messages for which nobody waits: see write_request::keep().
     bool writes_unseen() const noexcept { return sender_.loses_unseen(); }
-
     bool finish_requested() const noexcept { return receiver_.finish_requested(); }
 
     /// Nothing has ended, is under way or has arrived: see session_state.hpp.

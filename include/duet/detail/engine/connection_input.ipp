@@ -22,7 +22,7 @@ DUET_DECL bool connection::on_input(error_code& error, turn_time& time) noexcept
 [[gnu::always_inline]] inline void connection::note_activity(turn_time& time) noexcept
 {
     if (notes_activity())
-        times_.note_activity(time.now(clock_));
+        times_.note_activity(time.now(clock()));
 }
 
 DUET_DECL std::size_t connection::take_pending(
@@ -43,7 +43,7 @@ DUET_DECL std::size_t connection::take_pending(
 /// As if a new read began after this input.
 inline void connection::count_read_deadlines(turn_time& time) noexcept
 {
-    auto const now = time.now(clock_);
+    auto const now = time.now(clock());
     times_.read_by = coarse_clock::after(now, times_.limits().read);
     times_.read_begins(true, now);
     if (receiver_.in_message())

@@ -62,7 +62,8 @@ inline void tell_end(connection& target, char const*& called, error_code const& 
 DUET_DECL bool relay_pump::take_input(error_code& error, turn_time& time) noexcept
 {
     auto const& spare = spare_relay_buffer;
-    if (splicing_ || to_.observed() || spare.size < room_) [[unlikely]]
+    // The last bytes may leave in one segment with the FIN, which pass_on() sees to.
+    if (splicing_ || from_.input_ends() || to_.observed() || spare.size < room_) [[unlikely]]
         return false;
     auto const size = from_.take_pending({spare.data, room_}, error, time);
     if (size == 0) [[unlikely]]
@@ -180,7 +181,7 @@ inline bool relay_pump::pass_on(self& run, std::size_t size)
         if (!splicing_)
             room_ = std::min(most_, size * 3);
     }
-    to_.fin_follows(from_);
+    to_.fin_follows(from_.input_ends());
     return write(run, write_request{bytes, true});
 }
 
