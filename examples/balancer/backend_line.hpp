@@ -23,8 +23,8 @@ struct backend_line
 /// A backend from "host:port", "host:port drain" or "[::1]:port". Throws std::runtime_error, as the functions below.
 backend_line parse_backend(std::string_view text);
 
-/// The backends that a file lists, one in each line; what follows a # is a comment. A list that is wrong in one line, that
-/// names a backend twice or that is empty is refused as a whole: it may be half written.
+/// The backends that a file lists, one in each line; what follows a # is a comment. A list that is wrong in one line,
+/// that names a backend twice or that is empty is refused as a whole: it may be half written.
 std::vector<backend_line> read_backends(std::string const& file);
 
 /// The same checks, for the words of the command line.

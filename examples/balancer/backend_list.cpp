@@ -35,8 +35,7 @@ backend_list::changes backend_list::replace(std::vector<backend_line> const& lin
 /// yet.
 backend_list::pointer backend_list::take(backend_line const& line)
 {
-    auto const same = [&](pointer const& each)
-    { return each->at().host == line.host && each->at().port == line.port; };
+    auto const same = [&](pointer const& each) { return each->at().host == line.host && each->at().port == line.port; };
     for (auto const* const known : {&listed_, &removed_})
         if (auto const found = std::ranges::find_if(*known, same); found != known->end())
             return *found;
@@ -48,7 +47,8 @@ backend_list::pointer backend_list::take(backend_line const& line)
 backend_list::pointer backend_list::choose(std::vector<pointer> const& tried)
 {
     pointer best;
-    // Begin behind the one that was chosen last. So those with equally few connections take turns, too.
+    // Begin behind the one that was chosen last. So those with equally few connections take turns, too. A second choice
+    // does not count: if one of two fails, it would be the first choice of every client.
     std::size_t const first = turn_;
     for (std::size_t step = 0; step < listed_.size(); ++step)
     {
@@ -59,7 +59,8 @@ backend_list::pointer backend_list::choose(std::vector<pointer> const& tried)
         if (best && each->active() >= best->active())
             continue;
         best = each;
-        turn_ = at + 1;
+        if (tried.empty())
+            turn_ = at + 1;
         if (by_ == policy::round_robin)
             break;
     }

@@ -1,9 +1,9 @@
 // Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 
 // A TCP load balancer: each client is connected to one of several backends, to another one if that cannot be reached,
-// and half-close goes through. It checks the backends, takes a new list of them at SIGHUP, shows what it does on a page,
-// and drains at SIGTERM. docs/en/systems/balancer.md sets it beside HAProxy and nginx.
-// Try: python3 -m http.server 8001 & python3 -m http.server 8002 &
+// and half-close goes through. It checks the backends, takes a new list of them at SIGHUP, shows what it does on a
+// page, and drains at SIGTERM. docs/en/systems/balancer.md sets it beside HAProxy and nginx. Try: python3 -m
+// http.server 8001 & python3 -m http.server 8002 &
 //      balancer --port 7777 --stats-port 7778 localhost:8001 localhost:8002 &
 //      curl http://localhost:7777/; curl http://localhost:7778/
 
@@ -169,8 +169,8 @@ void reload(std::string const& file, example::backend_list& backends)
 try
 {
     auto const changes = backends.replace(example::read_backends(file));
-    example::log("reloaded {}: {} backends, {} of them draining; {} added, {} removed", file,
-        backends.listed().size(), changes.draining, changes.added, changes.removed);
+    example::log("reloaded {}: {} backends, {} of them draining; {} added, {} removed", file, backends.listed().size(),
+        changes.draining, changes.added, changes.removed);
 }
 catch (std::exception const& error)
 {

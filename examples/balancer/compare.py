@@ -100,7 +100,7 @@ class Haproxy(Proxy):
     reload_signal, stop_signal = signal.SIGUSR2, signal.SIGUSR1
 
     def configure(self, ports):
-        servers = "\n".join(f"    server s{port} 127.0.0.1:{port} check inter 1h" for port in ports)
+        servers = "\n".join(f"    server s{port} 127.0.0.1:{port}" for port in ports)
         (self.folder / "cfg").write_text(HAPROXY.format(connect=CONNECT, port=self.port, servers=servers), encoding="ascii")
 
     def command(self):
@@ -203,8 +203,9 @@ def setting(kind, *serve):
     backends = [Backend(name.encode(), function) for name, function in zip("AB", serve)]
     with tempfile.TemporaryDirectory() as folder, harness.reserved_port() as port:
         proxy = kind(folder, port, [each.port for each in backends])
-        # Until the first checks, of those that make any, are over.
-        if kind in (Balancer, Haproxy):
+        # Its first check is over, and there is no second one: clients alone find out what has become of a backend. The
+        # others are configured to make none, and nginx cannot.
+        if kind is Balancer:
             harness.wait_until(lambda: all(each.accepted for each in backends), "the first checks")
         yield proxy, backends
         proxy.end()

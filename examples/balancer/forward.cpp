@@ -46,8 +46,7 @@ bool broken_off(duet::close_report const& end)
            end.reason == duet::close_reason::timed_out;
 }
 
-asio::awaitable<void> carry(
-    duet::session& client, backend& to, backend::connection& over, settings const& with)
+asio::awaitable<void> carry(duet::session& client, backend& to, backend::connection& over, settings const& with)
 {
     duet::relay_report const report = co_await duet::relay(client, *over.session, with.relay);
     if (broken_off(report.second))

@@ -17,9 +17,9 @@ struct settings
 {
     using duration = std::chrono::milliseconds;
 
-    std::uint32_t tries = 3;                           ///< how many backends a client is offered to, at most
-    duration connect_timeout{};                        ///< until an attempt to connect has failed
-    duration check_interval{};                         ///< from one check of a backend to the next
+    std::uint32_t tries = 3;                          ///< how many backends a client is offered to, at most
+    duration connect_timeout{};                       ///< until an attempt to connect has failed
+    duration check_interval{};                        ///< from one check of a backend to the next
     std::optional<duet::proxy_version> tells_client;  ///< begins each connection with a PROXY header
     duet::relay_options relay{};
     bool quiet = false;  ///< no line in the log for each connection

@@ -17,11 +17,10 @@
 namespace example {
 
 /// A line for the clients, and a table with a line for each backend.
-std::string status_page(
-    backend_list& backends, client_counters const& clients, duet::server_counters const& accepted);
+std::string status_page(backend_list& backends, client_counters const& clients, duet::server_counters const& accepted);
 
-/// Answer one request of HTTP, GET /, with the page, and end. Whoever sends something else is told so, and whoever sends
-/// too much.
+/// Answer one request of HTTP, GET /, with the page, and end. Whoever sends something else is told so, and whoever
+/// sends too much.
 boost::asio::awaitable<void> serve_page(duet::session peer, std::function<std::string()> const& page);
 
 }  // namespace example

@@ -19,6 +19,7 @@ RULES = [
     Rule("test/tools", "*.py", "test/CMakeLists.txt", r"duet_add_tool_test\({name}\b"),
     Rule("test/documented/tutorial", "*.cpp", "test/CMakeLists.txt", r"duet_add_documented_program\({name}\b"),
     Rule("examples", "*.cpp", "examples/CMakeLists.txt", r"duet_add_example\({name}\b"),
+    Rule("examples/balancer", "*.cpp", "examples/CMakeLists.txt", r"balancer/{name}\.cpp\b"),
     Rule("examples/lifecycle", "*.cpp", "examples/CMakeLists.txt", r"lifecycle/{name}\.cpp\b"),
     Rule("test/docs", "*.py", "test/docs/CMakeLists.txt", r"/{name}\.py"),
     Rule("include/duet/detail", "*/*.ipp", "src/duet.cpp", r"/{name}\.ipp>", containing="DUET_DECL"),
