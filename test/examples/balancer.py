@@ -5,6 +5,7 @@
 import contextlib
 import pathlib
 import random
+import resource
 import socket
 import struct
 import tempfile
@@ -335,6 +336,43 @@ def one_client_too_many():
             is_reset(server, "one too many")
             check_equal(harness.exchange(first, b"x"), b"one:x", "the answer to the first")
         check_equal(server.clients()["shed"], 1, "the count")
+        server.stop()
+
+
+@case
+def one_that_fails_is_not_the_first_choice_of_all():
+    with balanced(b"one", b"two", options=["--fall", "100"]) as (server, (one, _)):
+        one.stop()
+        for _ in range(6):
+            check_equal(server.ask(), b"two:x", "the answer of the other one")
+        check_equal(server.column(one, "failures"), 3, "how many clients have met it")
+        server.stop()
+
+
+@contextlib.contextmanager
+def one_descriptor_left(server):
+    """Meanwhile, the process gets no descriptor but the lowest one that is free."""
+    if not hasattr(resource, "prlimit"):
+        raise harness.Skip("no prlimit(2)")
+    harness.wait_until(lambda: server.sessions() == 1, "no connection but the listener of the page")
+    taken = {int(entry.name) for entry in pathlib.Path(f"/proc/{server.pid}/fd").iterdir()}
+    second = [number for number in range(len(taken) + 2) if number not in taken][1]
+    before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (second, before[1]))
+    yield
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
+
+
+@case
+def a_lack_of_descriptors_is_no_failure_of_a_backend():
+    with balanced(b"one", options=["--fall", "1"]) as (server, (one,)):
+        check_equal(server.ask(), b"one:x", "the answer")
+        with one_descriptor_left(server):
+            is_reset(server, "without a descriptor for a backend")
+            server.expect_error("Too many open files")
+        check_equal(server.ask(), b"one:x", "the answer when there are descriptors again")
+        row = server.backends()[one.at]
+        check_equal((row["state"], row["failures"], row["failed_checks"]), ("up", 0, 0), "what the backend is blamed for")
         server.stop()
 
 
