@@ -424,6 +424,23 @@ BOOST_AUTO_TEST_CASE(a_reset_ends_body_and_task)
         });
 }
 
+BOOST_AUTO_TEST_CASE(a_task_that_fails_at_once_ends_a_body_that_has_not_waited)
+{
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            s.abort();
+            auto const say = [&]() -> asio::awaitable<void> { co_await s.write("x"); };
+            auto const body = [&](duet::tasks& tasks) -> asio::awaitable<void>
+            {
+                tasks.begin(say());
+                co_await talk.pause(1s);
+            };
+            co_await expect_error(duet::with_tasks(body), condition::closed);
+        });
+}
+
 BOOST_AUTO_TEST_CASE(a_context_may_be_destroyed_meanwhile)
 {
     auto const counted = std::make_shared<int>(0);

@@ -10,6 +10,7 @@
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <cstddef>
@@ -26,6 +27,24 @@
 namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
+
+/// What co_spawn() gets of a task. When the task has ended, Asio may await once more, in its own name; if the task was
+/// cancelled while it ran, and before it has ever waited, that would throw out of the context's run().
+inline boost::asio::awaitable<void> run_task(boost::asio::awaitable<void> coroutine)
+{
+    std::exception_ptr failure;
+    try
+    {
+        co_await std::move(coroutine);
+    }
+    catch (...)
+    {
+        failure = std::current_exception();
+    }
+    co_await boost::asio::this_coro::throw_if_cancelled(false);
+    if (failure)
+        std::rethrow_exception(failure);
+}
 
 /// The coroutines of one with_tasks(): the body, and its tasks. The first failure cancels all of them.
 ///
@@ -122,7 +141,7 @@ private:
         auto const signal = among.front().signal;
         bool const cancelled = among.front().told = cancelled_;
         end_of_task handler{shared_from_this(), among, among.begin()};
-        boost::asio::co_spawn(get_executor(), std::move(coroutine),
+        boost::asio::co_spawn(get_executor(), run_task(std::move(coroutine)),
             boost::asio::bind_cancellation_slot(signal->slot(), std::move(handler)));
         if (cancelled)  // if it has ended already, it hears nothing
             signal->emit(boost::asio::cancellation_type::terminal);
