@@ -148,27 +148,24 @@ void subscription_tree::erase(node& from, std::string_view filter, client& who)
 
 void subscription_tree::visit(std::string_view topic, visitor const& visit) const
 {
-    subscription_tree::visit(root_, topic, true, visit);
+    subscription_tree::visit(root_, topic, visit);
 }
 
-void subscription_tree::visit(node const& at, std::string_view topic, bool is_first, visitor const& visit)
+void subscription_tree::visit(node const& at, std::string_view topic, visitor const& visit)
 {
     cut const next{topic};
-    bool const wildcards = !is_first || !topic.starts_with('$');
     auto const descend = [&](std::string_view level)
     {
         auto const found = at.below.find(level);
         if (found == at.below.end())
             return;
         if (!next.is_last)
-            return subscription_tree::visit(*found->second, next.rest, false, visit);
+            return subscription_tree::visit(*found->second, next.rest, visit);
         subscription_tree::visit(*found->second, visit);
         if (auto const rest = found->second->below.find("#"); rest != found->second->below.end())
             subscription_tree::visit(*rest->second, visit);  // "a/#" matches "a", too
     };
     descend(next.level);
-    if (!wildcards)
-        return;
     descend("+");
     if (auto const all = at.below.find("#"); all != at.below.end())
         subscription_tree::visit(*all->second, visit);
