@@ -236,7 +236,7 @@ def misbehave(server, seed, stop):
 
 @case
 def bad_clients_disturb_nobody():
-    server = Server("mqtt_broker", "--second", "50", "--output", "20000", "--queued", "100")
+    server = Server("mqtt_broker", "--second", "200", "--output", "20000", "--queued", "100")
     stop = threading.Event()
     bad = [threading.Thread(target=misbehave, args=(server, seed, stop), daemon=True) for seed in range(14)]
     try:
