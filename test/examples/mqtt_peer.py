@@ -1,6 +1,7 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 """MQTT by hand, for the tests of mqtt_broker: packets as bytes, right ones and others, and a client that sends them."""
 
+import socket
 import struct
 
 import harness
@@ -65,6 +66,7 @@ class Peer:
 
     def __init__(self, server, name="", code=0, present=False, receive_buffer=None, wrap=None, **options):
         self.socket = server.connect(receive_buffer)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small packets wait for no acknowledgement
         if wrap:
             self.socket = wrap(self.socket)
         self._input = b""
