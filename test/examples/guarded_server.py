@@ -54,7 +54,7 @@ def one_client_too_many_is_told_at_once():
 @case
 def every_example_that_serves_is_guarded():
     examples = pathlib.Path(__file__).parents[2] / "examples"
-    servers = [path for path in examples.glob("*.cpp") if re.search(r"^ +duet::(unix_)?server (const )?\w+{", path.read_text(), re.M)]
+    servers = [path for path in examples.rglob("*.cpp") if re.search(r"^ +duet::(unix_|tls_)?server (const )?\w+{", path.read_text(), re.M)]
     harness.check(len(servers) >= 8, f"only {len(servers)} examples seem to serve")
     for path in servers:
         text = path.read_text()
