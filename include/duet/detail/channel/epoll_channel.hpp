@@ -159,18 +159,18 @@ private:
     boost::asio::mutable_buffer buffer_;  // of the pending read
     int descriptor_ = -1;
     reading reading_ = reading::nothing;
-    bool read_cancelled_ = false;
-    bool writing_ = false;   // a wait for writability is under way
-    bool gone_ = false;      // a wait for the hang-up is under way
-    bool gone_due_ = false;  // call on_gone() at the next turn
-    bool gone_cancelled_ = false;
+    bool read_cancelled_ : 1 = false;
+    bool gone_cancelled_ : 1 = false;
+    bool fin_follows_ : 1 = false;
+    bool writing_ = false;        // a wait for writability is under way
+    bool gone_ = false;           // a wait for the hang-up is under way
+    bool gone_due_ = false;       // call on_gone() at the next turn
     bool gone_reported_ = false;  // what may end a wait for the hang-up was reported, and will not be again
-    bool fin_follows_ = false;
-    bool turn_ = false;        // the reactor has a turn queued for this channel
-    bool user_turn_ = false;   // the user has requested it with turn()
-    bool user_waits_ = false;  // others go first at the next turn: the user's own was served last time
-    bool counted_ = false;     // as a session of its reactor
-    bool uncertain_ = false;   // a short read does not prove that the socket is empty
+    bool turn_ = false;           // the reactor has a turn queued for this channel
+    bool user_turn_ = false;      // the user has requested it with turn()
+    bool user_waits_ = false;     // others go first at the next turn: the user's own was served last time
+    bool counted_ = false;        // as a session of its reactor
+    bool uncertain_ = false;      // a short read does not prove that the socket is empty
 };
 
 }  // namespace detail
