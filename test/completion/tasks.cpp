@@ -441,6 +441,34 @@ BOOST_AUTO_TEST_CASE(a_task_that_fails_at_once_ends_a_body_that_has_not_waited)
         });
 }
 
+BOOST_AUTO_TEST_CASE(a_task_that_fails_at_once_ends_others_that_have_not_waited)
+{
+    memory_talk talk;
+    talk.play(
+        [&](memory_session& s) -> asio::awaitable<void>
+        {
+            s.abort();
+            int after = 0;
+            auto const say = [&]() -> asio::awaitable<void> { co_await s.write("x"); };
+            auto const body = [&](duet::tasks& tasks) -> asio::awaitable<void>
+            {
+                auto const begin_one = [&]() -> asio::awaitable<void>
+                {
+                    tasks.begin(say());
+                    ++after;
+                    co_return;  // it ends without a wait
+                };
+                tasks.begin(begin_one());
+                tasks.begin(begin_one());
+                ++after;
+                co_await talk.pause(1s);
+                ++after;
+            };
+            co_await expect_error(duet::with_tasks(body), condition::closed);
+            BOOST_TEST(after == 3);
+        });
+}
+
 BOOST_AUTO_TEST_CASE(a_context_may_be_destroyed_meanwhile)
 {
     auto const counted = std::make_shared<int>(0);

@@ -10,7 +10,6 @@
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <cstddef>
@@ -27,24 +26,6 @@
 namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
-
-/// What co_spawn() gets of a task. When the task has ended, Asio may await once more, in its own name; if the task was
-/// cancelled while it ran, and before it has ever waited, that would throw out of the context's run().
-inline boost::asio::awaitable<void> run_task(boost::asio::awaitable<void> coroutine)
-{
-    std::exception_ptr failure;
-    try
-    {
-        co_await std::move(coroutine);
-    }
-    catch (...)
-    {
-        failure = std::current_exception();
-    }
-    co_await boost::asio::this_coro::throw_if_cancelled(false);
-    if (failure)
-        std::rethrow_exception(failure);
-}
 
 /// The coroutines of one with_tasks(): the body, and its tasks. The first failure cancels all of them.
 ///
@@ -78,15 +59,14 @@ public:
     void cancel() noexcept
     {
         on_purpose_ = cancelled_ = true;
-        cancel(tasks_);
+        tell_of_cancellation();
     }
 
     /// Cancel everything because whoever waits was cancelled.
     void cancel_from_outside() noexcept
     {
-        cancelled_ = true;
-        cancel(body_);
-        cancel(tasks_);
+        cancelled_ = cancels_body_ = true;
+        tell_of_cancellation();
     }
 
     /// Tasks that have not ended.
@@ -105,6 +85,16 @@ public:
     boost::asio::any_io_executor get_executor() noexcept { return all_ended_.get_executor(); }
 
 private:
+    struct start
+    {
+        explicit start(int& count) noexcept : starting{count} { ++starting; }
+        start(start const&) = delete;
+        start& operator=(start const&) = delete;
+        ~start() { --starting; }
+
+        int& starting;
+    };
+
     /// The completion handler of a coroutine. If it is destroyed without a call, memory has run out, or the context is
     /// being destroyed.
     class end_of_task
@@ -140,11 +130,28 @@ private:
         among.emplace_front();
         auto const signal = among.front().signal;
         bool const cancelled = among.front().told = cancelled_;
-        end_of_task handler{shared_from_this(), among, among.begin()};
-        boost::asio::co_spawn(get_executor(), run_task(std::move(coroutine)),
-            boost::asio::bind_cancellation_slot(signal->slot(), std::move(handler)));
+        auto const self = shared_from_this();
+        end_of_task handler{self, among, among.begin()};
+        {
+            start const counted{starting_};
+            boost::asio::co_spawn(get_executor(), std::move(coroutine),
+                boost::asio::bind_cancellation_slot(signal->slot(), std::move(handler)));
+        }
         if (cancelled)  // if it has ended already, it hears nothing
             signal->emit(boost::asio::cancellation_type::terminal);
+        if (cancelled_)
+            tell_of_cancellation();
+    }
+
+    /// Not while a coroutine is being started, which runs to its first wait: when one has ended without a wait, Asio
+    /// awaits once more in its name and, if it was cancelled meanwhile, throws out of the context's run().
+    void tell_of_cancellation() noexcept
+    {
+        if (starting_ > 0)
+            return;
+        if (cancels_body_)
+            cancel(body_);
+        cancel(tasks_);
     }
 
     void ended(task_list& among, task_list::iterator which, std::exception_ptr const& failure) noexcept
@@ -241,7 +248,9 @@ private:
     task_list tasks_;
     std::exception_ptr first_;
     std::vector<std::exception_ptr> failures_;
-    bool cancelled_ = false;   // tasks that begin now are cancelled at once
+    int starting_ = 0;        // coroutines that have not come to their first wait
+    bool cancelled_ = false;  // tasks that begin now are cancelled at once
+    bool cancels_body_ = false;
     bool on_purpose_ = false;  // so it is no failure of a task that it was cancelled
 };
 
