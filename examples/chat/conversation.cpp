@@ -144,7 +144,7 @@ asio::awaitable<void> serve(duet::session peer, hall& all)
     member self{peer};
     client who{peer, lines, all, self};
     co_await stay(who);
-    co_await self.told();
+    self.catch_up(peer);
 }
 
 }  // namespace chat

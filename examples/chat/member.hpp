@@ -3,12 +3,10 @@
 #ifndef EXAMPLES_CHAT_MEMBER_HPP
 #define EXAMPLES_CHAT_MEMBER_HPP
 
-#include <boost/asio/use_awaitable.hpp>
-
-#include <cstddef>
 #include <memory>
+#include <mutex>
 #include <string>
-#include <utility>
+#include <vector>
 
 #include <duet/remote.hpp>
 
@@ -19,49 +17,43 @@ class room;
 /// What all members of a room get shares its bytes.
 using shared_line = std::shared_ptr<std::string const>;
 
-inline shared_line make_line(std::string text)
-{
-    return std::make_shared<std::string const>(std::move(text));
-}
+shared_line make_line(std::string text);
 
 /// One client. It belongs to the handler of its session; all threads reach it by the hall, and under its lock.
 class member
 {
 public:
-    explicit member(duet::session const& peer) : peer_{peer} {}
+    explicit member(duet::session const& peer) : peer_{peer}, inbox_{std::make_shared<inbox>()} {}
 
     member(member const&) = delete;
     member& operator=(member const&) = delete;
     ~member() = default;
 
     /// Send it lines. Returns at once, on any thread: if the member does not read, they queue up to the queue_limit of
-    /// its session, and no longer than its write deadline; either ends the session. All that it hears comes in the order
-    /// of the calls, its own answers too.
-    void hear(shared_line const& lines) const
-    {
-        peer_.post(
-            [lines](duet::session& peer)
-            {
-                peer.write (*lines)([lines, link = peer.canceller()](duet::error_code error, std::size_t)
-                    {
-                        if (error == duet::errc::write_timed_out)
-                            link.abort();
-                    });
-            });
-    }
+    /// its session, and no longer than its write deadline; either ends the session.
+    ///
+    /// It hears all in the order of the calls. A post alone would not do: what different threads post to a session may
+    /// run in another order. So they leave lines in an inbox, and post that there are some.
+    void hear(shared_line const& lines) const;
 
-    /// Wait until what it was to hear so far is in the queue of its session, whose end then waits for it.
-    boost::asio::awaitable<void> told() const
-    {
-        auto const nothing = [](duet::session&) {};
-        co_await peer_.post(nothing, boost::asio::use_awaitable);
-    }
+    /// Put what it has yet to hear into the queue of its session, whose end waits for that. On the session's executor.
+    void catch_up(duet::session& peer) const { give(*inbox_, peer); }
 
-    std::string name;      ///< of the hall; empty until it has one
+    std::string name;       ///< of the hall; empty until it has one
     room* where = nullptr;  ///< of the hall
 
 private:
+    struct inbox
+    {
+        std::mutex mutex{};
+        std::vector<shared_line> lines{};
+        bool announced = false;
+    };
+
+    static void give(inbox& from, duet::session& peer);
+
     duet::remote<duet::session> peer_;
+    std::shared_ptr<inbox> inbox_;  // also of posts, which may outlive the member
 };
 
 }  // namespace chat

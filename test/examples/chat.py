@@ -169,8 +169,10 @@ def of_rooms_the_one_that_is_empty_longest_is_forgotten():
         ada.expect(f"* in {room}: ada" + " bob" * (room == "lobby"))
     bob.expect("* ada has gone to one", "* ada is here", "ada: in lobby")
     ada.join("three")
+    bob.expect("* ada has gone to three")
     bob.join("two")
     check_equal(bob.history(), ["ada: in two"], "the room that is remembered")
+    ada.join("lobby")
     ada.join("one")
     check_equal(ada.history(), [], "the room that was forgotten, as \"three\" is now")
     bob.say("/join four")
@@ -336,7 +338,11 @@ def misbehaving_clients_disturb_nobody():
     server = Server("chat", "--unit", "100", *FAST)
     honest = enter(server, *(f"honest{number}" for number in range(4)))
     for number, one in enumerate(honest):
-        one.join("quiet", *(f"honest{before}" for before in range(number)))
+        before = honest[:number]
+        one.expect(*(f"* {other.name} has gone to quiet" for other in before))
+        one.join("quiet", *(other.name for other in before))
+        for other in before:
+            other.expect(f"* {one.name} is here")
     others = [server.connect(4096) for _ in range(70)]
     for number, peer in enumerate(others):
         name = b"other%d\n" % number
