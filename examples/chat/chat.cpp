@@ -55,7 +55,7 @@ duet::server_options settings_of(example::options const& options)
     auto& deadlines = settings.session.deadlines;
     deadlines.first_message = {};     // the handler waits for a name, and no longer than limits::to_name
     deadlines.next_message = {};      // who listens may be silent
-    deadlines.dead_peer = 20 * unit;  // but not its network: a member is gone so long after its network
+    deadlines.dead_peer = 20 * unit;  // but not its network, for so long, or twice if it was sent something
     settings.session.queue_limit = options.number("queue");
     settings.session.when_queue_full = duet::full_queue::abort;
     settings.session.send_buffer_size = 64 * 1024;  // what the kernel keeps for a member that does not read
