@@ -41,7 +41,8 @@ chat::limits limits_of(example::options const& options)
     chat::limits result;
     result.rooms = std::max<std::size_t>(options.number("rooms"), 1);
     result.history = options.number("history");
-    result.pace = std::chrono::nanoseconds{std::chrono::seconds{1}} / std::max<std::uint32_t>(options.number("pace"), 1);
+    result.pace =
+        std::chrono::nanoseconds{std::chrono::seconds{1}} / std::max<std::uint32_t>(options.number("pace"), 1);
     result.to_name = std::chrono::milliseconds{options.number("unit")} * 30;
     return result;
 }

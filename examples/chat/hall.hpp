@@ -16,8 +16,8 @@
 
 namespace chat {
 
-/// All rooms, for all threads of the server. Everything is under one lock, so all members of a room hear the same in the
-/// same order. Nothing waits under it: a member hears by a queue of its own.
+/// All rooms, for all threads of the server. Everything is under one lock, so all members of a room hear the same in
+/// the same order. Nothing waits under it: a member hears by a queue of its own.
 class hall
 {
 public:

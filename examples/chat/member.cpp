@@ -13,7 +13,8 @@ namespace {
 
 void write(duet::session& peer, shared_line const& line)
 {
-    peer.write (*line)([line, link = peer.canceller()](duet::error_code error, std::size_t)
+    peer.write (*line)(
+        [line, link = peer.canceller()](duet::error_code error, std::size_t)
         {
             if (error == duet::errc::write_timed_out)
                 link.abort();

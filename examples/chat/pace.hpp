@@ -9,8 +9,8 @@
 
 namespace chat {
 
-/// How fast one member may speak. Without it, one that sends as fast as it can would fill the queues of all who hear it,
-/// and the honest among them would be let go for reading too slowly.
+/// How fast one member may speak. Without it, one that sends as fast as it can would fill the queues of all who hear
+/// it, and the honest among them would be let go for reading too slowly.
 class pace
 {
 public:

@@ -25,7 +25,12 @@ struct character
 character first_of(std::string_view text) noexcept
 {
     auto const lead = static_cast<unsigned char>(text.front());
-    std::size_t const size = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+    std::size_t const size = lead < 0x80   ? 1
+                             : lead < 0xc2 ? 0
+                             : lead < 0xe0 ? 2
+                             : lead < 0xf0 ? 3
+                             : lead < 0xf5 ? 4
+                                           : 0;
     if (size == 0 || size > text.size())
         return {0, 0};
     constexpr std::array<std::uint32_t, 5> bits_of_lead{0, 0x7f, 0x1f, 0x0f, 0x07};
