@@ -103,15 +103,15 @@ std::uint16_t checksum(void const* data, std::size_t size, std::uint32_t sum = 0
     return static_cast<std::uint16_t>(~sum);
 }
 
-struct syn_packet
+struct packet
 {
     ::iphdr ip{};
     ::tcphdr tcp{};
 };
 
-syn_packet make_syn(std::uint32_t from, boost::asio::ip::tcp::endpoint const& to)
+packet make_packet(std::uint32_t from, boost::asio::ip::tcp::endpoint const& to, duet::tcp_flags flag)
 {
-    syn_packet result;
+    packet result;
     result.ip.version = 4;
     result.ip.ihl = 5;
     result.ip.ttl = 64;
@@ -123,7 +123,8 @@ syn_packet make_syn(std::uint32_t from, boost::asio::ip::tcp::endpoint const& to
     result.tcp.dest = htons(to.port());
     result.tcp.seq = htonl(1);
     result.tcp.doff = 5;
-    result.tcp.syn = 1;
+    result.tcp.syn = flag == duet::tcp_flags::syn;
+    result.tcp.ack = flag == duet::tcp_flags::ack;
     result.tcp.window = htons(65'535);
     struct
     {
@@ -133,6 +134,18 @@ syn_packet make_syn(std::uint32_t from, boost::asio::ip::tcp::endpoint const& to
     std::uint32_t const sum = static_cast<std::uint16_t>(~checksum(&pseudo, sizeof pseudo));
     result.tcp.check = checksum(&result.tcp, sizeof result.tcp, sum);
     return result;
+}
+
+void flood(boost::asio::ip::tcp::endpoint const& to, unsigned count, duet::tcp_flags flag)
+{
+    lose_what_is_for_nobody();
+    control_socket const socket{SOCK_RAW, IPPROTO_RAW};
+    for (unsigned number = 1; number <= count; ++number)
+    {
+        auto const false_one = make_packet(nobody + number, to, flag);
+        check(::sendto(socket.get(), &false_one, sizeof false_one, 0, to.data(), static_cast<::socklen_t>(to.size())) > 0,
+            "send a segment from a false address");
+    }
 }
 
 }  // namespace
@@ -185,14 +198,31 @@ void vanish(int socket)
 
 void flood_with_syns(boost::asio::ip::tcp::endpoint const& to, unsigned count)
 {
-    lose_what_is_for_nobody();
-    control_socket const socket{SOCK_RAW, IPPROTO_RAW};
-    for (unsigned number = 1; number <= count; ++number)
+    flood(to, count, duet::tcp_flags::syn);
+}
+
+void flood_with_acks(boost::asio::ip::tcp::endpoint const& to, unsigned count)
+{
+    flood(to, count, duet::tcp_flags::ack);
+}
+
+std::size_t half_open(boost::asio::ip::tcp::endpoint const& listener)
+{
+    // "0: 0100007F:1F90 010012C6:9C40 03 ...": number, local, remote, state.
+    constexpr unsigned syn_received = 3;
+    std::ifstream file{"/proc/net/tcp"};
+    std::size_t result = 0;
+    std::string line;
+    for (std::getline(file, line); std::getline(file, line);)
     {
-        auto const packet = make_syn(nobody + number, to);
-        check(::sendto(socket.get(), &packet, sizeof packet, 0, to.data(), static_cast<::socklen_t>(to.size())) > 0,
-            "send a SYN");
+        std::istringstream words{line};
+        std::string number, local, remote, state;
+        words >> number >> local >> remote >> state;
+        auto const port = std::stoul(local.substr(local.find(':') + 1), nullptr, 16);
+        if (port == listener.port() && std::stoul(state, nullptr, 16) == syn_received)
+            ++result;
     }
+    return result;
 }
 
 void set_parameter(std::string const& name, std::string const& value)

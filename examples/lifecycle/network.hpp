@@ -7,6 +7,7 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -41,6 +42,12 @@ void vanish(int socket);
 
 /// Send this many SYNs from addresses that answer nothing. It needs a network of its own.
 void flood_with_syns(boost::asio::ip::tcp::endpoint const& to, unsigned count);
+
+/// Send this many ACKs of handshakes that never began, from such addresses. It needs a network of its own.
+void flood_with_acks(boost::asio::ip::tcp::endpoint const& to, unsigned count);
+
+/// How many handshakes with this listener on IPv4 have begun and are not complete: SYN_RECV in /proc/net/tcp.
+std::size_t half_open(boost::asio::ip::tcp::endpoint const& listener);
 
 /// Set a parameter of this network: "net/ipv4/tcp_syncookies". Throws not_permitted.
 void set_parameter(std::string const& name, std::string const& value);
