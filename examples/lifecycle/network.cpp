@@ -143,7 +143,8 @@ void flood(boost::asio::ip::tcp::endpoint const& to, unsigned count, duet::tcp_f
     for (unsigned number = 1; number <= count; ++number)
     {
         auto const false_one = make_packet(nobody + number, to, flag);
-        check(::sendto(socket.get(), &false_one, sizeof false_one, 0, to.data(), static_cast<::socklen_t>(to.size())) > 0,
+        check(
+            ::sendto(socket.get(), &false_one, sizeof false_one, 0, to.data(), static_cast<::socklen_t>(to.size())) > 0,
             "send a segment from a false address");
     }
 }

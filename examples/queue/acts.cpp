@@ -37,7 +37,8 @@ std::string half_open_handshakes(milliseconds patience)
             on.show("5 SYNs whose senders stay silent");
             co_await on.welcome(1);
             on.show("1 client");
-            said = fmt::format("{} handshakes wait in the SYN queue; accept() has not seen them, and a client passes them by",
+            said = fmt::format(
+                "{} handshakes wait in the SYN queue; accept() has not seen them, and a client passes them by",
                 on.look().half_open);
         });
     return said;
@@ -70,8 +71,9 @@ std::string overflow(milliseconds patience)
             on.visitors().leave();
             co_await on.settle();
             on.show("a session ends");
-            said = fmt::format("a backlog of {} holds {}; then SYNs are dropped, and nobody is told: 3 clients have timed out, "
-                               "and one has waited {} ms, until its SYN was sent again",
+            said = fmt::format(
+                "a backlog of {} holds {}; then SYNs are dropped, and nobody is told: 3 clients have timed out, "
+                "and one has waited {} ms, until its SYN was sent again",
                 queue.limit, queue.length, on.visitors().longest(fate::connected).count());
         });
     return said;
@@ -94,8 +96,9 @@ std::string lost_ack(milliseconds patience)
             set_parameter("net/ipv4/tcp_abort_on_overflow", "1");
             co_await on.until([&] { return on.visitors().count(fate::reset) == 1; });
             on.show("the same with tcp_abort_on_overflow");
-            said = "a client can be connected while the server knows nothing of it: its last ACK met a full accept queue. "
-                   "With tcp_abort_on_overflow it is reset instead";
+            said =
+                "a client can be connected while the server knows nothing of it: its last ACK met a full accept queue. "
+                "With tcp_abort_on_overflow it is reset instead";
         });
     return said;
 }
@@ -114,8 +117,9 @@ std::string syn_flood(milliseconds patience)
             on.show("100 SYNs from false addresses");
             co_await on.welcome(2);
             on.show("2 clients more");
-            said = fmt::format("without cookies, {} false SYNs fill the SYN queue, and keep it for a minute: {} of 2 clients have "
-                               "timed out, while the accept queue is empty",
+            said = fmt::format(
+                "without cookies, {} false SYNs fill the SYN queue, and keep it for a minute: {} of 2 clients have "
+                "timed out, while the accept queue is empty",
                 on.look().half_open, on.visitors().count(fate::timed_out));
         });
     return said;
@@ -139,8 +143,9 @@ std::string syn_cookies(milliseconds patience)
             co_await on.until([&] { return on.look().cookies_failed >= 10; });
             on.show("10 ACKs with a false cookie");
             auto const seen = on.look();
-            said = fmt::format("with cookies, the same flood stops nobody: {} of {} cookies came back, and {} ACKs that carried "
-                               "none were refused",
+            said = fmt::format(
+                "with cookies, the same flood stops nobody: {} of {} cookies came back, and {} ACKs that carried "
+                "none were refused",
                 seen.cookies_received, seen.cookies_sent, seen.cookies_failed);
         });
     return said;
@@ -165,8 +170,9 @@ std::string shed(milliseconds patience)
             co_await on.settle();
             co_await on.welcome(1);
             on.show("a session ends, and 1 client");
-            said = fmt::format("with shed, all that `overflow` kept waiting know after {} ms at most: {} were reset, and the accept "
-                               "queue stays empty. The SYN queue is the kernel's affair all the same",
+            said = fmt::format(
+                "with shed, all that `overflow` kept waiting know after {} ms at most: {} were reset, and the accept "
+                "queue stays empty. The SYN queue is the kernel's affair all the same",
                 slowest.count(), shed);
         });
     return said;
@@ -178,7 +184,8 @@ constexpr std::array<act, 6> all{{
     {"lost_ack", "The accept queue is full when the last ACK of a handshake comes", lost_ack},
     {"syn_flood", "A SYN flood, without SYN cookies", syn_flood},
     {"syn_cookies", "The same flood, with SYN cookies", syn_cookies},
-    {"shed", "The clients of `overflow` again, and the server sheds those that are too many (limit_policy::shed)", shed},
+    {"shed", "The clients of `overflow` again, and the server sheds those that are too many (limit_policy::shed)",
+        shed},
 }};
 
 }  // namespace

@@ -28,7 +28,7 @@ namespace example {
 namespace {
 
 constexpr std::size_t input_limit = 1000;
-constexpr auto row = "{:40}  {:>8}  {:>6}  {:>9}  {:>5}  {:>6}  {:>8}  {}\n";
+constexpr auto row = "{:43}  {:>8}  {:>6}  {:>9}  {:>5}  {:>6}  {:>8}  {}\n";
 
 duet::server_options options_of(int backlog, std::size_t max_sessions, duet::limit_policy at_limit)
 {
@@ -141,13 +141,14 @@ void scene::show(std::string_view step) const
 
 void print_legend()
 {
-    fmt::print("SYN_RECV   handshakes that have begun and are not complete: the SYN queue (/proc/net/tcp)\n"
-               "queue      the accept queue: its length and its limit (server.queue())\n"
-               "overflows  how often the accept queue was full (ListenOverflows)\n"
-               "drops      SYNs and last ACKs that the listener threw away (ListenDrops)\n"
-               "full       the SYN queue was full: SYNs dropped, and answered with a cookie (TCPReqQFullDrop/DoCookies)\n"
-               "cookies    SYN cookies sent, come back, and false (SyncookiesSent/Recv/Failed)\n"
-               "clients    what honest clients have seen; in brackets, how long it took the slowest of them\n");
+    fmt::print(
+        "SYN_RECV   handshakes that have begun and are not complete: the SYN queue (/proc/net/tcp)\n"
+        "queue      the accept queue: its length and its limit (server.queue())\n"
+        "overflows  how often the accept queue was full (ListenOverflows)\n"
+        "drops      SYNs and last ACKs that the listener threw away (ListenDrops)\n"
+        "full       the SYN queue was full: SYNs dropped, and answered with a cookie (TCPReqQFullDrop/DoCookies)\n"
+        "cookies    SYN cookies sent, come back, and false (SyncookiesSent/Recv/Failed)\n"
+        "clients    what honest clients have seen; in brackets, how long it took the slowest of them\n");
 }
 
 void print_head()

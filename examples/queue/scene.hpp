@@ -25,10 +25,10 @@ namespace example {
 /// What the kernel tells of the listener and of its network, of which the listener is the only one.
 struct kernel_view
 {
-    std::size_t half_open;     // SYN_RECV: the SYN queue
-    duet::listen_queue queue;  // the accept queue
-    std::uint64_t drops;       // SYNs and last ACKs of handshakes that it threw away, for whatever reason
-    std::uint64_t full_drops;  // of these: SYNs, because the SYN queue was full
+    std::size_t half_open;       // SYN_RECV: the SYN queue
+    duet::listen_queue queue;    // the accept queue
+    std::uint64_t drops;         // SYNs and last ACKs of handshakes that it threw away, for whatever reason
+    std::uint64_t full_drops;    // of these: SYNs, because the SYN queue was full
     std::uint64_t full_cookies;  // SYNs that were answered with a cookie, because it was full
     std::uint64_t cookies_sent, cookies_received, cookies_failed;
 };
