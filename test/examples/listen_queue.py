@@ -58,11 +58,14 @@ def command_line():
 
 @case
 def without_namespaces_it_says_so():
-    # As root, without the capability; as somebody else, where user namespaces are not allowed.
-    done = subprocess.run([harness.tool("setpriv"), "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs",
-                           "unshare", "--user", "sh", "-c", 'echo 0 > /proc/sys/user/max_net_namespaces; exec "$0"',
-                           harness.example("queue")],
-                          capture_output=True, check=False, timeout=harness.time_left())
+    # As root, without the capability; as somebody else, where user namespaces are not allowed, as in a chroot.
+    def play(*words):
+        return subprocess.run([harness.tool("setpriv"), "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", *words,
+                               harness.example("queue")], capture_output=True, check=False, timeout=harness.time_left())
+
+    done = play("unshare", "--user", "sh", "-c", 'echo 0 > /proc/sys/user/max_net_namespaces; exec "$0"')
+    if b"unshare failed" in done.stderr:
+        done = play()
     if b"namespace is refused" not in done.stderr:
         raise Skip(f"namespaces cannot be forbidden here: {done.stderr.decode().strip()}")
     check_equal(done.returncode, NO_PERMISSION, "status")
