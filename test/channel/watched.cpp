@@ -34,10 +34,11 @@ struct probe final : duet::detail::watched
     }
 
     void on_turn() override {}
-    void on_shutdown() noexcept override {}
+    void on_shutdown() noexcept override { ++ends; }
     void on_near(unsigned distance) noexcept override { near += static_cast<char>('0' + distance); }
 
     int events = 0;
+    int ends = 0;
     std::string near;  // the distances that it was told of
     std::function<void()> then;
 };
@@ -109,6 +110,27 @@ BOOST_AUTO_TEST_CASE(p40_an_event_does_not_reach_who_takes_its_place_within_the_
     home.remove(one);
     home.remove(two);
     home.remove(three);
+}
+
+BOOST_AUTO_TEST_CASE(who_has_left_the_epoll_and_waits_for_its_turn_is_told_of_the_end)
+{
+    probe in_epoll;
+    probe in_line;
+    {
+        asio::io_context context;
+        auto& home = reactor_of(context);
+        auto first = connected_pair(raw_address::v4(0));
+        auto second = connected_pair(raw_address::v4(0));
+        BOOST_REQUIRE(home.add(in_epoll, first.server.fd()));
+        BOOST_REQUIRE(home.add(in_line, second.server.fd()));
+        home.begin(in_epoll);
+        home.begin(in_line);
+        home.turn(in_epoll);
+        home.turn(in_line);
+        home.remove(in_line, second.server.fd());
+    }
+    BOOST_TEST(in_epoll.ends == 1);
+    BOOST_TEST(in_line.ends == 1);
 }
 
 // Of many sessions none is in the cache, so those whose events come next are told.
