@@ -103,6 +103,16 @@ std::string lost_ack(milliseconds patience)
     return said;
 }
 
+asio::awaitable<void> flood_between_clients(scene& on)
+{
+    co_await on.welcome(1);
+    on.show("1 client");
+    co_await on.flood(flood_size);
+    on.show("100 SYNs from false addresses");
+    co_await on.welcome(2);
+    on.show("2 clients more");
+}
+
 std::string syn_flood(milliseconds patience)
 {
     set_parameter("net/ipv4/tcp_syncookies", "0");
@@ -111,12 +121,7 @@ std::string syn_flood(milliseconds patience)
     stage.play(
         [&](scene& on) -> asio::awaitable<void>
         {
-            co_await on.welcome(1);
-            on.show("1 client");
-            co_await on.flood(flood_size);
-            on.show("100 SYNs from false addresses");
-            co_await on.welcome(2);
-            on.show("2 clients more");
+            co_await flood_between_clients(on);
             said = fmt::format(
                 "without cookies, {} false SYNs fill the SYN queue, and keep it for a minute: {} of 2 clients have "
                 "timed out, while the accept queue is empty",
@@ -133,12 +138,7 @@ std::string syn_cookies(milliseconds patience)
     stage.play(
         [&](scene& on) -> asio::awaitable<void>
         {
-            co_await on.welcome(1);
-            on.show("1 client");
-            co_await on.flood(flood_size);
-            on.show("100 SYNs from false addresses");
-            co_await on.welcome(2);
-            on.show("2 clients more");
+            co_await flood_between_clients(on);
             flood_with_acks(on.address(), 10);
             co_await on.until([&] { return on.look().cookies_failed >= 10; });
             on.show("10 ACKs with a false cookie");

@@ -3,7 +3,7 @@
 // What is counted of a server's sessions, and what the kernel tells of each.
 
 #define BOOST_TEST_MODULE serve.metrics
-#include "serve/server_fixture.hpp"
+#include "serve/ends_fixture.hpp"
 
 #include <duet/prometheus.hpp>
 #include <duet/testing/manual_clock.hpp>
@@ -21,26 +21,6 @@ using namespace duet_test;
 using namespace std::chrono_literals;
 
 namespace {
-
-struct metrics_fixture
-{
-    metrics_fixture() { prepare(context); }
-
-    duet::server_options telling(duet::server_options options = on_loopback())
-    {
-        options.on_session_end = [this](duet::session_end const& end) { ends.push_back(end); };
-        return options;
-    }
-
-    void serve_until_ended(std::size_t count)
-    {
-        serve(context, [&] { return ends.size() == count; });
-    }
-
-    no_leaked_descriptors watched;
-    asio::io_context context;
-    std::vector<duet::session_end> ends;
-};
 
 asio::awaitable<void> answer_or_fail(duet::session peer)
 {
@@ -69,9 +49,9 @@ void ask(duet::server const& server, std::string const& what)
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_CASE(the_kernel_is_asked_before_the_close, metrics_fixture)
+BOOST_FIXTURE_TEST_CASE(the_kernel_is_asked_before_the_close, ends_fixture)
 {
-    auto options = telling();
+    auto options = telling(on_loopback());
     options.report_tcp_info = true;
     duet::server server{context, options, answer_or_fail};
     ask(server, "x");
@@ -87,9 +67,9 @@ BOOST_FIXTURE_TEST_CASE(the_kernel_is_asked_before_the_close, metrics_fixture)
     BOOST_TEST(!ends[2].tcp.has_value());  // the handler itself has ended the connection
 }
 
-BOOST_FIXTURE_TEST_CASE(a_handler_for_each_message_tells_it_too, metrics_fixture)
+BOOST_FIXTURE_TEST_CASE(a_handler_for_each_message_tells_it_too, ends_fixture)
 {
-    auto options = telling();
+    auto options = telling(on_loopback());
     options.report_tcp_info = true;
     duet::server server{context, options, answer_one};
     ask(server, "x");
@@ -97,19 +77,19 @@ BOOST_FIXTURE_TEST_CASE(a_handler_for_each_message_tells_it_too, metrics_fixture
     BOOST_TEST(ends[0].tcp.has_value());
 }
 
-BOOST_FIXTURE_TEST_CASE(the_kernel_is_not_asked_unless_that_is_wanted, metrics_fixture)
+BOOST_FIXTURE_TEST_CASE(the_kernel_is_not_asked_unless_that_is_wanted, ends_fixture)
 {
-    duet::server server{context, telling(), answer_or_fail};
+    duet::server server{context, telling(on_loopback()), answer_or_fail};
     ask(server, "x");
     serve_until_ended(1);
     BOOST_TEST(!ends[0].tcp.has_value());
 }
 
-BOOST_FIXTURE_TEST_CASE(each_session_is_counted_once, metrics_fixture)
+BOOST_FIXTURE_TEST_CASE(each_session_is_counted_once, ends_fixture)
 {
     duet::testing::manual_clock clock{context};
     std::optional<duet::server_metrics> metrics{"test"};
-    duet::server server{context, metrics->watch(telling()), answer_or_fail};
+    duet::server server{context, metrics->watch(telling(on_loopback())), answer_or_fail};
     auto client = client_of(server);
     serve_until_active(context, server, 1);
     clock.advance(3s);
@@ -138,10 +118,10 @@ BOOST_FIXTURE_TEST_CASE(each_session_is_counted_once, metrics_fixture)
     serve_until_ended(3);
 }
 
-BOOST_FIXTURE_TEST_CASE(what_a_server_that_does_not_accept_cannot_tell_is_left_out, metrics_fixture)
+BOOST_FIXTURE_TEST_CASE(what_a_server_that_does_not_accept_cannot_tell_is_left_out, ends_fixture)
 {
     duet::server_metrics const metrics{"test"};
-    duet::server server{context, metrics.watch(telling()), answer_or_fail};
+    duet::server server{context, metrics.watch(telling(on_loopback())), answer_or_fail};
     server.abort();
     serve(context, [&] { return !metrics.sample(server).queue; });
     auto const sample = metrics.sample(server);

@@ -3,7 +3,7 @@
 // What a server tells of the sessions that have ended, and of the clients that wait.
 
 #define BOOST_TEST_MODULE serve.session_end
-#include "serve/server_fixture.hpp"
+#include "serve/ends_fixture.hpp"
 
 #include <duet/testing/manual_clock.hpp>
 
@@ -28,26 +28,6 @@ using duet::close_reason;
 using tcp = asio::ip::tcp;
 
 namespace {
-
-struct ends_fixture
-{
-    ends_fixture() { prepare(context); }
-
-    duet::server_options telling(duet::server_options options = {})
-    {
-        options.on_session_end = [this](duet::session_end const& end) { ends.push_back(end); };
-        return options;
-    }
-
-    void serve_until_ended(std::size_t count)
-    {
-        serve(context, [&] { return ends.size() == count; });
-    }
-
-    no_leaked_descriptors watched;
-    asio::io_context context;
-    std::vector<duet::session_end> ends;
-};
 
 asio::awaitable<void> echo_with_note(duet::session peer)
 {
