@@ -53,6 +53,21 @@ asio::awaitable<std::size_t> taken_in_one_turn(Reader& messages, std::size_t mos
     co_return count;
 }
 
+/// The coroutine awaits the operation itself, not another one that wraps it.
+template <class Messages>
+asio::awaitable<duet::error_code> error_of_next(Messages& messages)
+{
+    try
+    {
+        co_await messages.next();
+    }
+    catch (duet::session_error const& error)
+    {
+        co_return error.code();
+    }
+    co_return duet::error_code{};
+}
+
 }  // namespace
 
 // Suspensions would lie within each other, so one of a few goes through the executor.
@@ -133,15 +148,7 @@ BOOST_AUTO_TEST_CASE(a_message_in_the_buffer_is_not_given_while_the_session_is_r
             };
             started<std::size_t> reading{executor, read()};
             co_await settle();
-            duet::error_code met;
-            try
-            {
-                co_await messages.next();
-            }
-            catch (duet::session_error const& error)
-            {
-                met = error.code();
-            }
+            auto const met = co_await error_of_next(messages);
             BOOST_TEST(met == errc::read_in_progress);
             talk.peer.send_all("c");
             co_await reading.result();
@@ -161,15 +168,7 @@ BOOST_AUTO_TEST_CASE(a_message_in_the_buffer_is_given_once_and_not_to_two_calls)
             co_await messages.next();
             std::string got;
             messages.next()([&](duet::error_code, message one) { got = one.value_or("nothing"); });
-            duet::error_code met;
-            try
-            {
-                co_await messages.next();
-            }
-            catch (duet::session_error const& error)
-            {
-                met = error.code();
-            }
+            auto const met = co_await error_of_next(messages);
             BOOST_TEST(met == errc::read_in_progress);
             co_await settle();
             BOOST_TEST(got == "b");
