@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 
 #include <duet/lifecycle.hpp>
@@ -177,56 +178,58 @@ DUET_DECL prometheus_page::family& prometheus_page::claim(
 DUET_DECL void prometheus_page::add(server_sample const& sample)
 {
     auto page = *this;
-    labels const of{{"server", sample.name}};
-    auto const with = [&of](char const* name, std::string_view value)
+    // What each metric is called and says, its value, and the label that it has besides the server's name.
+    using label = std::pair<std::string, std::string>;
+    auto const of = [&sample](std::optional<label> other)
     {
-        auto result = of;
-        result.emplace_back(name, value);
+        labels result{{"server", sample.name}};
+        if (other)
+            result.push_back(*std::move(other));
         return result;
     };
-    auto const number = [](std::uint64_t value) { return static_cast<double>(value); };
-    auto const& counts = sample.counters;
+    auto const count =
+        [&](std::string_view name, std::string_view help, std::uint64_t value, std::optional<label> other = {})
+    { page.counter(name, help, static_cast<double>(value), of(std::move(other))); };
+    auto const show = [&](std::string_view name, std::string_view help, std::uint64_t value)
+    { page.gauge(name, help, static_cast<double>(value), of({})); };
+    auto const spread = [&](std::string_view name, std::string_view help, histogram_counts const& values)
+    { page.histogram(name, help, values, of({})); };
 
-    page.gauge("duet_ready", "1 while the server takes clients, 0 once it was asked to end.", sample.ready ? 1 : 0, of);
-    page.counter("duet_sessions_accepted_total", "Sessions accepted.", number(counts.accepted), of);
-    page.gauge("duet_sessions_active", "Sessions running now.", number(counts.active), of);
+    auto const& counts = sample.counters;
+    show("duet_ready", "1 while the server takes clients, 0 once it was asked to end.", sample.ready ? 1 : 0);
+    count("duet_sessions_accepted_total", "Sessions accepted.", counts.accepted);
+    show("duet_sessions_active", "Sessions running now.", counts.active);
     for (std::size_t how = 0; how < counts.by_reason.size(); ++how)
         if (auto const reason = static_cast<close_reason>(how); reason != close_reason::none)
-            page.counter("duet_sessions_ended_total", "Sessions that have ended, by the way in which they did.",
-                number(counts.ended(reason)), with("reason", to_string(reason)));
-    page.counter("duet_sessions_unclean_total",
-        "Sessions whose handler returned, but whose connection did not end cleanly.", number(counts.unclean), of);
+            count("duet_sessions_ended_total", "Sessions that have ended, by the way in which they did.",
+                counts.ended(reason), label{"reason", to_string(reason)});
+    count("duet_sessions_unclean_total", "Sessions whose handler returned, but whose connection did not end cleanly.",
+        counts.unclean);
     constexpr auto failures =
         "Sessions that failed: their handler threw, their TLS handshake failed, or they had no right PROXY header.";
-    page.counter("duet_session_failures_total", failures, number(counts.handler_failures), with("stage", "handler"));
-    page.counter(
-        "duet_session_failures_total", failures, number(counts.handshake_failures), with("stage", "handshake"));
-    page.counter("duet_session_failures_total", failures, number(counts.proxy_failures), with("stage", "proxy_header"));
-    page.counter(
-        "duet_clients_shed_total", "Clients reset because there were too many sessions.", number(counts.shed), of);
+    count("duet_session_failures_total", failures, counts.handler_failures, label{"stage", "handler"});
+    count("duet_session_failures_total", failures, counts.handshake_failures, label{"stage", "handshake"});
+    count("duet_session_failures_total", failures, counts.proxy_failures, label{"stage", "proxy_header"});
+    count("duet_clients_shed_total", "Clients reset because there were too many sessions.", counts.shed);
     constexpr auto accepting =
         "Failures of accept: of a connection that was gone, or for lack of descriptors or memory.";
-    page.counter(
-        "duet_accept_failures_total", accepting, number(counts.connection_failures), with("kind", "connection"));
-    page.counter("duet_accept_failures_total", accepting, number(counts.resource_failures), with("kind", "resource"));
-    page.counter(
-        "duet_received_bytes_total", "Bytes received by sessions that have ended.", number(counts.bytes_received), of);
-    page.counter("duet_sent_bytes_total", "Bytes sent by sessions that have ended.", number(counts.bytes_sent), of);
-    page.histogram("duet_session_duration_seconds", "How long sessions lasted.", sample.duration, of);
-    page.histogram("duet_session_received_bytes", "Bytes received by a session.", sample.received, of);
-    page.histogram("duet_session_sent_bytes", "Bytes sent by a session.", sample.sent, of);
-    page.histogram("duet_session_round_trip_seconds", "TCP's round-trip time when a session's handler had ended.",
-        sample.round_trip_time, of);
-    page.counter("duet_segments_retransmitted_total", "TCP segments sent again in sessions that have ended.",
-        number(sample.segments_retransmitted), of);
+    count("duet_accept_failures_total", accepting, counts.connection_failures, label{"kind", "connection"});
+    count("duet_accept_failures_total", accepting, counts.resource_failures, label{"kind", "resource"});
+    count("duet_received_bytes_total", "Bytes received by sessions that have ended.", counts.bytes_received);
+    count("duet_sent_bytes_total", "Bytes sent by sessions that have ended.", counts.bytes_sent);
+    spread("duet_session_duration_seconds", "How long sessions lasted.", sample.duration);
+    spread("duet_session_received_bytes", "Bytes received by a session.", sample.received);
+    spread("duet_session_sent_bytes", "Bytes sent by a session.", sample.sent);
+    spread("duet_session_round_trip_seconds", "TCP's round-trip time when a session's handler had ended.",
+        sample.round_trip_time);
+    count("duet_segments_retransmitted_total", "TCP segments sent again in sessions that have ended.",
+        sample.segments_retransmitted);
     if (sample.queue)
     {
-        page.gauge(
-            "duet_accept_queue_length", "Connections that wait to be accepted.", number(sample.queue->length), of);
-        page.gauge("duet_accept_queue_limit", "The most that may wait.", number(sample.queue->limit), of);
-        page.counter("duet_listen_overflows_total",
-            "How often an accept queue was full, of all listeners in this network namespace.",
-            number(sample.queue->overflows), of);
+        show("duet_accept_queue_length", "Connections that wait to be accepted.", sample.queue->length);
+        show("duet_accept_queue_limit", "The most that may wait.", sample.queue->limit);
+        count("duet_listen_overflows_total",
+            "How often an accept queue was full, of all listeners in this network namespace.", sample.queue->overflows);
     }
     *this = std::move(page);
 }
