@@ -51,8 +51,11 @@ DUET_DECL boost::system::error_code service_manager::notify(std::string_view ass
     ::timeval const patience{.tv_sec = 1, .tv_usec = 0};
     ::setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     auto const size = static_cast<::socklen_t>(offsetof(::sockaddr_un, sun_path) + address_.size());
-    auto const sent =
-        ::sendto(descriptor, assignments.data(), assignments.size(), 0, reinterpret_cast<::sockaddr const*>(&to), size);
+    ::ssize_t sent = -1;
+    do
+        sent = ::sendto(
+            descriptor, assignments.data(), assignments.size(), 0, reinterpret_cast<::sockaddr const*>(&to), size);
+    while (sent < 0 && errno == EINTR);
     auto const error = sent < 0 ? last_error() : boost::system::error_code{};
     ::close(descriptor);
     return error;
