@@ -8,6 +8,7 @@
 #include "channel/reactor_fixture.hpp"
 #include "support/kernel.hpp"
 
+#include <boost/asio/post.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include <cstdint>
@@ -34,7 +35,12 @@ struct probe final : duet::detail::watched
     }
 
     void on_turn() override {}
-    void on_shutdown() noexcept override { ++ends; }
+    void on_shutdown() noexcept override
+    {
+        ++ends;
+        if (then)
+            then();
+    }
     void on_near(unsigned distance) noexcept override { near += static_cast<char>('0' + distance); }
 
     int events = 0;
@@ -131,6 +137,42 @@ BOOST_AUTO_TEST_CASE(who_has_left_the_epoll_and_waits_for_its_turn_is_told_of_th
     }
     BOOST_TEST(in_epoll.ends == 1);
     BOOST_TEST(in_line.ends == 1);
+}
+
+// What is destroyed with the context may begin a wait: in the reactor's own turn, for a place that was passed already,
+// and when the reactor has ended.
+BOOST_AUTO_TEST_CASE(who_begins_to_wait_while_the_context_ends_is_told_of_the_end)
+{
+    for (bool const late : {false, true})
+        for (bool const in_epoll : {true, false})
+            BOOST_TEST_CONTEXT((late ? "after the reactor" : "in the reactor's turn") << (in_epoll ? ", in it" : ""))
+            {
+                probe waits;
+                probe begins;
+                auto first = connected_pair(raw_address::v4(0));
+                auto second = connected_pair(raw_address::v4(0));
+                {
+                    asio::io_context context;
+                    auto& home = reactor_of(context);
+                    BOOST_REQUIRE(home.add(waits, first.server.fd()));
+                    BOOST_REQUIRE(home.add(begins, second.server.fd()));
+                    auto const begin = [&]
+                    {
+                        home.begin(waits);
+                        if (in_epoll)
+                            return;
+                        home.turn(waits);
+                        home.remove(waits, first.server.fd());
+                    };
+                    if (late)
+                        asio::post(context, [_ = std::shared_ptr<void>(nullptr, [begin](void*) { begin(); })] {});
+                    else
+                        begins.then = begin;
+                    home.begin(begins);
+                }
+                BOOST_TEST(begins.ends == 1);
+                BOOST_TEST(waits.ends == 1);
+            }
 }
 
 // Of many sessions none is in the cache, so those whose events come next are told.

@@ -10,12 +10,14 @@
 #include <duet/testing/manual_clock.hpp>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -50,7 +52,12 @@ public:
 
     bool set(wakeup::time_point when) { return alarm.set(when, executor_, time_); }
 
-    void abandon() noexcept override { woken_.push_back(-1); }
+    void abandon() noexcept override
+    {
+        woken_.push_back(-1);
+        if (abandons)
+            std::exchange(abandons, {})();
+    }
 
 private:
     void on_wakeup() override
@@ -78,6 +85,7 @@ public:
     bool dies = false;  // with its last reference
     bool throws = false;
     std::optional<wakeup::time_point> again;
+    std::function<void()> abandons;  // is called then
 };
 
 struct sleepers
@@ -252,6 +260,30 @@ BOOST_DATA_TEST_CASE(a_destroyed_context_abandons_those_that_sleep, both, shared
     sleeps->set(clock.now() + 1s);
     context.reset();
     BOOST_TEST(woken == (std::vector{-1}), boost::test_tools::per_element());  // a leak if it was not destroyed
+}
+
+// What is destroyed with the context may set one: in the queue's own turn, and when the queue has ended already.
+BOOST_AUTO_TEST_CASE(who_is_set_while_the_context_ends_is_abandoned)
+{
+    for (bool const late : {false, true})
+    {
+        std::vector<int> woken;
+        auto context = std::make_unique<asio::io_context>(1);
+        duet::testing::manual_clock const clock{*context};
+        wakeup_queue::use(*context);
+        auto* const sets = new sleeper{*context, woken, 0};
+        auto* const sleeps = new sleeper{*context, woken, 1};
+        sets->dies = sleeps->dies = true;
+        auto set = [&, when = clock.now() + 1s] { BOOST_TEST(sleeps->set(when)); };
+        if (late)
+            asio::post(*context, [_ = std::shared_ptr<void>(nullptr, [set](void*) { set(); })] {});
+        else
+            sets->abandons = set;
+        sets->set(clock.now() + 1s);
+        context.reset();
+        BOOST_TEST(
+            woken == (std::vector{-1, -1}), boost::test_tools::per_element());  // a leak if one was not destroyed
+    }
 }
 
 // A failed set() leaves nothing behind, and those that were set before are woken nevertheless.

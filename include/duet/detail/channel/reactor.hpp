@@ -133,9 +133,8 @@ public:
 
 private:
     struct leave_dispatch;
-
-    template <void (reactor::*Function)(boost::system::error_code), class Memory>
-    struct handler;
+    struct wait_handler;
+    struct schedule_handler;
 
     struct slot
     {
@@ -154,13 +153,14 @@ private:
     void disarm() noexcept;
     void schedule() noexcept;
     void on_wait(boost::system::error_code error);
-    void on_schedule(boost::system::error_code);
+    void on_schedule();
     void dispatch();
     watched* owner_of(::epoll_event const& event) noexcept;
     void look_ahead() noexcept;
     watched* take_first_turn() noexcept;
     void take_turns();
-    void shut_down(watched& who) noexcept;
+    bool shut_down(watched& who) noexcept;
+    DUET_DECL void shut_down_all() noexcept;
 
     boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> epoll_;
     std::vector<slot> slots_;

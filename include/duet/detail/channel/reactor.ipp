@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <exception>
 #include <iterator>
+#include <memory>
 #include <utility>
 
 #include <duet/detail/channel/reactor.hpp>
@@ -23,18 +24,41 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// A handler whose operation uses memory inside the reactor.
-template <void (reactor::*Function)(boost::system::error_code), class Memory>
-struct reactor::handler
+/// The handler of our wait in Asio, which uses memory inside the reactor.
+struct reactor::wait_handler
 {
-    using allocator_type = operation_allocator<std::byte, Memory>;
+    using allocator_type = operation_allocator<std::byte, decltype(wait_memory_)>;
 
-    void operator()(boost::system::error_code error = {}) const { (self->*Function)(error); }
+    void operator()(boost::system::error_code error) const { self->on_wait(error); }
 
-    allocator_type get_allocator() const noexcept { return allocator_type{*memory}; }
+    allocator_type get_allocator() const noexcept { return allocator_type{self->wait_memory_}; }
 
     reactor* self;
-    Memory* memory;
+};
+
+/// What schedule() posts; it uses memory inside the reactor, too. The context that is being destroyed destroys it after
+/// shutdown(): then what has begun to wait since then is ended.
+struct reactor::schedule_handler
+{
+    using allocator_type = operation_allocator<std::byte, decltype(schedule_memory_)>;
+
+    struct shut_down_rest
+    {
+        void operator()(reactor* home) const noexcept
+        {
+            home->scheduled_ = false;
+            if (home->shut_down_)
+                home->shut_down_all();
+        }
+    };
+
+    void operator()() { self.release()->on_schedule(); }
+
+    // Must work after a move: Asio calls this on handlers that were moved from.
+    allocator_type get_allocator() const noexcept { return allocator_type{*memory}; }
+
+    std::unique_ptr<reactor, shut_down_rest> self;
+    decltype(schedule_memory_)* memory;
 };
 
 inline int reactor::make_epoll()
@@ -169,7 +193,7 @@ DUET_DECL void reactor::end(watched& who) noexcept
 
 DUET_DECL void reactor::turn(watched& who) noexcept
 {
-    if (shut_down_ || std::exchange(who.has_turn_, true))
+    if (std::exchange(who.has_turn_, true))
         return;
     who.next_turn_ = nullptr;
     (last_turn_ ? last_turn_->next_turn_ : first_turn_) = &who;
@@ -181,12 +205,14 @@ DUET_DECL void reactor::turn(watched& who) noexcept
 /// Ask Asio to report when the epoll has events.
 inline void reactor::arm() noexcept
 {
+    if (shut_down_)
+        return schedule();  // which ends what waits
     armed_ = true;
-    if (in_asio_ || shut_down_)
+    if (in_asio_)
         return;  // when the cancelled wait completes, on_wait() starts the next one
     in_asio_ = true;
     // Cannot fail for lack of memory: the operation uses wait_memory_.
-    epoll_.async_wait(epoll_.wait_read, handler<&reactor::on_wait, decltype(wait_memory_)>{this, &wait_memory_});
+    epoll_.async_wait(epoll_.wait_read, wait_handler{this});
 }
 
 /// Nothing waits any more: cancel our wait, so that the context can run out of work.
@@ -201,10 +227,8 @@ inline void reactor::disarm() noexcept
 /// Post a dispatch of the remaining turns and of the remaining events in events_, which epoll reports only once.
 inline void reactor::schedule() noexcept
 {
-    if (shut_down_ || std::exchange(scheduled_, true))
-        return;
-    boost::asio::post(
-        epoll_.get_executor(), handler<&reactor::on_schedule, decltype(schedule_memory_)>{this, &schedule_memory_});
+    if (!std::exchange(scheduled_, true))
+        boost::asio::post(epoll_.get_executor(), schedule_handler{{this, {}}, &schedule_memory_});
 }
 
 inline void reactor::on_wait(boost::system::error_code error)
@@ -217,7 +241,7 @@ inline void reactor::on_wait(boost::system::error_code error)
         dispatch();
 }
 
-inline void reactor::on_schedule(boost::system::error_code)
+inline void reactor::on_schedule()
 {
     scheduled_ = false;
     dispatch();
@@ -319,12 +343,30 @@ inline void reactor::leave_epoll() noexcept
     epoll_.close(ignored);
 }
 
-inline void reactor::shut_down(watched& who) noexcept
+/// False: it did not wait.
+inline bool reactor::shut_down(watched& who) noexcept
 {
     if (!who.waits())
-        return;
+        return false;
     end(who);
     who.on_shutdown();
+    return true;
+}
+
+/// End all that wait. Each may destroy or end others, which then wait for their turn, or begin something on them.
+DUET_DECL void reactor::shut_down_all() noexcept
+{
+    for (bool any = true; any;)
+    {
+        any = false;
+        for (std::size_t index = 0; index <= slots_.size(); ++index)
+        {
+            while (first_turn_)
+                any |= shut_down(*take_first_turn());
+            if (auto* const who = index < slots_.size() ? slots_[index].who : nullptr)
+                any |= shut_down(*who);
+        }
+    }
 }
 
 DUET_DECL void reactor::shutdown()
@@ -332,12 +374,7 @@ DUET_DECL void reactor::shutdown()
     // shutdown() runs while Asio's services still exist.
     shut_down_ = true;
     leave_epoll();
-    // Each may destroy others. Those that have left the epoll already wait for their turn.
-    while (first_turn_)
-        shut_down(*take_first_turn());
-    for (std::size_t index = 0; index < slots_.size(); ++index)
-        if (auto* const who = slots_[index].who)
-            shut_down(*who);
+    shut_down_all();
 }
 
 /// After fork() the child must not share the parent's epoll.

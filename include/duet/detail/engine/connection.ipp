@@ -51,16 +51,13 @@ DUET_DECL void connection::add_handle() noexcept
 }
 
 /// The execution context is being destroyed, so destroy the waiting handlers. The objects that they own may be the only
-/// ones that keep this connection alive: a coroutine owns its session.
+/// ones that keep this connection alive: a coroutine owns its session. Their destructors find a session that has ended:
+/// nobody would end what they began on it.
 DUET_DECL void connection::abandon() noexcept
 {
     ref const keep{this};
-    // A plain close would send FIN, which would hide that the queued writes are missing. Reset instead.
-    if (!sender_.empty() && contains(life_.apply(lifecycle_event::write_cut), lifecycle_action::reset))
-    {
-        channel_->reset();
-        on_released();
-    }
+    // A plain close would send FIN, which would hide that the queued writes are missing.
+    auto const cut = sender_.empty() ? lifecycle_action::none : life_.apply(lifecycle_event::write_cut);
     // These are destroyed when the function returns, after they were moved out of the members: each handler may destroy
     // sessions, and so this connection.
     receiver_.end();
@@ -68,6 +65,8 @@ DUET_DECL void connection::abandon() noexcept
     auto const read = std::move(receiver_.handler());
     auto const writes = sender_.take_all();
     auto const waiting = waiters_.take_all();
+    execute(cut);
+    drop();
 }
 
 DUET_DECL void connection::change_channel(channel& next) noexcept

@@ -92,7 +92,11 @@ private:
     template <void (wakeup_queue::*Function)(error_code)>
     struct handler;
 
+    class end_handler;
+
     DUET_DECL void shutdown() override;
+    DUET_DECL void abandon_all() noexcept;
+    bool abandon_later() noexcept;
 
     bool start() noexcept;
     void on_timer(error_code error);
@@ -110,6 +114,7 @@ private:
     bool timing_ = false;   // a wait of timer_ is pending, possibly one that was cancelled and has not completed yet
     bool telling_ = false;  // on_timer() is running, and starts the timer when it is left
     bool shut_down_ = false;
+    bool ending_ = false;  // an end_handler is in the queue of the context
     operation_memory<192> memory_;
 };
 

@@ -30,6 +30,28 @@ struct wakeup_queue::handler
     wakeup_queue* self;
 };
 
+/// The context that is being destroyed destroys it after shutdown(): then what was set since then is abandoned.
+class wakeup_queue::end_handler
+{
+public:
+    explicit end_handler(wakeup_queue& self) noexcept : self_{&self} {}
+
+    end_handler(end_handler&& other) noexcept : self_{std::exchange(other.self_, nullptr)} {}
+
+    ~end_handler()
+    {
+        if (!self_)
+            return;
+        self_->ending_ = false;
+        self_->abandon_all();
+    }
+
+    void operator()() const noexcept {}
+
+private:
+    wakeup_queue* self_;
+};
+
 DUET_DECL wakeup_queue::wakeup_queue(boost::asio::execution_context& context)
     : service{context}, executor_{static_cast<boost::asio::io_context&>(context).get_executor()}, timer_{executor_}
 {
@@ -62,8 +84,6 @@ DUET_DECL wakeup_queue* wakeup_queue::of(boost::asio::io_context* context) noexc
 
 DUET_DECL bool wakeup_queue::set(queued_wakeup& who, time_point when) noexcept
 {
-    if (shut_down_)
-        return true;
     bool const is_new = who.place_ == queued_wakeup::nowhere;
     if (is_new)
     {
@@ -104,6 +124,8 @@ inline bool wakeup_queue::start() noexcept
 {
     if (heap_.empty())
         return true;
+    if (shut_down_)
+        return abandon_later();
     auto const when = heap_.front().at;
     if (timing_)
     {
@@ -179,6 +201,12 @@ DUET_DECL void wakeup_queue::shutdown()
 {
     shut_down_ = true;
     timer_.cancel();
+    abandon_all();
+}
+
+/// Each may set others.
+DUET_DECL void wakeup_queue::abandon_all() noexcept
+{
     while (!heap_.empty())
     {
         auto& first = *heap_.front().who;
@@ -187,6 +215,21 @@ DUET_DECL void wakeup_queue::shutdown()
         first.owner_.remove_reference();
         first.owner_.abandon();
     }
+}
+
+/// False: there is no memory for that.
+inline bool wakeup_queue::abandon_later() noexcept
+{
+    try
+    {
+        if (!ending_)
+            boost::asio::post(executor_, end_handler{*this});
+        ending_ = true;
+    }
+    catch (std::exception const&)
+    {
+    }
+    return ending_;
 }
 
 // ---- The heap -------------------------------------------------------------------------------------------------------
