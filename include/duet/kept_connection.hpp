@@ -172,7 +172,7 @@ private:
             error_code interrupted;
             boost::asio::use_awaitable_t<executor_type> const token;
             co_await timer.async_wait(boost::asio::redirect_error(token, interrupted));
-            if (interrupted)
+            if (interrupted || cancellation.cancelled() != boost::asio::cancellation_type::none)
                 throw self->cancelled();
         }
     }

@@ -4,7 +4,10 @@
 
 #define BOOST_TEST_MODULE connect.time
 #include <duet/connector.hpp>
+#include <duet/kept_connection.hpp>
 #include <duet/testing/manual_clock.hpp>
+
+#include "connect/connector_support.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -12,6 +15,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -31,8 +35,7 @@ using duet::error_code;
 
 namespace {
 
-constexpr std::chrono::hours for_ever{24};
-
+using duet_test::for_ever;
 using answer = std::vector<tcp::endpoint>;
 
 /// Never answers, unless it is cancelled.
@@ -77,6 +80,7 @@ struct fixture
     template <class Resolver>
     asio::awaitable<void> attempt(connector_with<Resolver>& connector, std::optional<duet::retry_options> retry)
     {
+        co_await asio::this_coro::throw_if_cancelled(throws);
         try
         {
             if (retry)
@@ -91,9 +95,19 @@ struct fixture
         }
     }
 
+    /// Cancel the connect when the wait for its next deadline has ended, and before it goes on.
+    void cancel_between_two_waits()
+    {
+        auto& times = asio::use_service<duet::detail::manual_time>(context);
+        asio::post(context, [this] { signal.emit(asio::cancellation_type::terminal); });
+        times.move_to(times.next());  // the coroutine is behind that in the queue
+        clock.run_ready();
+    }
+
     asio::io_context context;
     duet::testing::manual_clock clock{context};
     asio::cancellation_signal signal;
+    bool throws = true;  // co_await in the coroutine that connects, if that was cancelled
     std::optional<error_code> end;
 };
 
@@ -151,6 +165,85 @@ BOOST_FIXTURE_TEST_CASE(a_cancelled_pause_ends_at_once, fixture)
     BOOST_REQUIRE(end.has_value());
     BOOST_TEST(*end == error_code{asio::error::operation_aborted});
     clock.advance(2h);  // nothing waits any more
+}
+
+BOOST_AUTO_TEST_CASE(a_cancellation_between_a_pause_and_the_next_try_ends_the_connect)
+{
+    for (bool const throws : {true, false})
+    {
+        fixture here;
+        here.throws = throws;
+        connector_with<ignorant_resolver> connector{here.context.get_executor(), {}, ignorant_resolver{}};
+        here.start(connector, duet::retry_options{.delays = {.initial = 1h, .jitter = 0}});
+        here.cancel_between_two_waits();
+        BOOST_REQUIRE(here.end.has_value());
+        BOOST_TEST(*here.end == error_code{asio::error::operation_aborted});
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_cancellation_between_two_attempts_ends_the_connect)
+{
+    for (bool const throws : {true, false})
+    {
+        duet_test::black_hole const first;
+        duet_test::black_hole const second;
+        fixture here;
+        here.throws = throws;
+        connector_with<duet_test::list_resolver> connector{here.context.get_executor(),
+            {.timeout = for_ever, .attempt_delay = 1min},
+            duet_test::resolver_of({first.endpoint(), second.endpoint()})};
+        here.start(connector);
+        BOOST_TEST(!here.end.has_value());
+        here.cancel_between_two_waits();
+        BOOST_REQUIRE(here.end.has_value());
+        BOOST_TEST(*here.end == error_code{asio::error::operation_aborted});
+    }
+}
+
+// Its first bytes, or its handshake, would take until their deadline.
+BOOST_AUTO_TEST_CASE(a_cancellation_between_the_connect_and_the_first_bytes_ends_it)
+{
+    duet_test::good_address const server;
+    fixture here;
+    here.throws = false;
+    connector_with<duet_test::list_resolver> connector{
+        here.context.get_executor(), {}, duet_test::resolver_of({server.endpoint()})};
+    connector.send_first("hello");
+    asio::co_spawn(
+        here.context, here.attempt(connector, {}), asio::bind_cancellation_slot(here.signal.slot(), asio::detached));
+    while (server.queued() == 0)
+        here.context.poll_one();
+    here.signal.emit(asio::cancellation_type::terminal);
+    here.clock.run_ready();
+    BOOST_REQUIRE(here.end.has_value());
+    BOOST_TEST(*here.end == error_code{asio::error::operation_aborted});
+}
+
+BOOST_AUTO_TEST_CASE(a_cancellation_between_a_pause_and_the_next_connect_ends_a_kept_connection)
+{
+    fixture here;
+    auto const names = duet_test::resolver_of({});
+    duet::basic_kept_connection kept{connector_with<duet_test::list_resolver>{here.context.get_executor(), {}, names},
+        "host", "1", {.initial = 1h, .jitter = 0}};
+    auto const serve = [](duet::session&, duet::kept_trial&) -> asio::awaitable<bool> { co_return false; };
+    auto const runs = [&]() -> asio::awaitable<void>
+    {
+        co_await asio::this_coro::throw_if_cancelled(false);
+        try
+        {
+            co_await kept.run(serve);
+        }
+        catch (boost::system::system_error const& error)
+        {
+            here.end = error.code();
+        }
+    };
+    asio::co_spawn(here.context, runs(), asio::bind_cancellation_slot(here.signal.slot(), asio::detached));
+    here.clock.run_ready();
+    here.cancel_between_two_waits();
+    BOOST_REQUIRE(here.end.has_value());
+    BOOST_TEST(*here.end == error_code{asio::error::operation_aborted});
+    BOOST_TEST(names.shared->asked.size() == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(a_context_that_is_destroyed_in_a_pause_takes_the_coroutine_along)

@@ -26,9 +26,17 @@ boost::asio::awaitable<typename Maker::session_type, Executor> accept_queue<Prot
     self queue, Executor executor, Maker maker)
 {
     boost::asio::use_awaitable_t<Executor> const token;
-    for (;;)
+    for (bool waited = false;; waited = true)
     {
         auto const& listener = queue->listener_;
+        if (waited)
+        {
+            // A cancellation may have come between the end of a wait and this.
+            auto const state = co_await boost::asio::this_coro::cancellation_state;
+            if (state.cancelled() != boost::asio::cancellation_type::none && listener.is_open())
+                throw session_error{
+                    boost::asio::error::operation_aborted, "accept", traits::describe(queue->local()), 0};
+        }
         if (queue->taken_.empty() && listener.is_open() && !queue->pausing())
         {
             // After a full batch, let the sessions run before taking more: the queue may never become empty, and a

@@ -39,14 +39,12 @@ connect_core<Protocol, Executor, Resolver>::connect(self core, target_type targe
             {
                 error_code interrupted;
                 co_await race->wait(interrupted);
-                if (!interrupted)
+                // Also if the wait was not interrupted: the cancellation may have come between its end and this.
+                auto const state = co_await boost::asio::this_coro::cancellation_state;
+                if (state.cancelled() != boost::asio::cancellation_type::none)
+                    race->cancel();
+                else if (!interrupted)
                     race->go_on();
-                else if (!race->ended())
-                {
-                    auto const state = co_await boost::asio::this_coro::cancellation_state;
-                    if (state.cancelled() != boost::asio::cancellation_type::none)
-                        race->cancel();
-                }
             }
         }
         error_code why = race->error();
@@ -80,7 +78,7 @@ connect_core<Protocol, Executor, Resolver>::connect(self core, target_type targe
             pause->expires_after(delay);
             boost::asio::use_awaitable_t<Executor> const token;
             co_await pause->async_wait(boost::asio::redirect_error(token, error));
-            interrupted = static_cast<bool>(error);
+            interrupted = error || cancellation.cancelled() != boost::asio::cancellation_type::none;
         }
         if (interrupted)
             throw error_type{boost::asio::error::operation_aborted, target.describe(), failed.attempts()};
@@ -91,6 +89,10 @@ template <class Protocol, class Executor, class Resolver>
 boost::asio::awaitable<error_code, Executor> connect_core<Protocol, Executor, Resolver>::open(
     self core, std::shared_ptr<race_type> race)
 {
+    // It may have been cancelled since the race has ended.
+    auto const state = co_await boost::asio::this_coro::cancellation_state;
+    if (state.cancelled() != boost::asio::cancellation_type::none)
+        co_return error_code{boost::asio::error::operation_aborted};
     error_code why;
     try
     {
