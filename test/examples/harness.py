@@ -375,6 +375,13 @@ def check_reset(peer, what):
     raise Failure(f"{what}: no reset, but the end after {shorten(rest)}")
 
 
+def check_refused(connect_to, what, data=b""):
+    """Whoever connects is reset: perhaps before connect() has returned, or before the data is sent."""
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError), connect_to() as peer:
+        peer.sendall(data)
+        check_reset(peer, what)
+
+
 def in_parallel(function, count, meanwhile=lambda: None):
     """function(0), function(1), ... each in a thread of its own; returns their results, or raises what one raised."""
     results, errors = [None] * count, []
