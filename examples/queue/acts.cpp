@@ -27,21 +27,19 @@ constexpr auto long_patience = std::chrono::seconds{20};  // some repetitions of
 
 std::string half_open_handshakes(milliseconds patience)
 {
-    std::string said;
     scene stage{longer_queue, many_sessions, limit_policy::wait, patience};
-    stage.play(
-        [&](scene& on) -> asio::awaitable<void>
+    return stage.play(
+        [](scene& on) -> asio::awaitable<std::string>
         {
             on.show("the server listens");
             co_await on.flood(5);
             on.show("5 SYNs whose senders stay silent");
             co_await on.welcome(1);
             on.show("1 client");
-            said = fmt::format(
+            co_return fmt::format(
                 "{} handshakes wait in the SYN queue; accept() has not seen them, and a client passes them by",
                 on.look().half_open);
         });
-    return said;
 }
 
 /// A server that has as many sessions as it may have, and a full queue.
@@ -55,10 +53,9 @@ asio::awaitable<void> fill(scene& on)
 
 std::string overflow(milliseconds patience)
 {
-    std::string said;
     scene stage{short_queue, few_sessions, limit_policy::wait, patience};
-    stage.play(
-        [&](scene& on) -> asio::awaitable<void>
+    return stage.play(
+        [](scene& on) -> asio::awaitable<std::string>
         {
             co_await fill(on);
             auto const queue = on.look().queue;
@@ -71,20 +68,18 @@ std::string overflow(milliseconds patience)
             on.visitors().leave();
             co_await on.settle();
             on.show("a session ends");
-            said = fmt::format(
+            co_return fmt::format(
                 "a backlog of {} holds {}; then SYNs are dropped, and nobody is told: 3 clients have timed out, "
                 "and one has waited {} ms, until its SYN was sent again",
                 queue.limit, queue.length, on.visitors().longest(fate::connected).count());
         });
-    return said;
 }
 
 std::string lost_ack(milliseconds patience)
 {
-    std::string said;
     scene stage{short_queue, few_sessions, limit_policy::wait, patience};
-    stage.play(
-        [&](scene& on) -> asio::awaitable<void>
+    return stage.play(
+        [](scene& on) -> asio::awaitable<std::string>
         {
             on.visitors().come_deaf();
             co_await on.until([&] { return on.look().half_open == 1; });
@@ -96,11 +91,9 @@ std::string lost_ack(milliseconds patience)
             set_parameter("net/ipv4/tcp_abort_on_overflow", "1");
             co_await on.until([&] { return on.visitors().count(fate::reset) == 1; });
             on.show("the same with tcp_abort_on_overflow");
-            said =
-                "a client can be connected while the server knows nothing of it: its last ACK met a full accept queue. "
-                "With tcp_abort_on_overflow it is reset instead";
+            co_return "a client can be connected while the server knows nothing of it: its last ACK met a full accept "
+                      "queue. With tcp_abort_on_overflow it is reset instead";
         });
-    return said;
 }
 
 asio::awaitable<void> flood_between_clients(scene& on)
@@ -116,48 +109,43 @@ asio::awaitable<void> flood_between_clients(scene& on)
 std::string syn_flood(milliseconds patience)
 {
     set_parameter("net/ipv4/tcp_syncookies", "0");
-    std::string said;
     scene stage{longer_queue, many_sessions, limit_policy::wait, patience};
-    stage.play(
-        [&](scene& on) -> asio::awaitable<void>
+    return stage.play(
+        [](scene& on) -> asio::awaitable<std::string>
         {
             co_await flood_between_clients(on);
-            said = fmt::format(
+            co_return fmt::format(
                 "without cookies, {} false SYNs fill the SYN queue, and keep it for a minute: {} of 2 clients have "
                 "timed out, while the accept queue is empty",
                 on.look().half_open, on.visitors().count(fate::timed_out));
         });
-    return said;
 }
 
 std::string syn_cookies(milliseconds patience)
 {
     set_parameter("net/ipv4/tcp_syncookies", "1");
-    std::string said;
     scene stage{longer_queue, many_sessions, limit_policy::wait, patience};
-    stage.play(
-        [&](scene& on) -> asio::awaitable<void>
+    return stage.play(
+        [](scene& on) -> asio::awaitable<std::string>
         {
             co_await flood_between_clients(on);
             flood_with_acks(on.address(), 10);
             co_await on.until([&] { return on.look().cookies_failed >= 10; });
             on.show("10 ACKs with a false cookie");
             auto const seen = on.look();
-            said = fmt::format(
+            co_return fmt::format(
                 "with cookies, the same flood stops nobody: {} of {} cookies came back, and {} ACKs that carried "
                 "none were refused",
                 seen.cookies_received, seen.cookies_sent, seen.cookies_failed);
         });
-    return said;
 }
 
 std::string shed(milliseconds patience)
 {
     set_parameter("net/ipv4/tcp_syncookies", "1");
-    std::string said;
     scene stage{short_queue, few_sessions, limit_policy::shed, patience};
-    stage.play(
-        [&](scene& on) -> asio::awaitable<void>
+    return stage.play(
+        [](scene& on) -> asio::awaitable<std::string>
         {
             co_await fill(on);
             co_await on.welcome(3);
@@ -170,12 +158,11 @@ std::string shed(milliseconds patience)
             co_await on.settle();
             co_await on.welcome(1);
             on.show("a session ends, and 1 client");
-            said = fmt::format(
+            co_return fmt::format(
                 "with shed, all that `overflow` kept waiting know after {} ms at most: {} were reset, and the accept "
                 "queue stays empty. The SYN queue is the kernel's affair all the same",
                 slowest.count(), shed);
         });
-    return said;
 }
 
 constexpr std::array<act, 6> all{{

@@ -54,23 +54,26 @@ scene::scene(int backlog, std::size_t max_sessions, duet::limit_policy at_limit,
 {
 }
 
-void scene::play(std::function<asio::awaitable<void>(scene&)> const& act)
+std::string scene::play(std::function<asio::awaitable<std::string>(scene&)> const& act)
 {
-    auto const body = [&](duet::tasks& tasks) -> asio::awaitable<void>
+    auto const body = [&](duet::tasks& tasks)
     {
         visitors_.emplace(context_.get_executor(), tasks, address());
-        co_await act(*this);
+        return act(*this);
     };
+    std::string result;
     std::exception_ptr failure;
-    auto const end = [&](std::exception_ptr thrown)
+    auto const end = [&](std::exception_ptr thrown, std::string shown)
     {
         failure = std::move(thrown);
+        result = std::move(shown);
         server_.abort();  // so that the context has nothing to do any more
     };
     asio::co_spawn(context_, duet::with_tasks(body, duet::tasks_end::cancel), end);
     context_.run();
     if (failure)
         std::rethrow_exception(failure);
+    return result;
 }
 
 kernel_view scene::look() const

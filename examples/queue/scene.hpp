@@ -41,8 +41,9 @@ public:
     /// The server listens, in the network namespace that this process is in, which should be its own.
     scene(int backlog, std::size_t max_sessions, duet::limit_policy at_limit, milliseconds patience);
 
-    /// Run this act to its end; then the server resets whoever is left. Throws what the act throws.
-    void play(std::function<boost::asio::awaitable<void>(scene&)> const& act);
+    /// Run this act to its end; then the server resets whoever is left. Returns what the act returns, a sentence about
+    /// what it has shown. Throws what the act throws.
+    std::string play(std::function<boost::asio::awaitable<std::string>(scene&)> const& act);
 
     clients& visitors() { return *visitors_; }
 
@@ -66,9 +67,6 @@ public:
 
     /// Print a line of the table: what has happened, and what can be seen now.
     void show(std::string_view step) const;
-
-    /// How long the clients wait for connect().
-    milliseconds patience() const noexcept { return patience_; }
 
 private:
     bool is_settled() const;
