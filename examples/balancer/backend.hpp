@@ -42,7 +42,7 @@ public:
     {
         std::uint64_t total = 0;          ///< connections that clients were given
         std::uint64_t failures = 0;       ///< attempts to connect for a client that have failed
-        std::uint64_t broken = 0;         ///< connections that the backend has broken off
+        std::uint64_t broken = 0;         ///< connections that it has broken off before its FIN
         std::uint64_t failed_checks = 0;  ///< checks that have failed
     };
 

@@ -2,6 +2,8 @@
 
 #include "backend_line.hpp"
 
+#include <boost/asio/ip/address_v6.hpp>
+#include <boost/system/error_code.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,11 +30,42 @@ std::string_view take_word(std::string_view& text)
     return word;
 }
 
-bool is_port(std::string_view text)
+/// For the log, which a file that is no text must not garble.
+std::string readable(std::string_view text)
+{
+    std::string result{text};
+    std::ranges::replace_if(
+        result, [](char each) { return each < ' ' || each > '~'; }, '?');
+    return result;
+}
+
+/// "080" is 80. 0: it is none.
+std::uint16_t port_in(std::string_view text)
 {
     std::uint16_t number = 0;
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return error == std::errc{} && end == text.data() + text.size() && number != 0;
+    return error == std::errc{} && end == text.data() + text.size() ? number : std::uint16_t{0};
+}
+
+/// "0:0::1" is "::1". Empty: it is no address. One with a zone stays as it is: the zone may be that of an interface
+/// which is not there yet.
+std::string ipv6_in(std::string_view text)
+{
+    boost::system::error_code error;
+    auto const address = boost::asio::ip::make_address_v6(text, error);
+    if (error)
+        return {};
+    return text.find('%') == std::string_view::npos ? address.to_string() : std::string{text};
+}
+
+/// Names know no capital letters. Those of other alphabets stay as they are.
+std::string name_in(std::string_view text)
+{
+    std::string result{text};
+    for (char& each : result)
+        if (each >= 'A' && each <= 'Z')
+            each = static_cast<char>(each - 'A' + 'a');
+    return result;
 }
 
 void add(std::vector<backend_line>& to, backend_line added)
@@ -54,7 +87,9 @@ bool next_line(std::istream& from, std::string& line)
         throw std::runtime_error{from.bad() ? "cannot be read" : "the line is too long"};
     if (from.fail())
         return false;
-    line.resize(line.find('\0'));
+    line.resize(static_cast<std::size_t>(from.gcount()) - (from.eof() ? 0 : 1));  // the end of the line counts, too
+    if (line.find('\0') != std::string::npos)
+        throw std::runtime_error{"there is a zero byte: this is no text"};
     return true;
 }
 
@@ -69,7 +104,7 @@ std::string backend_line::name() const
 backend_line parse_backend(std::string_view text)
 {
     auto const refuse = [](std::string_view what)
-    { return std::runtime_error{fmt::format("'{}' is no backend: HOST:PORT, or HOST:PORT drain", what)}; };
+    { return std::runtime_error{fmt::format("'{}' is no backend: HOST:PORT, or HOST:PORT drain", readable(what))}; };
     auto rest = text;
     auto const place = take_word(rest);
     auto const mark = take_word(rest);
@@ -77,17 +112,20 @@ backend_line parse_backend(std::string_view text)
         throw refuse(text);
 
     auto const colon = place.rfind(':');
-    if (colon == std::string_view::npos || !is_port(place.substr(colon + 1)))
+    auto const port = colon != std::string_view::npos ? port_in(place.substr(colon + 1)) : std::uint16_t{0};
+    if (port == 0)
         throw refuse(text);
     auto host = place.substr(0, colon);
     bool const brackets = host.starts_with('[') && host.ends_with(']');
     if (brackets)
         host = host.substr(1, host.size() - 2);
     // An address of IPv6 without brackets does not tell where its port begins.
-    if (host.empty() || brackets != (host.find(':') != std::string_view::npos) ||
-        host.find_first_of("[]") != std::string_view::npos)
+    if (brackets != (host.find(':') != std::string_view::npos) || host.find_first_of("[]") != std::string_view::npos)
         throw refuse(text);
-    return {std::string{host}, std::string{place.substr(colon + 1)}, !mark.empty()};
+    auto const canonical = brackets ? ipv6_in(host) : name_in(host);
+    if (canonical.empty())
+        throw refuse(text);
+    return {canonical, std::to_string(port), !mark.empty()};
 }
 
 std::vector<backend_line> read_backends(std::string const& file)

@@ -9,10 +9,11 @@
 
 namespace example {
 
-/// A backend as a file or the command line names it.
+/// A backend that a file or the command line names. However it is spelled there, the same host and port are the same
+/// words here.
 struct backend_line
 {
-    std::string host;    ///< a name, or an address; one of IPv6 without brackets
+    std::string host;    ///< a name in small letters, or an address; one of IPv6 without brackets
     std::string port;    ///< a number from 1 to 65535
     bool drain = false;  ///< it gets no new connections
 
@@ -24,7 +25,7 @@ struct backend_line
 backend_line parse_backend(std::string_view text);
 
 /// The backends that a file lists, one in each line; what follows a # is a comment. A list that is wrong in one line,
-/// that names a backend twice or that is empty is refused as a whole: it may be half written.
+/// that names a backend twice, that is no text or that is empty is refused as a whole: it may be half written.
 std::vector<backend_line> read_backends(std::string const& file);
 
 /// The same checks, for the words of the command line.

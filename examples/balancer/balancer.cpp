@@ -94,9 +94,9 @@ example::settings settings_of(example::options const& options)
 {
     using version = std::optional<duet::proxy_version>;
     example::settings result;
-    result.tries = options.number("tries");
+    result.tries = std::max(1U, options.number("tries"));
     result.connect_timeout = time_of(options, "connect");
-    result.check_interval = time_of(options, "interval");
+    result.check_interval = std::max(std::chrono::milliseconds{1}, time_of(options, "interval"));
     result.tells_client = choice<version>(
         options, "send-proxy", {{"no", {}}, {"v1", duet::proxy_version::v1}, {"v2", duet::proxy_version::v2}});
     result.relay.idle = time_of(options, "idle");
@@ -130,9 +130,9 @@ duet::server_options for_clients(example::options const& options)
     result.max_sessions = wanted != 0 ? wanted : clients_for_descriptors();
     result.at_limit = duet::limit_policy::shed;
     result.drain_timeout = time_of(options, "drain");
-    result.on_session_end = [](duet::session_end const& end)
+    result.on_session_end = [quiet = options.flag("quiet")](duet::session_end const& end)
     {
-        if (end.failure)
+        if (end.failure && !quiet)
             example::log("{}: {}", end.peer, end.what());
     };
     return result;

@@ -39,17 +39,19 @@ asio::awaitable<bool> connect(duet::connector& connector, backend& to, backend::
     }
 }
 
-/// The backend has broken off, and not the client, whose reset is passed on.
-bool broken_off(duet::close_report const& end)
+/// The backend has broken off before it had finished. Nobody is blamed for a time limit that has passed: it may have
+/// been the client's turn to speak, or to read. Nor for a reset behind a FIN: the client has the whole answer.
+bool broken_off(duet::relay_report const& how)
 {
-    return end.reason == duet::close_reason::peer_reset || end.reason == duet::close_reason::dead_peer ||
-           end.reason == duet::close_reason::timed_out;
+    auto const reason = how.second.reason;
+    return !how.backward.finished &&
+           (reason == duet::close_reason::peer_reset || reason == duet::close_reason::dead_peer);
 }
 
 asio::awaitable<void> carry(duet::session& client, backend& to, backend::connection& over, settings const& with)
 {
     duet::relay_report const report = co_await duet::relay(client, *over.session, with.relay);
-    if (broken_off(report.second))
+    if (broken_off(report))
         ++to.count.broken;
     if (!with.quiet)
         log("{} to {}: {} bytes there, {} back; client {}, backend {}", client.remote_endpoint(), to.name(),

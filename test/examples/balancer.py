@@ -9,9 +9,10 @@ import resource
 import socket
 import struct
 import tempfile
+import threading
 
 import harness
-from balancer_peers import Backend, Balancer, ask_page, balanced, fill_queue, is_reset, resets
+from balancer_peers import Backend, Balancer, ask_page, balanced, fill_queue
 from harness import case, check, check_equal
 
 BIG = random.Random(7).randbytes(4 << 20)
@@ -31,7 +32,7 @@ def command_line():
             (["--backends", "/nowhere"], "/nowhere: cannot be opened"),
             (["a:1", "a:1"], "a:1 is there twice"),
             *(([word], f"'{word}' is no backend: HOST:PORT, or HOST:PORT drain")
-                for word in ("a", "a:", ":1", "a:0", "a:65536", "a:+1", "::1:1", "[::1]", "[a]:1", "a:1 up", "a:1 drain x", "[[::1]]:1"))):
+                for word in ("a", "a:", ":1", "a:0", "a:65536", "a:+1", "::1:1", "[::1]", "[a]:1", "[a:b]:1", "a:1 up", "a:1 drain x", "[[::1]]:1"))):
         wrong = harness.Program(harness.example("balancer"), *words)
         wrong.finish(1)
         check_equal(wrong.errors, f"balancer: {problem}\n", f"what it said of {words}")
@@ -96,9 +97,9 @@ def a_stopped_backend_is_passed_over():
         check_equal(server.column(one, "failures"), 3, "failures of one that is down")
         two.stop()
         for _ in range(3):
-            is_reset(server, "with nobody there")
+            harness.check_refused(server.connect, "with nobody there")
         check_equal(server.column(two, "state"), "down", "the state of the other one")
-        is_reset(server, "with nobody up")
+        harness.check_refused(server.connect, "with nobody up")
         harness.wait_until(lambda: server.clients()["without"] == 4, "the count of clients without a backend")
         server.expect_error("no backend could be reached")
         server.expect_error("no backend is up")
@@ -230,72 +231,6 @@ def haproxy_behind_is_told_of_the_client():
 
 
 @case
-def a_new_list():
-    echo = [Backend(name) for name in (b"one", b"two", b"three")]
-    one, two, three = echo
-    with tempfile.TemporaryDirectory() as folder:
-        file = pathlib.Path(folder, "backends")
-        file.write_text(f"# two of them\n\n{one.at}\n  {two.at}  # the second\n", encoding="ascii")
-        server = Balancer("--backends", file)
-        with server.connect() as old:
-            old.sendall(b"begun before, ")
-            harness.wait_until(lambda: 1 in (server.column(one, "active"), server.column(two, "active")), "a connection")
-            if server.column(two, "active"):
-                one, two = two, one
-            server.wait_for(one, "bytes_there", 14)
-            for text, state in ((f"{two.at}\n{three.at}\n", "removed"), (f"{one.at} drain\n{two.at}\n{three.at}\n", "drain")):
-                file.write_text(text, encoding="ascii")
-                server.reload()
-                check_equal(server.column(one, "state"), state, "the state of the first one")
-                check_equal(server.column(one, "active"), 1, "connections that go on there")
-                check_equal({server.ask() for _ in range(4)}, {two.name + b":x", three.name + b":x"}, "who answers")
-            for wrong in ("", f"{two.at}\nrubbish\n", f"{two.at}\n{two.at}\n", "x" * 600 + ":1\n"):
-                file.write_text(wrong, encoding="ascii")
-                server.reload()
-            server.expect_error(r"(?s)not reloaded: .*backends: no backend is listed\n.*backends:2: 'rubbish' is no backend.*"
-                                r":2: .* is there twice\n.*:1: the line is too long")
-            check_equal({server.ask() for _ in range(4)}, {two.name + b":x", three.name + b":x"}, "who answers still")
-            file.write_text(one.at, encoding="ascii")
-            server.reload()
-            check_equal(server.ask(), one.name + b":x", "the one that does not drain any more")
-            check_equal(set(server.backends()), {one.at}, "who is listed")
-            check_equal(harness.exchange(old, b"ended after"), one.name + b":begun before, ended after", "what came of the old one")
-        server.stop()
-    for each in echo:
-        each.stop()
-
-
-@case
-def no_list_to_reload():
-    with balanced(b"one") as (server, _):
-        server.reload()
-        check_equal(server.ask(), b"one:x", "the answer")
-        server.stop()
-
-
-@case
-def a_new_backend_is_checked_and_a_removed_one_is_not():
-    one, two = Backend(b"one"), Backend(b"two")
-    with tempfile.TemporaryDirectory() as folder:
-        file = pathlib.Path(folder, "backends")
-        file.write_text(one.at, encoding="ascii")
-        server = Balancer("--backends", file, "--unit", "10", interval=1)
-        harness.wait_until(lambda: one.accepted >= 2, "checks")
-        file.write_text(two.at, encoding="ascii")
-        server.reload()
-        harness.wait_until(lambda: two.accepted >= 2, "checks of the new one")
-        before, there = one.accepted, two.accepted
-        harness.wait_until(lambda: two.accepted >= there + 5, "more checks of the new one")
-        check(one.accepted <= before + 1, "the removed one is checked on")
-        file.write_text(one.at, encoding="ascii")
-        server.reload()
-        harness.wait_until(lambda: one.accepted >= before + 5, "checks of the one that is back")
-        server.stop()
-    one.stop()
-    two.stop()
-
-
-@case
 def its_page():
     with balanced(b"one", b"two") as (server, (one, two)):
         url = f"http://127.0.0.1:{server.page_port}/"
@@ -333,7 +268,7 @@ def one_client_too_many():
     with balanced(b"one", options=["--max-clients", "1"]) as (server, (one,)):
         with server.connect() as first:
             server.wait_for(one, "active", 1)
-            is_reset(server, "one too many")
+            harness.check_refused(server.connect, "one too many")
             check_equal(harness.exchange(first, b"x"), b"one:x", "the answer to the first")
         check_equal(server.clients()["shed"], 1, "the count")
         server.stop()
@@ -368,7 +303,7 @@ def a_lack_of_descriptors_is_no_failure_of_a_backend():
     with balanced(b"one", options=["--fall", "1"]) as (server, (one,)):
         check_equal(server.ask(), b"one:x", "the answer")
         with one_descriptor_left(server):
-            is_reset(server, "without a descriptor for a backend")
+            harness.check_refused(server.connect, "without a descriptor for a backend")
             server.expect_error("Too many open files")
         check_equal(server.ask(), b"one:x", "the answer when there are descriptors again")
         row = server.backends()[one.at]
@@ -377,10 +312,70 @@ def a_lack_of_descriptors_is_no_failure_of_a_backend():
 
 
 @case
+def a_thousand_clients_while_nobody_is_there():
+    with harness.reserved_port() as nobody:
+        server = Balancer("--quiet", "--fall", "1000000", f"127.0.0.1:{nobody}")
+
+        def come(_):
+            for _ in range(50):
+                harness.check_refused(server.connect, "with nobody there")
+
+        harness.in_parallel(come, 20)
+        harness.wait_until(lambda: server.clients() == {"active": 0, "accepted": 1000, "shed": 0, "without": 1000}, "their counts")
+        harness.wait_until(lambda: server.sessions() <= 1, "the end of their sessions")
+        check("no backend" not in server.errors, f"it is not quiet: {harness.shorten(server.errors)}")
+        server.stop()
+
+
+@case
 def silence_has_an_end():
     with balanced(b"one", options=["--unit", "10", "--connect", "1000", "--idle", "20"]) as (server, (one,)):
-        resets(server.connect(), "a client that says nothing")
+        harness.check_refused(server.connect, "a client that says nothing")
         server.wait_for(one, "active", 0)
+        check_equal(server.column(one, "broken"), 0, "what the backend is blamed for")
+        server.stop()
+
+
+@case
+def silence_behind_a_fin_has_an_end():
+    def finish(conn, _):
+        conn.shutdown(socket.SHUT_WR)
+        harness.read_all(conn)
+
+    for serve in (lambda conn, _: ended.wait(harness.time_left()), finish):
+        ended = threading.Event()
+        with balanced(b"one", serve=serve, options=["--unit", "10", "--connect", "1000", "--half-closed", "20"]) as (server, (one,)):
+            with server.connect() as peer:
+                if serve is not finish:
+                    peer.shutdown(socket.SHUT_WR)
+                    harness.check_reset(peer, "the answer that never comes")
+                else:
+                    check_equal(harness.read_all(peer), b"", "what comes before the backend's FIN")
+                server.wait_for(one, "active", 0)
+            check_equal(server.column(one, "broken"), 0, "what the backend is blamed for")
+            server.expect_error("backend timed_out")
+            ended.set()
+            server.stop()
+
+
+@case
+def a_reset_behind_a_fin_breaks_nothing():
+    def answer_and_leave(conn, _):
+        if conn.recv(1):
+            conn.sendall(b"all")
+            conn.shutdown(socket.SHUT_WR)
+            read.wait(harness.time_left())
+            harness.reset(conn)
+
+    read = threading.Event()
+    with balanced(b"one", serve=answer_and_leave) as (server, (one,)):
+        with server.connect() as peer:
+            peer.sendall(b"x")
+            check_equal(harness.read_all(peer), b"all", "the answer")
+            read.set()
+            server.wait_for(one, "active", 0)
+        check_equal(server.column(one, "broken"), 0, "what the backend is blamed for")
+        server.expect_error("backend peer_reset")
         server.stop()
 
 

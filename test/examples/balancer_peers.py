@@ -113,16 +113,6 @@ def balanced(*names, serve=name_with_all, options=(), **more):
         each.stop()
 
 
-def resets(peer, what):
-    with peer:
-        harness.check_reset(peer, what)
-
-
-def is_reset(server, what):
-    with contextlib.suppress(ConnectionResetError):  # perhaps before connect() has returned
-        resets(server.connect(), what)
-
-
 def fill_queue(listening):
     """Take all places of the accept queue: the kernel drops further SYNs. Returns what has to be kept."""
     held = []
