@@ -44,6 +44,7 @@ struct plan
     show media;
     link_options link;
     std::chrono::milliseconds length;
+    bool steady;  // no episodes
 
     // The same for each transport: first all is well, then nothing arrives, and later half as much.
     std::chrono::milliseconds outage_begin() const { return length / 4; }
@@ -91,7 +92,8 @@ recording run(std::string const& transport, plan const& how)
         auto const body = [&](duet::tasks& tasks) -> asio::awaitable<void>
         {
             tasks.begin(link.run());
-            tasks.begin(play_episodes(link, how));
+            if (!how.steady)
+                tasks.begin(play_episodes(link, how));
             co_await send_by(transport, how, result);
         };
         co_await duet::with_tasks(body, duet::tasks_end::cancel);
@@ -115,6 +117,14 @@ void print(recording const& result)
     }
 }
 
+std::vector<episode> episodes_of(plan const& how)
+{
+    if (how.steady)
+        return {};
+    return {{"nothing arrives", how.outage_begin(), how.outage_end()},
+        {"half the rate", how.narrow_begin(), how.narrow_end()}};
+}
+
 plan plan_of(options const& given)
 {
     auto const fps = std::max<std::uint32_t>(1, given.number("fps"));
@@ -122,9 +132,10 @@ plan plan_of(options const& given)
     show const media{static_cast<std::uint32_t>(length.count()) * fps, 1000ms / fps,
         std::max<std::size_t>(16, given.number("frame")), media_port, asio::ip::make_address(slow_link::near),
         asio::ip::make_address(slow_link::far)};
-    link_options const link{given.number("rate"), std::chrono::milliseconds{given.number("delay")},
-        given.number("queue"), given.number("loss") / 1000.0, given.number("seed")};
-    return {media, link, length};
+    link_options const link{std::max<std::uint32_t>(2, given.number("rate")),
+        std::chrono::milliseconds{given.number("delay")}, given.number("queue"), given.number("loss") / 1000.0,
+        given.number("seed")};
+    return {media, link, length, given.flag("steady")};
 }
 
 }  // namespace
@@ -138,7 +149,8 @@ try
             {"delay", "30", "of the link, in each direction, in milliseconds"},
             {"queue", "16000", "bytes that wait for the link; what does not fit is lost"},
             {"loss", "10", "packets of a thousand that are lost"}, {"seed", "1", "of the losses"},
-            {"out", "live.svg", "the picture"}, {"quiet", "", "print the summaries alone"}}};
+            {"steady", "", "nothing happens to the link meanwhile"}, {"out", "live.svg", "the picture"},
+            {"quiet", "", "print the summaries alone"}}};
     plan const how = plan_of(options);
     enter_own_network();
     std::vector<recording> all;
@@ -151,10 +163,7 @@ try
         std::fflush(stdout);
     }
     std::ofstream file{options.text("out")};
-    file << picture(all,
-        {{"nothing arrives", how.outage_begin(), how.outage_end()},
-            {"half the rate", how.narrow_begin(), how.narrow_end()}},
-        how.length);
+    file << picture(all, episodes_of(how), how.length);
     if (!file.flush())
         throw std::runtime_error{"cannot write " + options.text("out")};
 }

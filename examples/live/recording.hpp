@@ -4,7 +4,6 @@
 #define EXAMPLES_LIVE_RECORDING_HPP
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>

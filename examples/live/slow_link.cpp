@@ -133,32 +133,27 @@ void slow_link::take(std::vector<char> bytes)
         return;  // the system also says hello to IPv6 routers
     std::swap_ranges(bytes.begin() + 12, bytes.begin() + 16, bytes.begin() + 16);
     bool const media = destination_port(bytes) == media_port_;
-    bool fits = true;
-    auto const due = media ? media_due(bytes.size(), fits) : clock::now() + options_.delay;
-    if (!fits)
+    auto const due = media ? media_due(bytes.size()) : std::optional{clock::now() + options_.delay};
+    if (!due)
         return;
     auto& to = media ? media_ : back_;
-    to.under_way.push_back({due, std::move(bytes)});
+    to.under_way.push_back({*due, std::move(bytes)});
     to.timer.cancel();
 }
 
-/// When a packet of the media arrives. A packet that is lost has used the link all the same.
-slow_link::clock::time_point slow_link::media_due(std::size_t size, bool& fits)
+/// When a packet of the media arrives; nothing if it does not. One that is lost has used the link all the same.
+std::optional<slow_link::clock::time_point> slow_link::media_due(std::size_t size)
 {
     auto const now = clock::now();
     free_at_ = std::max(free_at_, now);
     double const rate = options_.rate;
     double const waiting = std::chrono::duration<double>(free_at_ - now).count() * rate;
     if (waiting + static_cast<double>(size) > static_cast<double>(options_.queue))
-    {
-        ++overflowed_;
-        fits = false;
-        return now;
-    }
+        return {};
     std::chrono::duration<double> const time{static_cast<double>(size) / rate};
     free_at_ += std::chrono::duration_cast<clock::duration>(time);
-    fits = std::uniform_real_distribution{}(random_) >= options_.loss;
-    lost_ += !fits;
+    if (std::uniform_real_distribution{}(random_) < options_.loss)
+        return {};
     return free_at_ + options_.delay;
 }
 

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -49,10 +50,6 @@ public:
 
     void set_loss(double probability) noexcept { options_.loss = probability; }
 
-    std::size_t lost() const noexcept { return lost_; }
-
-    std::size_t overflowed() const noexcept { return overflowed_; }
-
 private:
     struct packet
     {
@@ -72,7 +69,7 @@ private:
     boost::asio::awaitable<void> receive();
     boost::asio::awaitable<void> deliver(direction& to);
     void take(std::vector<char> bytes);
-    clock::time_point media_due(std::size_t size, bool& fits);
+    std::optional<clock::time_point> media_due(std::size_t size);
 
     boost::asio::posix::stream_descriptor device_;
     std::uint16_t media_port_;
@@ -81,8 +78,6 @@ private:
     direction media_;
     direction back_;
     clock::time_point free_at_{};  // when the link has sent everything that waits
-    std::size_t lost_ = 0;
-    std::size_t overflowed_ = 0;
 };
 
 }  // namespace example
