@@ -3,6 +3,7 @@
 #ifndef EXAMPLES_MOBILE_CONVERSATION_HPP
 #define EXAMPLES_MOBILE_CONVERSATION_HPP
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -17,15 +18,20 @@ namespace example {
 /// knows which message must come next. No I/O, and no time.
 ///
 /// A message is acknowledged when the program has taken it by hear(), not when it has arrived. So both queues have the
-/// same bound, whichever side is slow: `window` messages.
+/// same bound, whichever side is slow: `window` messages. Who has acknowledged little is said little, as in TCP's slow
+/// start: one that never does has `first_window` of them kept for it, and no more.
 class conversation
 {
 public:
     static constexpr std::size_t window = 64;
+    static constexpr std::size_t first_window = 4;
 
     // ---- What this side says ---------------------------------------------------------------------------------------
 
-    bool has_room() const noexcept { return kept_.size() < window; }
+    bool has_room() const noexcept
+    {
+        return kept_.size() < std::min<std::uint64_t>(window, acknowledged_ + first_window);
+    }
 
     /// Say the next message. Only if has_room().
     void say(std::string text) { kept_.push_back(std::move(text)); }
@@ -56,10 +62,10 @@ public:
     /// The number of the last one that the program has taken: what to acknowledge.
     std::uint64_t heard() const noexcept { return heard_; }
 
-    // ---- A new connection ------------------------------------------------------------------------------------------
+    // ---- The end of a connection -----------------------------------------------------------------------------------
 
-    /// What arrived and was not heard is forgotten: it was not acknowledged, and so comes again.
-    void reconnect() noexcept { arrived_.clear(); }
+    /// What arrived and was not heard is forgotten: it was not acknowledged, and so comes again on the next one.
+    void forget_arrived() noexcept { arrived_.clear(); }
 
 private:
     std::deque<std::string> kept_;  // from acknowledged_ + 1 on

@@ -32,13 +32,13 @@ asio::awaitable<bool> seat::take(std::uint64_t attempt, duet::canceller connecti
     }
     held_ = true;
     holder_ = std::move(connection);
-    talk.reconnect();
     co_return true;
 }
 
 void seat::leave()
 {
     held_ = false;
+    talk.forget_arrived();  // a conversation may stay without a connection for long
     left_ = std::chrono::steady_clock::now();
     free_.cancel();
 }

@@ -61,8 +61,9 @@ public:
 
     boost::asio::awaitable<void> send(frame what);
 
-    /// The next frame; nothing if the peer has finished. Its text is valid until the next call. Throws when nothing
-    /// comes in time, and when what comes is no frame.
+    /// The next frame; nothing if the peer has finished. Its text is valid until the next call. Throws when no whole
+    /// frame comes in time, however it drips, and when what comes is no frame, or larger than any: so nobody makes us
+    /// hold more than that.
     boost::asio::awaitable<std::optional<frame>> receive();
 
     duet::session& peer() noexcept { return peer_; }

@@ -84,7 +84,7 @@ private:
     asio::awaitable<bool> connected(duet::session& peer, duet::kept_trial& trial)
     {
         frame_pipe server{peer, pace_};
-        conversation_.reconnect();
+        conversation_.forget_arrived();
         frame const hello{known_ ? frame_kind::resume : frame_kind::begin, ++attempt_, conversation_.heard(), id_};
         co_await server.send(hello);
         auto const answer = co_await server.receive();

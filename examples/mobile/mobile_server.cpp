@@ -125,7 +125,12 @@ try
     duet::server_options limits{.port = options.port()};
     limits.max_sessions = 900;  // below the limit of descriptors
     limits.at_limit = duet::limit_policy::shed;
+    // Who says nothing is ended by receive(). So is who says a byte now and then: a frame has its time, and not each
+    // byte. Here is the rest: who takes nothing of what it is sent, and who does not end.
+    limits.session.deadlines.write = how.pace.silence;
+    limits.session.send_buffer_size = 16 * 1024;  // else the kernel takes megabytes for one who never reads them
     limits.session.deadlines.close = how.pace.silence;
+    limits.session.deadlines.close_total = 2 * how.pace.silence;
     asio::io_context context;
     conversation_table all{context.get_executor(), options.number("most"), options.number("keep") * unit};
     duet::server server{context, limits, [&](duet::session peer) { return serve(std::move(peer), all, how); }};

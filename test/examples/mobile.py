@@ -3,13 +3,16 @@
 """mobile: a thousand faults of the network, and each message is answered once, in order. A client in Python plays what the
 network would have to be lucky to play: old connections, hellos that come late, and peers that are wrong."""
 
+import contextlib
 import itertools
 import os
 import random
 import re
+import select
 import socket
 import struct
 import threading
+import time
 import zlib
 
 import harness
@@ -35,9 +38,9 @@ def frame(kind, number=0, acknowledged=0, text=b""):
 class Client:
     """A client of one connection."""
 
-    def __init__(self, port, id_=None):
+    def __init__(self, port, id_=None, receive_buffer=None):
         self.id = id_ or os.urandom(16)
-        self.peer = harness.connect(port)
+        self.peer = harness.connect(port, receive_buffer)
 
     def send(self, *args, **kwargs):
         self.peer.sendall(frame(*args, **kwargs))
@@ -220,8 +223,6 @@ def a_silent_peer_is_dead():
         raise harness.Failure("a clean end")
     except ConnectionResetError:
         pass
-    silent = Client(server.port)
-    harness.check_reset(silent.peer, "one that never says hello")
     server.stop()
 
     with harness.listener() as (listener, port):
@@ -235,21 +236,88 @@ def a_silent_peer_is_dead():
         program.kill()
 
 
+def drip(peer, data, what):
+    """A byte at a time, each long before silence would be the end, until the server ends it."""
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        for byte in data:
+            peer.sendall(bytes([byte]))
+            if select.select([peer], [], [], 0.01)[0]:
+                check(peer.recv(1000), f"an end without a reset: {what}")
+        raise harness.Failure(f"it was not ended: {what}")
+
+
+@case
+def a_hello_has_its_time():
+    server = serve(unit=100)
+    long_one = frame(BEGIN, 1, 0, b"x" * 1024)
+    for begun in (b"", b"\0", long_one[:-1]):
+        harness.check_refused(lambda: harness.connect(server.port), f"silence behind {len(begun)} bytes", begun)
+    with harness.connect(server.port) as peer:
+        drip(peer, long_one[:-1], "a hello that drips")
+    client = begin(server)
+    drip(client.peer, frame(DATA, 1, 0, b"x" * 1024)[:-1], "a frame that drips behind a hello")
+    harness.wait_until(lambda: server.sessions() == 0, "the end of all of them")
+    server.stop()
+
+
+@case
+def who_takes_nothing_is_ended():
+    server = serve(unit=100)
+    client = Client(server.port, receive_buffer=4096)
+    client.say_hello(BEGIN, 1)
+    for number in range(1, WINDOW + 1):
+        client.send(DATA, number, number - 1, b"x")
+        client.expect(DATA)
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        for number in range(WINDOW + 1, 2 * WINDOW + 1):
+            client.send(DATA, number, WINDOW, b"x" * 1024)
+        while harness.time_left() > 1:
+            client.send(BEAT, 0, WINDOW)  # alive, and reads no answer
+            time.sleep(0.05)
+        raise harness.Failure("it was not ended")
+    harness.wait_until(lambda: server.sessions() == 0, "the end of its session")
+    server.stop()
+
+
 @case
 def both_queues_have_a_bound():
     server = serve()
     client = begin(server)
     # Answers that are not acknowledged fill one window; then messages are not heard, and fill the other.
     for number in range(1, WINDOW + 1):
-        client.send(DATA, number, 0, b"x")
-    client.wait_acknowledged(WINDOW)
-    for number in range(WINDOW + 1, 2 * WINDOW + 1):
-        client.send(DATA, number, 0, b"x")
-    client.send(BEAT, 0, 1)  # one answer: one more is heard
-    client.wait_acknowledged(WINDOW + 1)
-    client.send(DATA, 2 * WINDOW + 1, 1, b"x")
-    client.send(DATA, 2 * WINDOW + 2, 1, b"one too many")
+        client.send(DATA, number, number - 1, b"x")
+        client.wait_acknowledged(number)
+    for number in range(WINDOW + 1, 2 * WINDOW):
+        client.send(DATA, number, WINDOW - 1, b"x")
+    client.wait_acknowledged(2 * WINDOW - 1)
+    for number in range(2 * WINDOW, 3 * WINDOW):
+        client.send(DATA, number, WINDOW - 1, b"x")
+    client.send(BEAT, 0, WINDOW)  # one answer: one more is heard
+    client.wait_acknowledged(2 * WINDOW)
+    client.send(DATA, 3 * WINDOW, WINDOW, b"x")
+    client.send(DATA, 3 * WINDOW + 1, WINDOW, b"one too many")
     harness.check_reset(client.peer, "one that sends beyond the window")
+    server.stop()
+
+
+@case
+def who_never_acknowledges_is_told_little():
+    server = serve()
+    client = begin(server)
+    for number in range(1, WINDOW + 5):
+        client.send(DATA, number, 0, b"x")
+    client.wait_acknowledged(4)
+    client.send(BEAT, 0, 1)  # one answer of four: there is room for five, so two more are heard
+    client.wait_acknowledged(6)
+    client.close()
+    client = Client(server.port, client.id)
+    check_equal(client.say_hello(RESUME, 2, 1), (WELCOME, 0, 6, b""), "what the server has heard")
+    for number in range(2, 7):
+        check_equal(client.expect(DATA)[:3], (DATA, number, 6), "what it has kept")
+    client.send(DATA, 7, 1, b"x")  # what has arrived and was not heard is not there any more
+    client.send(BEAT, 0, 6)
+    client.wait_acknowledged(7)
+    client.close()
     server.stop()
 
 
