@@ -18,6 +18,7 @@
 
 #include <duet/detail/recording/record_list.hpp>
 #include <duet/detail/recording/trace_record.hpp>
+#include <duet/detail/time/both_clocks.hpp>
 #include <duet/error.hpp>
 #include <duet/tcp_info.hpp>
 #include <duet/trace_file.hpp>
@@ -41,7 +42,10 @@ public:
     trace_options const& options() const noexcept { return options_; }
 
     /// In nanoseconds since the trace began.
-    std::int64_t time_of(time_point when) const noexcept { return std::chrono::nanoseconds{when - began_}.count(); }
+    std::int64_t time_of(time_point when) const noexcept
+    {
+        return std::chrono::nanoseconds{when - began_.steady}.count();
+    }
 
     recording(recording const&) = delete;
     recording& operator=(recording const&) = delete;
@@ -124,8 +128,7 @@ private:
     DUET_DECL bool take_query(std::int64_t now) noexcept;
 
     trace_options const options_;
-    time_point const began_ = std::chrono::steady_clock::now();
-    std::chrono::system_clock::time_point const began_at_ = std::chrono::system_clock::now();
+    both_clocks<> const began_ = both_clocks<>::now();
     std::int64_t const query_step_;  // between two queries
     std::int64_t const query_room_;  // how far ahead of now the next one may be
     std::atomic<std::int64_t> next_query_{0};

@@ -29,7 +29,7 @@ DUET_DECL recording::recording(trace_options options)
     output_->file.open(file, std::ios::binary | std::ios::trunc);
     if (!output_->file)
         throw system_error{error_code{errno == 0 ? EIO : errno, boost::system::system_category()}, "trace " + file};
-    output_->writer.emplace(output_->file, options_.program, began_at_);
+    output_->writer.emplace(output_->file, options_.program, began_.wall);
 }
 
 DUET_DECL std::uint32_t recording::add(trace_session described)
@@ -180,7 +180,7 @@ DUET_DECL trace_log recording::empty_log() const
 {
     trace_log result;
     result.program = options_.program;
-    result.began = began_at_;
+    result.began = began_.wall;
     return result;
 }
 

@@ -20,6 +20,7 @@
 
 #include <duet/detail/socket/all_signals_blocked.hpp>
 #include <duet/detail/socket/owned_descriptor.hpp>
+#include <duet/detail/time/both_clocks.hpp>
 #include <duet/detail/wire/packet_filter.hpp>
 #include <duet/detail/wire/packet_ring.hpp>
 
@@ -98,8 +99,7 @@ private:
     /// The kernel stamps packets with the time of day. What both clocks are now converts that.
     void drain()
     {
-        auto const steady = std::chrono::steady_clock::now();
-        auto const wall = std::chrono::system_clock::now();
+        auto const now = both_clocks<>::now();
         while (auto const packet = ring_.next())
         {
             if (captured_.segments.size() >= limit_)
@@ -109,7 +109,7 @@ private:
             }
             try
             {
-                keep(*packet, steady - (wall - packet->time));
+                keep(*packet, now.steady - (now.wall - packet->time));
             }
             catch (std::bad_alloc const&)
             {
