@@ -190,6 +190,13 @@ void lose_nothing(int socket)
     check(::setsockopt(socket, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) == 0, "SO_DETACH_FILTER");
 }
 
+bool in_fin_wait_1(int socket)
+{
+    ::tcp_info info{};
+    ::socklen_t size = sizeof info;
+    return ::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_FIN_WAIT1;
+}
+
 void vanish(int socket)
 {
     lose_incoming(socket, static_cast<duet::tcp_flags>(0xff));  // there is no segment without a flag

@@ -36,6 +36,9 @@ void lose_incoming(int socket, duet::tcp_flags which);
 /// The end of lose_incoming().
 void lose_nothing(int socket);
 
+/// It has sent FIN, and has heard nothing since: FIN_WAIT1. False for what is no socket any more.
+bool in_fin_wait_1(int socket);
+
 /// From now on this socket hears nothing, and its close() says nothing, if the process may have that (CAP_NET_ADMIN):
 /// as if its machine was off.
 void vanish(int socket);

@@ -35,7 +35,7 @@ asio::awaitable<void> talk_to_the_late_one(stage& on, duet::connector& connectin
 /// Accept again, after a while in which nobody did.
 asio::awaitable<void> accept_late(stage& on, duet::acceptor& listening, std::uint64_t overflows)
 {
-    co_await stage::pause(300ms);
+    co_await stage::pause(100ms);  // much less than the second after which the SYN is sent again
     on.note(fmt::format("{}: ListenOverflows +{}. The server accepts again", in_words(listening),
         counter("ListenOverflows") - overflows));
     for (int early = 0; early != 2; ++early)
