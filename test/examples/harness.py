@@ -151,6 +151,15 @@ class Program:
     def pid(self):
         return self.process.pid
 
+    def status(self, field):
+        """A field of proc_pid_status(5)."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        return re.search(rf"^{field}:\s*(.*)$", status, re.M).group(1)
+
+    def state(self):
+        """R: it runs, S: it sleeps, T: it was stopped."""
+        return self.status("State")[0]
+
     @property
     def errors(self):
         """Its standard error so far; all of it, once finish() has returned."""
@@ -230,9 +239,7 @@ class Server(Program):
 
     def _waits_for(self, number):
         # Asleep, too: ThreadSanitizer loses a signal that comes while sigaction(2) has yet to return.
-        status = pathlib.Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        caught = int(re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.M).group(1), 16)
-        return caught & 1 << number - 1 != 0 and re.search(r"^State:\s*S", status, re.M) is not None
+        return int(self.status("SigCgt"), 16) & 1 << number - 1 != 0 and self.state() == "S"
 
     def connect(self, receive_buffer=None):
         return connect(self.port, receive_buffer)
