@@ -17,16 +17,17 @@ std::string random_id()
     return "auto-" + std::to_string(source()) + "-" + std::to_string(source());
 }
 
-std::size_t cost(message const& of) noexcept
-{
-    return of.topic.size() + of.payload.size();
-}
-
 }  // namespace
 
 broker::broker(limits const& bounds) : limits_{bounds}
 {
     retain(std::make_shared<message>(message{"$SYS/broker/version", "duet mqtt_broker", 0, true}));
+}
+
+std::shared_ptr<outbox> broker::connection_of(std::string const& id) const
+{
+    auto const known = clients_.find(id);
+    return known != clients_.end() ? known->second.state->connection() : nullptr;
 }
 
 std::shared_ptr<client> broker::connect(connect_packet const& with, std::shared_ptr<outbox> const& connection)
@@ -41,15 +42,6 @@ std::shared_ptr<client> broker::connect(connect_packet const& with, std::shared_
     if (with.id.size() > limits_.id || (with.id.empty() && !with.clean))
         return refuse(connect_code::identifier_rejected);  // [MQTT-3.1.3-8]
 
-    if (auto const known = clients_.find(with.id); known != clients_.end())
-    {
-        auto const before = known->second.state;
-        if (auto const old = before->connection())
-        {
-            old->end("another connection has its identifier");  // [MQTT-3.1.4-2]
-            disconnect(*before, *old);
-        }
-    }
     if (with.clean && clients_.contains(with.id))
         forget(*clients_.at(with.id).state);
     bool const present = clients_.contains(with.id);
@@ -81,10 +73,8 @@ std::shared_ptr<client> broker::find_or_make(connect_packet const& with)
     return clients_.insert_or_assign(std::move(id), known_client{std::move(state), away_.end()}).first->second.state;
 }
 
-void broker::disconnect(client& who, outbox const& connection)
+void broker::disconnect(client& who)
 {
-    if (who.connection().get() != &connection)
-        return;
     who.detach();
     auto const will = std::exchange(who.will, {});
     if (who.remembered)
@@ -99,34 +89,60 @@ void broker::forget(client& who)
 {
     for (auto const& [filter, qos] : who.subscriptions)
         subscriptions_.erase(filter, who);
+    all_subscriptions_ -= who.subscriptions.size();
     auto const known = clients_.find(who.id());
     if (known->second.away != away_.end())
         away_.erase(known->second.away);
     clients_.erase(known);
 }
 
-char broker::subscribe(client& who, subscription const& wanted, std::vector<shared_message>& found)
+bool broker::subscribe(client& who, subscription const& wanted, retained_messages& found)
 {
-    constexpr char refused = '\x80';
-    if (who.subscriptions.size() >= limits_.subscriptions && !who.subscriptions.contains(wanted.filter))
-        return refused;
-    auto const qos = std::min(wanted.qos, 1U);  // a server may grant less than is asked for
-    subscriptions_.set(wanted.filter, who, qos);
-    who.subscriptions[wanted.filter] = qos;
+    bool const one_more = !who.subscriptions.contains(wanted.filter);
+    bool const full =
+        who.subscriptions.size() >= limits_.subscriptions || all_subscriptions_ >= limits_.all_subscriptions;
+    if (wanted.filter.size() > limits_.filter || (one_more && full))
+        return false;
+    auto const more = retained_for(wanted);
+    auto const count = found.messages.size() + more.messages.size();
+    auto const bytes = found.bytes + more.bytes;
+    auto const to_queue = found.to_queue + more.to_queue;
+    if (count > limits_.retained || bytes > limits_.retained_bytes || !who.has_room_for(to_queue, bytes))
+        return false;
+    found.messages.insert(found.messages.end(), more.messages.begin(), more.messages.end());
+    found.bytes = bytes;
+    found.to_queue = to_queue;
+    all_subscriptions_ += one_more ? 1 : 0;
+    subscriptions_.set(wanted.filter, who, granted_qos(wanted));
+    who.subscriptions[wanted.filter] = granted_qos(wanted);
+    return true;
+}
 
+retained_messages broker::retained_for(subscription const& wanted)
+{
     // All that match begin with what stands before the first wildcard.
     auto const prefix = wanted.filter.substr(0, wanted.filter.find_first_of("+#"));
     auto const from = std::string_view{prefix}.substr(0, prefix.ends_with('/') ? prefix.size() - 1 : prefix.size());
+    retained_messages result;
     for (auto at = retained_.lower_bound(from); at != retained_.end() && at->first.starts_with(from); ++at)
-        if (matches(wanted.filter, at->first))
-            found.push_back(at->second);
-    return static_cast<char>(qos);
+    {
+        ++work_;
+        if (!matches(wanted.filter, at->first))
+            continue;
+        auto const qos = std::min(granted_qos(wanted), at->second->qos);
+        result.messages.emplace_back(at->second, qos);
+        result.bytes += cost(*at->second);
+        result.to_queue += qos > 0 ? 1 : 0;
+    }
+    return result;
 }
 
 void broker::unsubscribe(client& who, std::string const& filter)
 {
-    if (who.subscriptions.erase(filter) > 0)
-        subscriptions_.erase(filter, who);
+    if (who.subscriptions.erase(filter) == 0)
+        return;
+    subscriptions_.erase(filter, who);
+    --all_subscriptions_;
 }
 
 void broker::publish(shared_message const& content)
@@ -136,7 +152,7 @@ void broker::publish(shared_message const& content)
     if (content->retain)
         retain(content);
     std::vector<std::pair<client*, unsigned>> to;
-    subscriptions_.visit(content->topic, [&](client& who, unsigned qos) { to.emplace_back(&who, qos); });
+    work_ += subscriptions_.visit(content->topic, [&](client& who, unsigned qos) { to.emplace_back(&who, qos); });
     // Who has several subscriptions that match gets one message, with the highest QoS of them.
     std::ranges::sort(to, std::greater<>{});
     for (client const* last = nullptr; auto const& [who, qos] : to)
@@ -146,6 +162,7 @@ void broker::publish(shared_message const& content)
         last = who;
         who->deliver(content, qos, false);
         touch(*who);
+        ++work_;
     }
 }
 
@@ -170,13 +187,23 @@ bool broker::has_room_for(message const& content, message const* instead) const 
 {
     auto const freed = instead ? cost(*instead) : 0;
     bool const one_more = instead || retained_.size() < limits_.retained;
-    return one_more && retained_bytes_ - freed + cost(content) <= limits_.queued_bytes / 2;
+    return one_more && retained_bytes_ - freed + cost(content) <= limits_.retained_bytes;
 }
 
 void broker::touch(client const& who)
 {
-    if (who.connection())
-        touched_.push_back(who.connection());
+    auto const& connection = who.connection();
+    if (connection && connection->touch())
+        touched_.push_back(connection);
+}
+
+bool broker::ends_turn() noexcept
+{
+    constexpr std::size_t enough = 2000;
+    if (++work_ < enough)
+        return false;
+    work_ = 0;
+    return true;
 }
 
 void broker::flush()

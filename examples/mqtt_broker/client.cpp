@@ -24,7 +24,7 @@ void client::deliver(shared_message const& content, unsigned qos, bool retained)
             connection_->put(publish_head(*content, 0, retained, false), content);
         return;
     }
-    if (queue_.size() >= limits_.queued || queued_bytes_ + cost(*content) > limits_.queued_bytes)
+    if (!has_room_for(1, cost(*content)))
     {
         // It has taken nothing for so long that it may as well not be there. One that is away loses what comes now.
         if (connection_)
@@ -34,6 +34,11 @@ void client::deliver(shared_message const& content, unsigned qos, bool retained)
     queue_.push_back({content, retained, 0});
     queued_bytes_ += cost(*content);
     send_more();
+}
+
+bool client::has_room_for(std::size_t count, std::size_t bytes) const noexcept
+{
+    return count == 0 || (queue_.size() + count <= limits_.queued && queued_bytes_ + bytes <= limits_.queued_bytes);
 }
 
 void client::acknowledged(unsigned id)

@@ -19,16 +19,20 @@ namespace mqtt {
 /// What a stranger may take. Together with the largest number of clients, they bound the broker's memory.
 struct limits
 {
-    std::size_t packet = 256 * 1024;             ///< the largest packet of a client
-    std::size_t output = 1024 * 1024;            ///< waits for one client; beyond it, QoS 0 is dropped
-    std::size_t queued = 10'000;                 ///< messages of QoS 1 that one client has not acknowledged
-    std::size_t queued_bytes = 8 * 1024 * 1024;  ///< and their topics and payloads
-    std::size_t window = 20;                     ///< of these, how many are sent before the first is acknowledged
-    std::size_t subscriptions = 100;             ///< of one client
-    std::size_t clients = 20'000;                ///< that are connected, or are away and will be back
-    std::size_t retained = 5'000;                ///< messages; half as many bytes as queued_bytes
-    std::size_t id = 128;                        ///< the longest client identifier
-    std::chrono::milliseconds second{1000};      ///< how long a second of a keep-alive takes: less in tests
+    std::size_t packet = 256 * 1024;               ///< the largest packet of a client
+    std::size_t output = 1024 * 1024;              ///< waits for one client; beyond it, QoS 0 is dropped
+    std::size_t queued = 10'000;                   ///< messages of QoS 1 that one client has not acknowledged
+    std::size_t queued_bytes = 8 * 1024 * 1024;    ///< and their topics and payloads
+    std::size_t window = 20;                       ///< of these, how many are sent before the first is acknowledged
+    std::size_t subscriptions = 100;               ///< of one client, and filters in one SUBSCRIBE
+    std::size_t all_subscriptions = 100'000;       ///< of all clients
+    std::size_t filter = 1024;                     ///< bytes of the longest topic filter
+    std::size_t clients = 20'000;                  ///< that are connected, or are away and will be back
+    std::size_t retained = 5'000;                  ///< messages, of all topics; one SUBSCRIBE brings no more
+    std::size_t retained_bytes = 4 * 1024 * 1024;  ///< and their topics and payloads
+    std::size_t late = 8 * 1024 * 1024;            ///< what is still taken of a connection that was ended
+    std::size_t id = 128;                          ///< the longest client identifier
+    std::chrono::milliseconds second{1000};        ///< how long a second of a keep-alive takes: less in tests
 };
 
 /// What MQTT calls a session: what is known of a client, connected or not. It ends with the connection, unless the
@@ -55,6 +59,9 @@ public:
     /// topic that had it already.
     void deliver(shared_message const& content, unsigned qos, bool retained);
 
+    /// True if so many more of QoS 1, with topics and payloads of so many bytes, can wait.
+    bool has_room_for(std::size_t count, std::size_t bytes) const noexcept;
+
     /// PUBACK.
     void acknowledged(unsigned id);
 
@@ -79,7 +86,6 @@ private:
     void send(delivery const& one, bool again);
     void send_more();
     unsigned free_id() noexcept;
-    static std::size_t cost(message const& of) noexcept { return of.topic.size() + of.payload.size(); }
 
     std::string id_;
     limits const& limits_;

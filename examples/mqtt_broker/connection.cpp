@@ -7,13 +7,23 @@
 
 namespace mqtt {
 
+std::shared_ptr<outbox> dialogue::predecessor(std::string_view packet)
+{
+    if (client_ || type_of(packet) != packet_type::connect)
+        return {};
+    auto result = broker_.connection_of(parse_connect(packet).id);
+    if (result)
+        result->end("another connection has its identifier");  // [MQTT-3.1.4-2]
+    return result;
+}
+
 bool dialogue::take(std::string_view packet)
 {
+    if (answers_->ending() && (late_ += packet.size()) > broker_.bounds().late)
+        return false;
     auto const type = type_of(packet);
     if ((type == packet_type::connect) != (client_ == nullptr))
         throw protocol_error{"CONNECT is the first packet, and comes once"};  // [MQTT-3.1.0-1, -2]
-    if (client_ && client_->connection() != answers_)
-        return false;  // another connection has taken over
     switch (type)
     {
     case packet_type::connect:
@@ -77,17 +87,16 @@ void dialogue::subscribe(std::string_view packet)
 {
     auto const said = parse_subscribe(packet);
     std::string codes;
-    std::vector<std::pair<std::vector<shared_message>, char>> found;
+    retained_messages found;
     for (auto const& wanted : said.wanted)
     {
-        auto& retained = found.emplace_back();
-        retained.second = broker_.subscribe(*client_, wanted, retained.first);
-        codes += retained.second;
+        bool const granted =
+            codes.size() < broker_.bounds().subscriptions && broker_.subscribe(*client_, wanted, found);
+        codes += granted ? static_cast<char>(granted_qos(wanted)) : '\x80';
     }
     answers_->put(suback(said.id, codes));
-    for (auto const& [messages, qos] : found)
-        for (auto const& one : messages)
-            client_->deliver(one, static_cast<unsigned char>(qos), true);
+    for (auto const& [content, qos] : found.messages)
+        client_->deliver(content, qos, true);
 }
 
 void dialogue::unsubscribe(std::string_view packet)
@@ -100,12 +109,13 @@ void dialogue::unsubscribe(std::string_view packet)
 
 void dialogue::leave(bool quietly)
 {
-    auto const who = std::exchange(client_, nullptr);
-    if (!who || who->connection() != answers_)
-        return;
-    if (quietly)
-        who->will.reset();
-    broker_.disconnect(*who, *answers_);
+    if (auto const who = std::exchange(client_, nullptr))
+    {
+        if (quietly)
+            who->will.reset();
+        broker_.disconnect(*who);
+    }
+    answers_->set_left();
 }
 
 }  // namespace mqtt

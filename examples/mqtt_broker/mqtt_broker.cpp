@@ -40,6 +40,10 @@ example::options read_options(int argc, char** argv)
             {"packet", "262144", "bytes of the largest packet"},
             {"output", "1048576", "bytes that may wait for one client before messages of QoS 0 are dropped"},
             {"queued", "10000", "messages of QoS 1 that may wait for one client"},
+            {"subscriptions", "100", "of one client"},
+            {"all-subscriptions", "100000", "of all clients, also of those that are away"},
+            {"retained", "5000", "messages that are kept for who subscribes later, one for each topic"},
+            {"retained-bytes", "4194304", "of their topics and payloads"},
             {"second", "1000", "milliseconds of a second, in keep-alives and deadlines: fewer for a test"}}};
 }
 
@@ -48,8 +52,13 @@ mqtt::limits limits_of(example::options const& options)
     mqtt::limits result;
     result.clients = options.number("clients");
     result.packet = options.number("packet");
+    result.late = 32 * result.packet;
     result.output = options.number("output");
     result.queued = options.number("queued");
+    result.subscriptions = options.number("subscriptions");
+    result.all_subscriptions = options.number("all-subscriptions");
+    result.retained = options.number("retained");
+    result.retained_bytes = options.number("retained-bytes");
     result.second = std::chrono::milliseconds{options.number("second")};
     return result;
 }

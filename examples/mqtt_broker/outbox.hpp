@@ -7,8 +7,14 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -47,18 +53,52 @@ public:
 
     virtual void flush() = 0;
 
-    /// Reset the connection soon; not now, because the caller may be in the middle of something that concerns others.
+    /// End the connection: nothing more is written, and the handler takes what has arrived, and then leaves. Its reads
+    /// and writes are interrupted soon; not now, because the caller may be in the middle of something that concerns
+    /// others.
     void end(std::string why)
     {
         if (ending())
             return;
         why_ = std::move(why);
         gathered_ = {};
-        reset_soon();
+        interrupt_soon();
     }
+
+    bool ending() const noexcept { return !why_.empty(); }
 
     /// Why end() was called; empty if it was not.
     std::string const& end_reason() const noexcept { return why_; }
+
+    /// True if end() was the cause of this error of a read: what has arrived can still be read.
+    bool has_interrupted(duet::error_code error) const noexcept
+    {
+        return ending() && error == boost::asio::error::operation_aborted;
+    }
+
+    /// Completes when the client of this connection has left: its last packet was taken, and its will published.
+    boost::asio::awaitable<void> left()
+    {
+        while (!has_left_)
+        {
+            auto const executor = co_await boost::asio::this_coro::executor;
+            if (!leaves_)
+                leaves_ =
+                    std::make_unique<boost::asio::steady_timer>(executor, boost::asio::steady_timer::time_point::max());
+            duet::error_code cancelled;
+            co_await leaves_->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, cancelled));
+        }
+    }
+
+    void set_left()
+    {
+        has_left_ = true;
+        if (leaves_)
+            leaves_->cancel();
+    }
+
+    /// To be written to by broker::flush(). Each once, however much has gathered.
+    bool touch() noexcept { return !std::exchange(touched_, true); }
 
 protected:
     struct outgoing
@@ -86,7 +126,6 @@ protected:
         std::size_t size = 0;
     };
 
-    bool ending() const noexcept { return !why_.empty(); }
     bool is_writing() const noexcept { return under_way_ > 0; }
     bool is_empty() const noexcept { return gathered_.packets.empty(); }
 
@@ -99,12 +138,16 @@ protected:
 
     void end_batch(batch const& written) noexcept { under_way_ -= written.size; }
 
-    virtual void reset_soon() = 0;
+    virtual void interrupt_soon() = 0;
+
+    bool touched_ = false;
 
 private:
     batch gathered_;
     std::size_t under_way_ = 0;
     std::string why_;
+    bool has_left_ = false;
+    std::unique_ptr<boost::asio::steady_timer> leaves_;  // made for who waits; never expires
 };
 
 /// Writes to a session. It may outlive that: a write that is under way owns what it writes.
@@ -125,16 +168,25 @@ public:
 
     void flush() override
     {
+        touched_ = false;
         if (!is_writing())
             write();
     }
 
-    /// Write everything, and wait until it is written: for the answers to a client that does not read them.
+    /// Write everything, and wait until it is written: for the answers to a client that does not read them. If that
+    /// fails, or end() interrupts it, the client may still have said something that is to be taken.
     boost::asio::awaitable<void> written()
     {
         auto const all = begin_batch();
         auto const buffers = all->buffers();
-        co_await peer_->write(buffers);
+        try
+        {
+            co_await peer_->write(buffers);
+        }
+        catch (duet::session_error const& error)
+        {
+            cannot_write(error.code());
+        }
         end_batch(*all);
     }
 
@@ -150,20 +202,22 @@ private:
             {
                 self->end_batch(*next);
                 if (error)
-                    self->end("cannot be written to: " + error.message());
+                    self->cannot_write(error);
                 else
                     self->flush();
             });
     }
 
-    void reset_soon() override
+    void cannot_write(duet::error_code error) { this->end("cannot be written to: " + error.message()); }
+
+    void interrupt_soon() override
     {
         if (peer_)
             boost::asio::post(peer_->get_executor(),
                 [self = this->shared_from_this()]
                 {
                     if (self->peer_)
-                        self->peer_->abort();
+                        self->peer_->cancel();
                 });
     }
 

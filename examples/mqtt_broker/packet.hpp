@@ -114,6 +114,11 @@ struct message
     bool retain = false;
 };
 
+inline std::size_t cost(message const& of) noexcept
+{
+    return of.topic.size() + of.payload.size();
+}
+
 using shared_message = std::shared_ptr<message const>;
 
 struct connect_packet

@@ -146,21 +146,25 @@ void subscription_tree::erase(node& from, std::string_view filter, client& who)
     }
 }
 
-void subscription_tree::visit(std::string_view topic, visitor const& visit) const
+std::size_t subscription_tree::visit(std::string_view topic, visitor const& visit) const
 {
-    subscription_tree::visit(root_, topic, visit);
+    return subscription_tree::visit(root_, topic, visit);
 }
 
-void subscription_tree::visit(node const& at, std::string_view topic, visitor const& visit)
+std::size_t subscription_tree::visit(node const& at, std::string_view topic, visitor const& visit)
 {
     cut const next{topic};
+    std::size_t places = 1;
     auto const descend = [&](std::string_view level)
     {
         auto const found = at.below.find(level);
         if (found == at.below.end())
             return;
         if (!next.is_last)
-            return subscription_tree::visit(*found->second, next.rest, visit);
+        {
+            places += subscription_tree::visit(*found->second, next.rest, visit);
+            return;
+        }
         subscription_tree::visit(*found->second, visit);
         if (auto const rest = found->second->below.find("#"); rest != found->second->below.end())
             subscription_tree::visit(*rest->second, visit);  // "a/#" matches "a", too
@@ -169,6 +173,7 @@ void subscription_tree::visit(node const& at, std::string_view topic, visitor co
     descend("+");
     if (auto const all = at.below.find("#"); all != at.below.end())
         subscription_tree::visit(*all->second, visit);
+    return places;
 }
 
 void subscription_tree::visit(node const& at, visitor const& visit)

@@ -42,8 +42,9 @@ public:
     void erase(std::string_view filter, client& who);
 
     /// Call `visit` for each subscription that matches: several times for a client with several. Not for a topic that
-    /// begins with '$', of which it does not know that wildcards do not match.
-    void visit(std::string_view topic, visitor const& visit) const;
+    /// begins with '$', of which it does not know that wildcards do not match. Returns in how many places it has
+    /// looked.
+    std::size_t visit(std::string_view topic, visitor const& visit) const;
 
 private:
     struct node
@@ -53,7 +54,7 @@ private:
     };
 
     static void erase(node& from, std::string_view filter, client& who);
-    static void visit(node const& at, std::string_view topic, visitor const& visit);
+    static std::size_t visit(node const& at, std::string_view topic, visitor const& visit);
     static void visit(node const& at, visitor const& visit);
 
     node root_;

@@ -2,6 +2,7 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 """mqtt_broker, by packets of our own: what MQTT 3.1.1 demands of a server, and what clients may not do to it."""
 
+import contextlib
 import pathlib
 import socket
 
@@ -15,7 +16,8 @@ QUICK = ("--second", "200")  # a second of a deadline takes so many milliseconds
 
 @case
 def command_line():
-    harness.check_command_line("mqtt_broker", "--port", "--connections", "--clients", "--packet", "--output", "--queued")
+    harness.check_command_line("mqtt_broker", "--port", "--connections", "--clients", "--packet", "--output", "--queued",
+                               "--subscriptions", "--all-subscriptions", "--retained", "--retained-bytes")
     harness.check_port_in_use("mqtt_broker")
 
 
@@ -258,6 +260,16 @@ def who_has_been_away_longest_is_forgotten_first():
 
 
 @case
+def one_connection_too_many_is_refused_at_once():
+    server = Server("mqtt_broker", "--connections", "2")
+    with Peer(server) as one, Peer(server):
+        with contextlib.suppress(ConnectionResetError), server.connect() as third:  # perhaps before connect() has returned
+            check_equal(harness.read_all(third), b"", "what it gets")
+        one.expect_nothing()
+    server.stop()
+
+
+@case
 def an_identifier_is_taken_over():
     server = Server("mqtt_broker")
     with Peer(server).subscribe("will") as witness:
@@ -324,6 +336,118 @@ def one_that_does_not_read_its_answers_is_not_read_from():
         answers = 0
         while answers < sent // 2 * 2:
             answers += len(peer.socket.recv(1 << 16))
+    server.stop()
+
+
+@case
+def one_that_does_not_read_its_answers_holds_up_nobody_who_subscribes_to_it():
+    server = Server("mqtt_broker", "--output", "10000")
+    with Peer(server, receive_buffer=4096) as peer, Peer(server).subscribe("a") as listener:
+        harness.hold_back(peer.socket, (packet(PINGREQ) * 500 + publish("a", "")) * 20000)
+        listener.skip_messages(server)
+        listener.expect_nothing()  # a packet of another client would bring what was held up
+    server.stop()
+
+
+@case
+def retained_messages_have_a_bound_in_number_and_size():
+    for bound, payloads in ((("--retained", "11"), ["x"] * 12), (("--retained-bytes", "1035"), ["x" * 98] * 12)):
+        server = Server("mqtt_broker", *bound, "--queued", "1")  # what may wait for a client is another bound
+        with Peer(server).subscribe("#") as listener, Peer(server) as speaker:
+            for number, payload in enumerate(payloads):  # one of the bound is the broker's own $SYS/broker/version
+                speaker.publish(f"{number:02}", payload, retain=True)
+            listener.expect_messages(*((f"{number:02}", payload.encode()) for number, payload in enumerate(payloads)))
+            speaker.publish("03", "y" * len(payloads[0]), retain=True)  # in the place of another
+            speaker.publish("04", "", retain=True)
+            speaker.publish("12", payloads[0], retain=True)  # there is room again
+            speaker.publish("13", payloads[0], retain=True)
+        with Peer(server).subscribe("#") as late:
+            kept = [late.message().topic for _ in range(10)]
+            check_equal(kept, ["00", "01", "02", "03", "05", "06", "07", "08", "09", "12"], "what is retained")
+            late.expect_nothing()
+        server.stop()
+
+
+@case
+def one_subscribe_has_a_bound():
+    for bound in ("--retained", "6"), ("--retained-bytes", "75"):
+        server = Server("mqtt_broker", *bound)
+        with Peer(server) as speaker, Peer(server) as listener:
+            for number in range(5):
+                speaker.publish(f"a/{number}", "xxxxx", retain=True)
+            listener.subscribe("a/#", "a/+", "+/1", "other", "$SYS/#", codes=b"\0\x80\0\0\x80")
+            listener.expect_messages(*((f"a/{number}", b"xxxxx") for number in (0, 1, 1, 2, 3, 4)))
+            listener.send(numbered(UNSUBSCRIBE | 2, 7, text("a/#") + text("+/1")))
+            listener.expect(UNSUBACK, b"\0\7", "UNSUBACK")
+            speaker.publish("a/1", "nobody has subscribed")
+            listener.expect_nothing()
+            listener.subscribe("a/+")  # in a packet of its own
+            listener.expect_messages(*((f"a/{number}", b"xxxxx") for number in range(5)))
+        server.stop()
+
+
+@case
+def a_subscription_has_a_bound_in_number_and_size():
+    server = Server("mqtt_broker", "--subscriptions", "3")
+    with Peer(server) as speaker, Peer(server) as listener:
+        speaker.publish("a", "x", retain=True)
+        listener.subscribe(*"aaaaa", codes=b"\0\0\0\x80\x80")
+        listener.expect_messages(*[("a", b"x")] * 3)
+        listener.subscribe("a" * 1025, "b" * 1024, "c", "d", codes=b"\x80\0\0\x80")
+        speaker.send(subscribe(*"#" * 60000))  # the most that a packet can ask for
+        speaker.expect(SUBACK, b"\0\1\0\0\0" + b"\x80" * 59997, "SUBACK")
+        speaker.expect_messages(*[("a", b"x")] * 3)
+        speaker.expect_nothing()
+    server.stop()
+
+
+@case
+def the_subscriptions_of_all_clients_have_a_bound():
+    server = Server("mqtt_broker", "--all-subscriptions", "4")
+    with Peer(server).subscribe("a", "b") as one:
+        for name in "xy":
+            with Peer(server, name).subscribe("a", "b", "a", "c", codes=b"\0\0\0\x80") as two:
+                one.subscribe("d", codes=b"\x80")
+                for _ in range(2):  # the second has nothing to end
+                    two.send(numbered(UNSUBSCRIBE | 2, 7, text("a")))
+                    two.expect(UNSUBACK, b"\0\7", "UNSUBACK")
+                two.subscribe("c", "d", codes=b"\0\x80").disconnect()
+        one.subscribe("c", "d", "e", codes=b"\0\0\x80")  # with the others went theirs
+    server.stop()
+
+
+@case
+def a_filter_is_refused_if_what_it_brings_has_no_room_in_the_queue():
+    server = Server("mqtt_broker", "--queued", "5")
+    with Peer(server) as speaker, Peer(server, "x", clean=False).subscribe("b", qos=1) as listener:
+        for number in range(3):
+            speaker.publish(f"a/{number}", "x", retain=True)
+            speaker.publish("b", "y")
+        got = listener.expect_messages(*[("b", b"y")] * 3)
+        listener.subscribe("a/0", "a/#", qos=1, codes=b"\1\x80")
+        got += listener.expect_messages(("a/0", b"x"))
+        listener.subscribe("a/#")  # messages of QoS 0 do not wait for an acknowledgement
+        listener.expect_messages(*((f"a/{number}", b"x") for number in range(3)))
+        for one in got:
+            listener.acknowledge(one)
+        listener.subscribe("a/#", qos=1)
+        listener.expect_messages(*((f"a/{number}", b"x") for number in range(3)))
+    server.stop()
+
+
+@case
+def what_waits_for_a_client_has_a_bound_in_bytes():
+    server = Server("mqtt_broker")
+    Peer(server, "away", clean=False).subscribe("a", qos=1).disconnect()
+    with Peer(server) as speaker:
+        for number in range(40):
+            speaker.publish("a", bytes([number]) * 250_000)
+    with Peer(server, "away", clean=False, present=True) as back:
+        for number in range((8 << 20) // 250_001):
+            got = back.message()
+            check_equal(got.payload[0], number, "what has waited")
+            back.acknowledge(got)
+        back.expect_nothing()
     server.stop()
 
 

@@ -1,6 +1,7 @@
 # Copyright the duet contributors. Distributed under the Boost Software License, Version 1.0.
 """MQTT by hand, for the tests of mqtt_broker: packets as bytes, right ones and others, and a client that sends them."""
 
+import select
 import socket
 import struct
 
@@ -118,6 +119,19 @@ class Peer:
         """Nothing has come that was sent to this client up to now."""
         self.send(packet(PINGREQ))
         self.expect(PINGRESP, b"", "nothing but the answer to a ping")
+
+    def skip_messages(self, server):
+        """Take all that come until the broker sleeps: it does nothing more by itself."""
+        def has_all():
+            asleep = server.state() == "S"
+            if not select.select([self.socket], [], [], 0)[0]:
+                return asleep
+            self._input += self.socket.recv(1 << 16)
+            return False
+
+        harness.wait_until(has_all, "the broker's rest")
+        while self._input:
+            self.message()
 
     def subscribe(self, *filters, qos=0, codes=None):
         self.send(subscribe(*filters, qos=qos))
