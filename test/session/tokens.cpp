@@ -184,6 +184,29 @@ BOOST_AUTO_TEST_CASE(a_moved_from_session_calls_handlers_on_its_executor)
     BOOST_TEST(called == 14);
 }
 
+// Whatever becomes of it, the executor that it keeps is freed once.
+BOOST_AUTO_TEST_CASE(a_moved_from_session_is_moved_again_and_assigned_to)
+{
+    memory_talk talk;
+    auto const strand = asio::make_strand(talk.context);
+    asio::any_io_executor const its = strand;
+    auto ends = duet::testing::memory_stream::pair(strand);
+    memory_session first{std::move(ends.first)};
+    memory_session second{std::move(first)};
+    memory_session third{std::move(first)};
+    BOOST_TEST((third.get_executor() == its));
+    BOOST_TEST((third.receive_state() != duet::receive_state::open));
+    third = std::move(second);
+    BOOST_TEST((third.receive_state() == duet::receive_state::open));
+    BOOST_TEST((second.get_executor() == its));
+    second = memory_session{};
+    BOOST_TEST(!second.get_executor());
+    second = std::move(third);
+    third = talk.make();
+    BOOST_TEST((third.get_executor() == asio::any_io_executor{talk.context.get_executor()}));
+    BOOST_TEST((second.receive_state() == duet::receive_state::open));
+}
+
 // There is no thread that they could be called on.
 BOOST_AUTO_TEST_CASE(a_session_without_an_executor_refuses_handlers_without_one)
 {

@@ -18,6 +18,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <random>
@@ -296,11 +297,14 @@ BOOST_DATA_TEST_CASE(each_allocation_that_fails_is_reported_or_not_needed, both,
         if (shared)
             wakeup_queue::use(context);
         std::vector<int> woken;
-        woken.reserve(8);
+        woken.reserve(80);
         sleeper first{context, woken, 0};
         sleeper second{context, woken, 1};
         auto const past = std::chrono::steady_clock::now() - 1s;
         BOOST_TEST(first.set(past));
+        std::list<sleeper> others;  // with the first one they fill a block of the queue, so the next takes memory
+        for (int count = 1; count < 64; ++count)
+            BOOST_TEST(others.emplace_back(context, woken, 2).set(past));
         allocations_before_failure = before;
         allocations_to_fail = 1;
         bool const is_set = second.set(past - 1s);

@@ -42,8 +42,10 @@ public:
 
     void leave_home() noexcept
     {
-        if (std::exchange(counted_, false))
-            reactor_->count(-1);
+        if (!counted_)
+            return;
+        counted_ = false;
+        reactor_->count(-1);
     }
 
     /// Register a connected, non-blocking socket with the reactor. The channel then owns the descriptor. False: no
@@ -156,21 +158,22 @@ private:
     }
 
     reactor* reactor_ = nullptr;
-    boost::asio::mutable_buffer buffer_;  // of the pending read
+    void* into_ = nullptr;    // the buffer of the pending read,
+    std::uint32_t room_ = 0;  // and its size
     int descriptor_ = -1;
     reading reading_ = reading::nothing;
+    bool writing_ = false;         // a wait for writability is under way
+    bool gone_ = false;            // a wait for the hang-up is under way
+    bool turn_ = false;            // the reactor has a turn queued for this channel
+    bool gone_due_ = false;        // call on_gone() at the next turn
+    bool gone_reported_ = false;   // what may end a wait for the hang-up was reported, and will not be again
+    bool uncertain_ = false;       // a short read does not prove that the socket is empty
+    bool user_turn_ : 1 = false;   // the user has requested it with turn()
+    bool user_waits_ : 1 = false;  // others go first at the next turn: the user's own was served last time
     bool read_cancelled_ : 1 = false;
     bool gone_cancelled_ : 1 = false;
     bool fin_follows_ : 1 = false;
-    bool writing_ = false;        // a wait for writability is under way
-    bool gone_ = false;           // a wait for the hang-up is under way
-    bool gone_due_ = false;       // call on_gone() at the next turn
-    bool gone_reported_ = false;  // what may end a wait for the hang-up was reported, and will not be again
-    bool turn_ = false;           // the reactor has a turn queued for this channel
-    bool user_turn_ = false;      // the user has requested it with turn()
-    bool user_waits_ = false;     // others go first at the next turn: the user's own was served last time
-    bool counted_ = false;        // as a session of its reactor
-    bool uncertain_ = false;      // a short read does not prove that the socket is empty
+    bool counted_ : 1 = false;  // as a session of its reactor
 };
 
 }  // namespace detail

@@ -5,7 +5,11 @@
 
 #include <boost/asio/error.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 #include <duet/detail/channel/epoll_channel.hpp>
@@ -158,7 +162,8 @@ DUET_DECL duet::tcp_snapshot epoll_channel::info(error_code& error) noexcept
 
 DUET_DECL void epoll_channel::read(boost::asio::mutable_buffer buffer)
 {
-    buffer_ = buffer;
+    into_ = buffer.data();
+    room_ = static_cast<std::uint32_t>(std::min<std::size_t>(buffer.size(), std::numeric_limits<std::uint32_t>::max()));
     begin_read(reading::bytes);
 }
 
@@ -314,7 +319,9 @@ DUET_DECL void epoll_channel::on_turn()
     // (user_waits_), so that neither keeps the other from running.
     bool const reads = reading_ != reading::nothing;
     bool const waits_end = gone_due_ && gone_;
-    if (user_turn_ && !std::exchange(user_waits_, false))
+    bool const others_first = user_waits_;
+    user_waits_ = false;
+    if (user_turn_ && !others_first)
     {
         user_turn_ = false;
         user_waits_ = reads || waits_end;
@@ -322,7 +329,6 @@ DUET_DECL void epoll_channel::on_turn()
             take_turn();
         return user_->on_turn();
     }
-    user_waits_ = false;
     if (std::exchange(gone_due_, false) && gone_)
     {
         if (reads || user_turn_)
@@ -348,7 +354,7 @@ inline void epoll_channel::read_now()
         return user_->on_input(error, reactor_->time()) ? void() : tell_read(error, 0);
     if (reading_ == reading::certain)
         return readable_now() ? tell_read({}, 0) : void();  // the bytes may have been read since the event
-    auto const size = read_some(buffer_, error);
+    auto const size = read_some({into_, room_}, error);
     if (size > 0 || error != boost::asio::error::would_block)
         tell_read(error, size);
 }

@@ -10,11 +10,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include <duet/detail/completion/operation_memory.hpp>
 #include <duet/detail/config.hpp>
 #include <duet/detail/socket/fork_watch.hpp>
+#include <duet/detail/time/block_array.hpp>
 #include <duet/detail/time/turn_time.hpp>
 
 #include <sys/epoll.h>
@@ -163,7 +163,7 @@ private:
     DUET_DECL void shut_down_all() noexcept;
 
     boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> epoll_;
-    std::vector<slot> slots_;
+    block_array<slot> slots_;
     int free_ = -1;                                  // the first free slot; -1: none
     ::pid_t process_ = fork_watch::get().process();  // the one that the epoll belongs to
     std::size_t waiting_ = 0;                        // so many wait for events

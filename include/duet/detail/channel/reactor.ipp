@@ -124,7 +124,7 @@ DUET_DECL bool reactor::add(watched& who, int descriptor, bool writable) noexcep
     {
         try
         {
-            slots_.emplace_back();
+            slots_.push_back({});
             free_ = static_cast<int>(slots_.size() - 1);
         }
         catch (std::exception const&)

@@ -56,10 +56,10 @@ public:
     auto native_handle() noexcept { return stream_.lowest_layer().native_handle(); }
 
     /// Returns the channel to use. The stream takes over `descriptor`, a connected, non-blocking socket; -1: the stream
-    /// already has its descriptor. Null: an error; the caller still owns the descriptor.
+    /// already has its descriptor. Null: an error; the caller still owns the descriptor. `user`: as before.
     template <class Endpoint>
-    channel* begin(boost::asio::io_context*, executor_type const&, [[maybe_unused]] Endpoint const& local,
-        [[maybe_unused]] int descriptor, error_code& error) noexcept
+    channel* begin(channel_user&, boost::asio::io_context*, executor_type const&,
+        [[maybe_unused]] Endpoint const& local, [[maybe_unused]] int descriptor, error_code& error) noexcept
     {
         if (descriptor < 0)
             return &asio_;
@@ -84,7 +84,7 @@ public:
     /// Move the socket from the reactor to Asio and return the channel to use from now on. Null: the socket is with
     /// Asio already, or `error` is set.
     template <class Endpoint>
-    channel* leave_reactor(executor_type const&, Endpoint const&, error_code&) noexcept
+    channel* leave_reactor(channel_user&, executor_type const&, Endpoint const&, error_code&) noexcept
     {
         return nullptr;
     }
@@ -120,11 +120,11 @@ public:
     static constexpr bool may_splice = with_asio::may_splice;
 
     tcp_channels(Stream&& stream, channel_user& user)
-        : user_{user}, asio_{std::make_unique<with_asio>(std::move(stream), user)}, epoll_{user}
+        : asio_{std::make_unique<with_asio>(std::move(stream), user)}, epoll_{user}
     {
     }
 
-    tcp_channels(executor_type const&, channel_user& user) noexcept : user_{user}, epoll_{user} {}
+    tcp_channels(executor_type const&, channel_user& user) noexcept : epoll_{user} {}
 
     ~tcp_channels() { end(); }
 
@@ -150,14 +150,14 @@ public:
     }
 
     template <class Endpoint>
-    channel* begin(boost::asio::io_context* context, executor_type const& executor, Endpoint const& local,
-        int descriptor, error_code& error) noexcept
+    channel* begin(channel_user& user, boost::asio::io_context* context, executor_type const& executor,
+        Endpoint const& local, int descriptor, error_code& error) noexcept
     {
         auto* const home = reactor::of(context);
         bool const suits = home && home->suits();
         epoll_.set_home(home);
         if (!suits)
-            return begin_with_asio(executor, local, descriptor, error);
+            return begin_with_asio(user, executor, local, descriptor, error);
         bool const from_stream = descriptor < 0;
         if (from_stream)
         {
@@ -171,7 +171,7 @@ public:
             asio_.reset();
             return &epoll_;
         }
-        auto* const other = begin_with_asio(executor, local, descriptor, error);
+        auto* const other = begin_with_asio(user, executor, local, descriptor, error);
         if (!other && from_stream)
             ::close(descriptor);
         return other;
@@ -186,14 +186,15 @@ public:
     }
 
     template <class Endpoint>
-    channel* leave_reactor(executor_type const& executor, Endpoint const& local, error_code& error) noexcept
+    channel* leave_reactor(
+        channel_user& user, executor_type const& executor, Endpoint const& local, error_code& error) noexcept
     {
         if (epoll_.descriptor() < 0)
         {
-            make_asio(executor, error);  // a closed socket, for a connection that has ended
+            make_asio(user, executor, error);  // a closed socket, for a connection that has ended
             return nullptr;
         }
-        auto* const next = begin_with_asio(executor, local, epoll_.descriptor(), error);
+        auto* const next = begin_with_asio(user, executor, local, epoll_.descriptor(), error);
         if (next)
             epoll_.leave();
         return next;
@@ -210,13 +211,13 @@ public:
     void end() noexcept { epoll_.leave_home(); }
 
 private:
-    void make_asio(executor_type const& executor, error_code& error) noexcept
+    void make_asio(channel_user& user, executor_type const& executor, error_code& error) noexcept
     {
         if (asio_)
             return;
         try
         {
-            asio_ = std::make_unique<with_asio>(executor, user_);
+            asio_ = std::make_unique<with_asio>(executor, user);
         }
         catch (std::exception const&)
         {
@@ -225,14 +226,13 @@ private:
     }
 
     template <class Endpoint>
-    channel* begin_with_asio(
-        executor_type const& executor, Endpoint const& local, int descriptor, error_code& error) noexcept
+    channel* begin_with_asio(channel_user& user, executor_type const& executor, Endpoint const& local, int descriptor,
+        error_code& error) noexcept
     {
-        make_asio(executor, error);
-        return error ? nullptr : asio_->begin(nullptr, executor, local, descriptor, error);
+        make_asio(user, executor, error);
+        return error ? nullptr : asio_->begin(user, nullptr, executor, local, descriptor, error);
     }
 
-    channel_user& user_;
     std::unique_ptr<with_asio> asio_;  // null: the socket is in the reactor and has always been
     epoll_channel epoll_;  // its home is the context's reactor if it has one, even if the socket is not in it
 };

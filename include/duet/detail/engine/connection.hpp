@@ -78,7 +78,7 @@ public:
 
     bool reading() const noexcept { return receiver_.busy(); }
 
-    /// What the next read of a frame fills, and what the last one has filled.
+    /// What a read of a frame fills that may complete at once, and what the last one has filled.
     void set_frames(frame_buffer& frames) noexcept { receiver_.fill(frames); }
     frame_buffer* frames() const noexcept { return receiver_.frames(); }
 
@@ -362,17 +362,16 @@ private:
     channel* channel_ = nullptr;
     [[no_unique_address]] kept_error error_;  // the first terminal error
     int handles_ = 0;
-    [[no_unique_address]] kept_error gone_cancelled_;  // why the wait for the hang-up was cancelled
-    bool hang_up_due_ = false;                         // look for the hang-up at the next turn
-    bool peer_just_finished_ = false;                  // its FIN was read, and the handler of that read is still to run
-    bool failure_due_ = false;       // a write has failed: try it again at the next turn, after the pending read
-    bool failure_deferred_ = false;  // that has been done once
     receiver receiver_;
-    sender sender_;
+    [[no_unique_address]] sender sender_;
+    bool peer_just_finished_ = false;  // its FIN was read, and the handler of that read is still to run
+    bool failure_due_ = false;         // a write has failed: try it again at the next turn, after the pending read
+    bool failure_deferred_ = false;    // that has been done once
     [[no_unique_address]] closer closer_;
     lifecycle life_;
     [[no_unique_address]] end_history history_;
     bool set_for_reads_ = false;  // a wake-up that is set is in time for all that may be due while a read waits
+    bool hang_up_due_ = false;    // look for the hang-up at the next turn
     deadline_table times_;
     peer_watch peer_watch_;
     wakeup wakeup_;

@@ -84,7 +84,7 @@ DUET_DECL void connection::change_channel(channel& next) noexcept
         issue_wait_gone();
     if (receiver_.cause() && receiver_.busy())
         channel_->cancel_read();
-    if (gone_cancelled_ && waiters_.has(awaited::peer_gone))
+    if (auto const* const cause = waiters_.cause(awaited::peer_gone); cause && *cause)
         channel_->cancel_gone();
 }
 

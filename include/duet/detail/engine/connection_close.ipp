@@ -302,7 +302,6 @@ DUET_DECL void connection::start_wait_peer_gone(any_completion&& done, deadlines
         return complete(std::move(done), {}, 0);
     if (!wait_for(awaited::peer_gone, done, limit))
         return complete(std::move(done), boost::asio::error::no_memory, 0);
-    gone_cancelled_.clear();
     wait_begins();
     if (life_.released())  // there was no memory for the timer
         return complete(waiters_.take(awaited::peer_gone), {}, 0);
@@ -333,7 +332,11 @@ DUET_DECL void connection::on_gone(error_code)
 /// Complete wait_peer_gone() if the peer is gone.
 inline void connection::look_for_hang_up()
 {
-    if (!life_.released() && !gone_cancelled_)
+    auto const* const waiting = waiters_.cause(awaited::peer_gone);
+    if (!waiting)
+        return;
+    error_code const cause = *waiting;
+    if (!life_.released() && !cause)
     {
         if (!channel_->has_hung_up())
             return issue_wait_gone();  // woken by urgent data, or by the cancellation of another operation
@@ -350,16 +353,15 @@ inline void connection::look_for_hang_up()
         }
     }
     auto done = waiters_.take(awaited::peer_gone);
-    error_code const cause = gone_cancelled_;
-    gone_cancelled_.clear();
     done(cause, 0);
 }
 
 inline void connection::cancel_wait_gone(error_code cause) noexcept
 {
-    if (!waiters_.has(awaited::peer_gone) || gone_cancelled_)
+    auto* const kept = waiters_.cause(awaited::peer_gone);
+    if (!kept || *kept)
         return;
-    gone_cancelled_ = cause;
+    *kept = cause;
     channel_->cancel_gone();
 }
 

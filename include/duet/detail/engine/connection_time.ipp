@@ -189,7 +189,9 @@ inline void connection::poll()
     if (life_.closing() && life_.receive() == receive_state::ended && life_.send() == send_state::finished)
         check_delivery();
     look_for_delivery();
-    if (channel_->able().tells_hang_up || !waiters_.has(awaited::peer_gone) || gone_cancelled_ || life_.released())
+    if (channel_->able().tells_hang_up || life_.released())
+        return;
+    if (auto const* const cause = waiters_.cause(awaited::peer_gone); !cause || *cause)
         return;
     if (channel_->has_hung_up())
         look_for_hang_up();

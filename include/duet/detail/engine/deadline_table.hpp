@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -121,7 +122,7 @@ public:
     }
 
     /// Remember the number of unacknowledged bytes, to compare with later.
-    void set_unacknowledged(std::size_t left) noexcept { unacknowledged_ = left; }
+    void set_unacknowledged(std::size_t left) noexcept { unacknowledged_ = count_of(left); }
 
     std::size_t unacknowledged() const noexcept { return unacknowledged_; }
 
@@ -130,7 +131,7 @@ public:
     bool acknowledged(
         std::uint64_t sent, std::size_t left, time_point now, std::optional<time_point> const& heard) noexcept
     {
-        auto const before = std::exchange(unacknowledged_, left);
+        auto const before = std::exchange(unacknowledged_, count_of(left));
         auto const in_all = static_cast<std::int64_t>(sent) - static_cast<std::int64_t>(left);
         auto const in_all_before = std::exchange(acknowledged_, in_all);
         // Without `heard`, bytes that were written since the last look have no earlier number to compare with, so they
@@ -301,6 +302,12 @@ private:
         return std::min(total, hurried_since_ + std::chrono::milliseconds{400});
     }
 
+    /// The kernel counts them in an int.
+    static std::uint32_t count_of(std::size_t bytes) noexcept
+    {
+        return static_cast<std::uint32_t>(std::min<std::size_t>(bytes, std::numeric_limits<std::uint32_t>::max()));
+    }
+
     deadlines const* limits_;
     time_point active_;  // when the last byte was received, sent or acknowledged, or the last wait began
     time_point first_message_by_;
@@ -313,9 +320,9 @@ private:
     time_point looked_at_ = time_point::min();  // the last call of acknowledged()
     time_point poll_at_ = never;
     duration write_limit_{};
-    std::size_t unacknowledged_ = 0;
     std::int64_t acknowledged_ = 0;  // bytes acknowledged in all; on a Unix-domain socket only an estimate
-    std::uint8_t poll_delay_ = 0;    // in milliseconds
+    std::uint32_t unacknowledged_ = 0;
+    std::uint8_t poll_delay_ = 0;  // in milliseconds
     bool first_message_met_ = false;
     bool limits_open_;
     bool limits_reads_;

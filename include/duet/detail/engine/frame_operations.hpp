@@ -142,7 +142,7 @@ public:
         if (output_ && target.writes_unseen())
             return wait_for_writes(target, std::move(done));
         target.reader() = std::move(done);
-        target.start_read(read_kind::frame, {}, limit_, nullptr);
+        target.start_read(read_kind::frame, receiver::in_place(*input_), limit_, nullptr);
     }
 
 private:
@@ -212,7 +212,7 @@ struct reading_frame::writes_done
         if (read.output_ && target->writes_unseen())
             return read.wait_for_writes(*target, std::move(done));
         target->reader() = std::move(done);
-        target->start_read(read_kind::frame, {}, {}, &by);
+        target->start_read(read_kind::frame, receiver::in_place(*read.input_), {}, &by);
     }
 
     connection::ref target;

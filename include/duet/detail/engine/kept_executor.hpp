@@ -6,79 +6,96 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include <memory>
+#include <cstdint>
 #include <new>
 #include <type_traits>
 
 #include <duet/detail/engine/connection.hpp>
+#include <duet/detail/engine/remote_control.hpp>
 
 namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// The executor that a moved-from session keeps. Sessions are moved often, and nearly all have the executor of an
-/// io_context, whose address is enough. For other executors it refers to what the connection shares with other threads,
-/// and without memory for that it keeps none.
+/// The executor that a moved-from session keeps, in one word, whose lowest bit is set. Sessions are moved often, and
+/// nearly all have the executor of an io_context, whose address is enough. For other executors it refers to what the
+/// connection shares with other threads, and without memory for that it keeps none: 0.
 template <class Executor>
 class kept_executor
 {
 public:
-    void keep(connection& source) noexcept
+    /// That of a connection. Pass the result to release() once.
+    static std::uintptr_t keep(connection& source) noexcept
     {
-        if (auto* const plain = source.plain_context())
-        {
-            kept_ = {std::shared_ptr<void const>{}, plain};
-            return;
-        }
-        try
-        {
-            kept_ = source.control()->executor();
-        }
-        catch (std::bad_alloc const&)
-        {
-            kept_.reset();
-        }
+        if (auto* const context = source.plain_context())
+            return reinterpret_cast<std::uintptr_t>(context) | is_kept;
+        return keep_other(source);
+    }
+
+    static bool is(std::uintptr_t word) noexcept { return (word & is_kept) != 0; }
+
+    static void release(std::uintptr_t word) noexcept
+    {
+        if ((word & is_other) != 0)
+            other(word).remove_reference();
     }
 
     /// The executor of any type; an empty one if none was kept.
-    boost::asio::any_io_executor any() const noexcept
+    static boost::asio::any_io_executor any(std::uintptr_t word) noexcept
     {
-        if (auto* const context = plain())
-            return context->get_executor();
-        return kept_ ? other() : boost::asio::any_io_executor{};
+        if (word == 0)
+            return {};
+        return (word & is_other) != 0 ? other(word).get() : boost::asio::any_io_executor{plain(word).get_executor()};
     }
 
     /// The executor; an empty one if none was kept, which another type than any_io_executor must not be asked for.
-    Executor get() const noexcept
+    static Executor get(std::uintptr_t word) noexcept
     {
         if constexpr (std::is_same_v<Executor, boost::asio::any_io_executor>)
-            return any();
+            return any(word);
         else
         {
             if constexpr (std::is_constructible_v<Executor, boost::asio::io_context::executor_type>)
             {
-                if (auto* const context = plain())
-                    return Executor{context->get_executor()};
+                if ((word & is_other) == 0)
+                    return Executor{plain(word).get_executor()};
             }
-            return *other().template target<Executor>();
+            return *other(word).get().template target<Executor>();
         }
     }
 
 private:
-    /// The io_context; null if it is another executor, or none.
-    boost::asio::io_context* plain() const noexcept
+    static constexpr std::uintptr_t is_kept = 1;
+    static constexpr std::uintptr_t is_other = 2;
+    static constexpr std::uintptr_t marks = is_kept | is_other;
+    static_assert(alignof(boost::asio::io_context) > marks && alignof(shared_executor) > marks);
+
+    [[gnu::cold, gnu::noinline]] static std::uintptr_t keep_other(connection& source) noexcept
     {
-        if (kept_.use_count() != 0)
-            return nullptr;
-        return static_cast<boost::asio::io_context*>(const_cast<void*>(kept_.get()));
+        try
+        {
+            auto const control = source.control();
+            auto* const executor = control->executor().get();
+            if (!executor)
+                return 0;
+            executor->add_reference();
+            return reinterpret_cast<std::uintptr_t>(executor) | marks;
+        }
+        catch (std::bad_alloc const&)
+        {
+            return 0;
+        }
     }
 
-    boost::asio::any_io_executor const& other() const noexcept
+    static boost::asio::io_context& plain(std::uintptr_t word) noexcept
     {
-        return *static_cast<boost::asio::any_io_executor const*>(kept_.get());
+        return *reinterpret_cast<boost::asio::io_context*>(word & ~marks);
     }
 
-    std::shared_ptr<void const> kept_;  // an any_io_executor or, if nobody owns it, an io_context
+    static shared_executor& other(std::uintptr_t word) noexcept
+    {
+        return *reinterpret_cast<shared_executor*>(word & ~marks);
+    }
 };
 
 }  // namespace detail

@@ -119,10 +119,14 @@ public:
     /// What a read into several buffers fills after its first one. Call this before begin().
     void continue_with(std::unique_ptr<read_buffers> rest) noexcept { further_ = std::move(rest); }
 
-    /// What a read of a frame fills; it must outlive the read. Set this before begin().
-    void fill(frame_buffer& frames) noexcept { frames_ = &frames; }
+    /// What a read of a frame has in the place of a buffer, and fills; it must outlive the read.
+    static boost::asio::mutable_buffer in_place(frame_buffer& frames) noexcept { return {&frames, 0}; }
 
-    frame_buffer* frames() const noexcept { return frames_; }
+    /// A read of a frame that completes at once fills this.
+    void fill(frame_buffer& frames) noexcept { buffer_ = in_place(frames); }
+
+    /// What the last read has filled, which was one of a frame.
+    frame_buffer* frames() const noexcept { return static_cast<frame_buffer*>(buffer_.data()); }
 
     /// The part of the buffer that is still to be filled. Throws std::bad_alloc if a frame_buffer has no memory.
     boost::asio::mutable_buffer rest() const { return kind_ == read_kind::frame ? room() : buffer_; }
@@ -131,7 +135,7 @@ public:
     {
         size_ += size;
         if (kind_ == read_kind::frame)
-            frames_->add(size);
+            frames()->add(size);
         else
             buffer_ += size;
     }
@@ -143,10 +147,10 @@ public:
     bool is_complete() noexcept { return !reads_whole(kind_) || has_whole(); }
 
     /// What is wrong with what a complete read has received.
-    error_code verdict() const noexcept { return kind_ == read_kind::frame ? frames_->error() : error_code{}; }
+    error_code verdict() const noexcept { return kind_ == read_kind::frame ? frames()->error() : error_code{}; }
 
     /// True if the peer's FIN comes now in the middle of what is read.
-    bool in_the_middle() const noexcept { return size_ > 0 || (kind_ == read_kind::frame && !frames_->empty()); }
+    bool in_the_middle() const noexcept { return size_ > 0 || (kind_ == read_kind::frame && !frames()->empty()); }
 
     /// Why the read has to end; no error if it may go on.
     error_code cause() const noexcept { return cause_; }
@@ -197,12 +201,12 @@ public:
 
 private:
     // Not inlined, because most reads are of no frame.
-    [[gnu::noinline]] boost::asio::mutable_buffer room() const { return frames_->room(); }
+    [[gnu::noinline]] boost::asio::mutable_buffer room() const { return frames()->room(); }
 
     [[gnu::noinline]] bool has_whole() noexcept
     {
         if (kind_ == read_kind::frame)
-            return frames_->look();
+            return frames()->look();
         if (buffer_.size() == 0 && kind_ == read_kind::several && further_)
             begin_next();
         return buffer_.size() == 0;
@@ -218,7 +222,6 @@ private:
     any_completion done_;
     boost::asio::mutable_buffer buffer_;  // what is left of it
     std::unique_ptr<read_buffers> further_;
-    frame_buffer* frames_ = nullptr;
     std::size_t size_ = 0;
     std::uint64_t received_ = 0;
     [[no_unique_address]] kept_error cause_;

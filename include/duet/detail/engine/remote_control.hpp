@@ -19,6 +19,32 @@ namespace detail {
 
 class connection;
 
+/// An executor to which several objects refer, on any thread.
+class shared_executor
+{
+public:
+    explicit shared_executor(boost::asio::any_io_executor const& executor) noexcept : executor_{executor} {}
+
+    shared_executor(shared_executor const&) = delete;
+    shared_executor& operator=(shared_executor const&) = delete;
+
+    boost::asio::any_io_executor const& get() const noexcept { return executor_; }
+
+    void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+
+    void remove_reference() noexcept
+    {
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+            delete this;
+    }
+
+private:
+    ~shared_executor() = default;
+
+    boost::asio::any_io_executor const executor_;
+    std::atomic<int> references_{0};
+};
+
 /// The part of a connection that other threads may hold. It posts to the connection's executor while the connection
 /// lives. It may outlive both the connection and the execution context.
 ///
@@ -26,10 +52,10 @@ class connection;
 class remote_control
 {
 public:
-    using executor_ref = std::shared_ptr<boost::asio::any_io_executor const>;
+    using executor_ref = owner_ref<shared_executor>;
 
     remote_control(boost::asio::any_io_executor const& executor, connection& target)
-        : executor_{std::make_shared<boost::asio::any_io_executor const>(executor)}, target_{&target}
+        : executor_{new shared_executor{executor}}, target_{&target}
     {
     }
 
@@ -59,7 +85,7 @@ public:
         std::lock_guard const lock{mutex_};
         if (!target_)
             return false;
-        boost::asio::post(*executor_, [self, work = std::move(work)] { work(self->target_); });
+        boost::asio::post(executor_->get(), [self, work = std::move(work)] { work(self->target_); });
         return true;
     }
 
@@ -68,7 +94,7 @@ public:
     {
         executor_ref released;  // destroyed after the lock
         std::lock_guard const lock{mutex_};
-        released.swap(executor_);
+        std::swap(released, executor_);
         target_ = nullptr;
     }
 

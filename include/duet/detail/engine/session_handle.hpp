@@ -5,6 +5,7 @@
 
 #include <boost/asio/error.hpp>
 
+#include <cstdint>
 #include <utility>
 
 #include <duet/detail/engine/completion_result.hpp>
@@ -21,7 +22,8 @@ namespace duet {
 inline namespace DUET_ABI {
 namespace detail {
 
-/// What a session object holds: a connection, which it keeps open, or nothing. After a move it still has the executor.
+/// What a session object holds, in one word, because the frame of a coroutine has a copy for each move: a connection,
+/// which it keeps open; the executor, after a move; or nothing.
 template <class Stream>
 class session_handle
 {
@@ -34,114 +36,138 @@ public:
 
     session_handle() noexcept = default;
 
-    explicit session_handle(reference existing) noexcept : connection_{std::move(existing)}
+    explicit session_handle(reference existing) noexcept : word_{reinterpret_cast<std::uintptr_t>(existing.get())}
     {
-        connection_->add_handle();
+        existing->add_reference();
+        existing->add_handle();
     }
 
-    session_handle(session_handle&& other) noexcept
-        : connection_{std::move(other.connection_)}, executor_{std::move(other.executor_)}
-    {
-        other.keep_executor_of(connection_);
-    }
+    session_handle(session_handle&& other) noexcept : word_{other.leave()} {}
 
     session_handle& operator=(session_handle&& other) noexcept
     {
         if (this != &other)
         {
-            drop();
-            connection_ = std::move(other.connection_);
-            executor_ = std::move(other.executor_);
-            other.keep_executor_of(connection_);
+            drop(std::exchange(word_, 0));
+            word_ = other.leave();
         }
         return *this;
     }
 
-    ~session_handle()
+    ~session_handle() { drop(word_); }
+
+    explicit operator bool() const noexcept { return connection() != nullptr; }
+
+    /// Only if there is a connection.
+    connection_type* operator->() const noexcept { return reinterpret_cast<connection_type*>(word_); }
+
+    /// Empty if there is no connection.
+    reference ref() const noexcept
     {
-        if (connection_)
-            connection_->remove_handle();
+        auto* const existing = connection();
+        return existing ? reference{existing} : reference{};
     }
-
-    explicit operator bool() const noexcept { return static_cast<bool>(connection_); }
-
-    connection_type* operator->() const noexcept { return connection_.get(); }
-
-    reference const& ref() const noexcept { return connection_; }
 
     /// What an operation refers to. Throws std::bad_alloc if the session is empty and there is no memory.
     [[gnu::always_inline]] operation_target target() const
     {
-        return connection_ ? operation_target{connection_.get()} : stand_in();
+        auto* const existing = connection();
+        return existing ? operation_target{existing} : stand_in();
     }
 
     /// Call a function of the connection, if there is one.
     template <class Function, class... Arguments>
     void call(Function function, Arguments const&... arguments) const noexcept
     {
-        if (connection_)
-            ((*connection_).*function)(arguments...);
+        if (auto* const existing = connection())
+            (existing->*function)(arguments...);
     }
 
     /// The connection. Throws session_error (closed) if there is none.
     connection_type& get(char const* operation) const
     {
-        if (!connection_)
+        auto* const existing = connection();
+        if (!existing)
             throw error_of_empty_session(operation);
-        return *connection_;
+        return *existing;
     }
 
     /// Null if there is no connection. May be called from any thread. Throws std::bad_alloc.
     owner_ref<remote_control> control() const
     {
-        return connection_ ? connection_->control() : owner_ref<remote_control>{};
+        auto* const existing = connection();
+        return existing ? existing->control() : owner_ref<remote_control>{};
     }
 
-    executor_type get_executor() const noexcept { return connection_ ? connection_->get_executor() : executor_.get(); }
+    executor_type get_executor() const noexcept
+    {
+        auto* const existing = connection();
+        return existing ? existing->get_executor() : kept::get(word_);
+    }
 
-    lifecycle const& life() const noexcept { return connection_ ? connection_->life() : life_of_nothing(); }
+    lifecycle const& life() const noexcept
+    {
+        auto* const existing = connection();
+        return existing ? existing->life() : life_of_nothing();
+    }
 
     endpoint_result local() const noexcept
     {
-        if (connection_)
-            return connection_->local();
+        if (auto* const existing = connection())
+            return existing->local();
         return nowhere();
     }
 
     endpoint_result remote() const noexcept
     {
-        if (connection_)
-            return connection_->remote();
+        if (auto* const existing = connection())
+            return existing->remote();
         return nowhere();
     }
 
-    deadlines limits() const noexcept { return connection_ ? connection_->limits() : deadlines{}; }
+    deadlines limits() const noexcept
+    {
+        auto* const existing = connection();
+        return existing ? existing->limits() : deadlines{};
+    }
 
     tcp_snapshot info(error_code& error) const noexcept
     {
-        if (connection_ && !connection_->life().released())
-            return connection_->info(error);
+        if (auto* const existing = connection(); existing && !existing->life().released())
+            return existing->info(error);
         error = boost::asio::error::bad_descriptor;
         return {};
     }
 
 private:
+    using kept = kept_executor<executor_type>;
+
     [[gnu::cold, gnu::noinline]] operation_target stand_in() const
     {
-        return operation_target{new empty_session{executor_.any()}};
+        return operation_target{new empty_session{kept::any(word_)}};
     }
 
-    void drop() noexcept
+    connection_type* connection() const noexcept
     {
-        if (connection_)
-            connection_->remove_handle();
-        connection_ = {};
+        return kept::is(word_) ? nullptr : reinterpret_cast<connection_type*>(word_);
     }
 
-    void keep_executor_of(reference const& taken) noexcept
+    static void drop(std::uintptr_t word) noexcept
     {
-        if (taken)
-            executor_.keep(*taken);
+        if (kept::is(word))
+            return kept::release(word);
+        if (auto* const existing = reinterpret_cast<connection_type*>(word))
+        {
+            existing->remove_handle();
+            existing->remove_reference();
+        }
+    }
+
+    /// What another object takes over from this one, which keeps the executor.
+    std::uintptr_t leave() noexcept
+    {
+        auto* const existing = connection();
+        return std::exchange(word_, existing ? kept::keep(*existing) : 0);
     }
 
     static endpoint_type const& nowhere() noexcept
@@ -150,8 +176,7 @@ private:
         return result;
     }
 
-    reference connection_;
-    kept_executor<executor_type> executor_;  // set while the session is moved-from
+    std::uintptr_t word_ = 0;
 };
 
 }  // namespace detail

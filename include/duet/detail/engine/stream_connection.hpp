@@ -85,7 +85,8 @@ public:
     error_code begin(int descriptor = -1) noexcept
     {
         error_code error;
-        if (auto* const first = channels_.begin(plain_context(), get_executor(), ends_.local(), descriptor, error))
+        if (auto* const first =
+                channels_.begin(*this, plain_context(), get_executor(), ends_.local(), descriptor, error))
             use(*first);
         return error;
     }
@@ -103,7 +104,7 @@ public:
     {
         set_late_options();
         error_code error;
-        if (auto* const next = channels_.leave_reactor(get_executor(), ends_.local(), error))
+        if (auto* const next = channels_.leave_reactor(*this, get_executor(), ends_.local(), error))
             change_channel(*next);
         else if (error)
             out_of_memory();

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <duet/detail/completion/any_completion.hpp>
+#include <duet/detail/engine/kept_error.hpp>
 #include <duet/detail/engine/slim_list.hpp>
 #include <duet/detail/time/coarse_clock.hpp>
 
@@ -33,6 +34,7 @@ class waiters
 public:
     struct waiter
     {
+        [[no_unique_address]] kept_error cause;  ///< why it was cancelled, if it ends later than that
         awaited what;
         std::uint64_t id;
         any_completion done;
@@ -51,6 +53,13 @@ public:
         return false;
     }
 
+    /// Of the first handler that waits for this; null if there is none.
+    kept_error* cause(awaited what) noexcept
+    {
+        auto const found = list_.find_if([what](waiter const& each) { return each.what == what; });
+        return found == list_.end() ? nullptr : &found->cause;
+    }
+
     /// What the handler with this id waits for, if it is here.
     std::optional<awaited> find(std::uint64_t id) const noexcept
     {
@@ -64,7 +73,7 @@ public:
     void park(awaited what, std::uint64_t id, any_completion& done,
         coarse_clock::time_point by = coarse_clock::time_point::max())
     {
-        list_.push_back({what, id, {}, by});
+        list_.push_back({{}, what, id, {}, by});
         list_.back().done = std::move(done);
     }
 

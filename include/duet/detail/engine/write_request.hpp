@@ -41,6 +41,12 @@ public:
         }
     }
 
+    write_request(write_request&&) noexcept = default;
+    write_request& operator=(write_request&&) noexcept = default;
+
+    // Inlined, because nearly every one is written at once and has nothing to free.
+    [[gnu::always_inline]] ~write_request() = default;
+
     /// Copy the list of buffers, because the caller's list ends when the initiating function returns.
     void own()
     {

@@ -8,11 +8,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include <duet/detail/completion/operation_memory.hpp>
 #include <duet/detail/completion/operation_owner.hpp>
 #include <duet/detail/config.hpp>
+#include <duet/detail/time/block_array.hpp>
 #include <duet/detail/time/coarse_clock.hpp>
 #include <duet/detail/time/timer.hpp>
 #include <duet/error.hpp>
@@ -109,7 +109,7 @@ private:
 
     boost::asio::io_context::executor_type executor_;
     basic_timer<boost::asio::io_context::executor_type> timer_;
-    std::vector<entry> heap_;  // the earliest first; an entry is at least as late as the one at half its index
+    block_array<entry> heap_;  // the earliest first; an entry is at least as late as the one at half its index
     time_point timer_at_{};
     bool timing_ = false;   // a wait of timer_ is pending, possibly one that was cancelled and has not completed yet
     bool telling_ = false;  // on_timer() is running, and starts the timer when it is left

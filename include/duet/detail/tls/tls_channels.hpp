@@ -65,10 +65,10 @@ struct stream_channels<basic_tls_stream<Stream>>
     auto native_handle() noexcept { return below_.native_handle(); }
 
     template <class Endpoint>
-    channel* begin(boost::asio::io_context* context, executor_type const& executor, Endpoint const& local,
-        int descriptor, error_code& error) noexcept
+    channel* begin(channel_user&, boost::asio::io_context* context, executor_type const& executor,
+        Endpoint const& local, int descriptor, error_code& error) noexcept
     {
-        auto* const below = below_.begin(context, executor, local, descriptor, error);
+        auto* const below = below_.begin(tls_.as_user(), context, executor, local, descriptor, error);
         if (!below)
             return nullptr;
         tls_.use(*below);
@@ -83,9 +83,10 @@ struct stream_channels<basic_tls_stream<Stream>>
     }
 
     template <class Endpoint>
-    channel* leave_reactor(executor_type const& executor, Endpoint const& local, error_code& error) noexcept
+    channel* leave_reactor(
+        channel_user&, executor_type const& executor, Endpoint const& local, error_code& error) noexcept
     {
-        auto* const below = below_.leave_reactor(executor, local, error);
+        auto* const below = below_.leave_reactor(tls_.as_user(), executor, local, error);
         if (!below)
             return nullptr;
         tls_.move_to(*below);
