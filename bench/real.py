@@ -36,6 +36,7 @@ RELAYS = {
     "nginx": ("nginx, stream", ["nginx", "-e", "stderr", "-p", "{directory}", "-c", "{directory}/nginx_stream.conf"]),
     "socat": ("socat, fork", ["socat", "-lf{directory}/log", "TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=4096",
         "TCP:127.0.0.1:{target}"]),
+    "raw": processes.RELAY["buffers"],
 }
 DIRECT = "direct"
 LABELS = {**{name: label for name, (label, _) in RELAYS.items()}, DIRECT: "no relay"}
@@ -50,11 +51,13 @@ VERSIONS = {"nginx": ["-v"], "redis-server": ["--version"], "ab": ["-V"], "wrk":
 
 
 class Programs(processes.Programs):
-    """Those of the system, and the example, which is beside the programs of the bench."""
+    """Those of the system, of the bench, and the example, which is beside those."""
 
     def find(self, name):
-        ours = self.directory.parent / "examples" / name
-        return str(ours) if ours.exists() else shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+        for ours in (self.directory.parent / "examples" / name, self.directory / name):
+            if ours.exists():
+                return str(ours)
+        return shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
 
 
 class Server(processes.Server):

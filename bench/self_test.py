@@ -360,6 +360,7 @@ class Guard(Case):
     def test_echo_session_relayed_clients_connection_and_request_are_counted_and_recorded(self):
         names = [f"{key} per {what}" for what in ("echo", "session", "relayed connection", "client's connection")
             for key in ("instructions", "syscalls", "allocations")]
+        names.insert(names.index("instructions per client's connection"), "instructions per relayed message")
         names += [f"{key} per request {what}" for what in ("answered", "asked") for key in ("instructions", "allocations")]
         self.assertEqual(list(guard.MEASURES), names)
         self.assertEqual(list(json.loads(guard.RECORD.read_text())), ["compiler", *names])
@@ -367,7 +368,7 @@ class Guard(Case):
     def test_a_part_is_recorded_anew(self):
         record = self.place / "record.json"
         names = list(guard.MEASURES)
-        for words, same in ((["relayed"], 13), (["echo", "client"], 10), ([], 0)):
+        for words, same in ((["relayed"], 13), (["echo", "client"], 11), ([], 0)):
             with self.subTest(words=words):
                 record.write_text(json.dumps({"compiler": "1.0", **dict.fromkeys(names, 1.0)}))
                 measures = {name: lambda programs: 2.0 for name in names}
