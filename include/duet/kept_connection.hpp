@@ -83,8 +83,6 @@ private:
 template <class Connector>
 class basic_kept_connection
 {
-    static constexpr bool has_names = requires(Connector c, std::string text) { c.connect(text, text); };
-
 public:
     using connector_type = Connector;
     using executor_type = typename Connector::executor_type;
@@ -93,6 +91,10 @@ public:
 
     template <class T>
     using awaitable = boost::asio::awaitable<T, executor_type>;
+
+    /// True if the connector takes a host and a service. Public, because g++ 14 checks that when it deduces the
+    /// connector's type from the first constructor.
+    static constexpr bool has_names = requires(Connector c, std::string text) { c.connect(text, text); };
 
     /// To a host and service, which are resolved for each connection. Throws system_error (invalid_argument) if
     /// `pauses` are not valid.
