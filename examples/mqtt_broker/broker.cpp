@@ -101,9 +101,10 @@ bool broker::subscribe(client& who, subscription const& wanted, retained_message
     bool const one_more = !who.subscriptions.contains(wanted.filter);
     bool const full =
         who.subscriptions.size() >= limits_.subscriptions || all_subscriptions_ >= limits_.all_subscriptions;
-    if (wanted.filter.size() > limits_.filter || (one_more && full))
+    if (wanted.filter.size() > limits_.filter || (one_more && full) || found.levels > limits_.levels)
         return false;
     auto const more = retained_for(wanted);
+    found.levels += more.levels;
     auto const count = found.messages.size() + more.messages.size();
     auto const bytes = found.bytes + more.bytes;
     auto const to_queue = found.to_queue + more.to_queue;
@@ -123,10 +124,12 @@ retained_messages broker::retained_for(subscription const& wanted)
     // All that match begin with what stands before the first wildcard.
     auto const prefix = wanted.filter.substr(0, wanted.filter.find_first_of("+#"));
     auto const from = std::string_view{prefix}.substr(0, prefix.ends_with('/') ? prefix.size() - 1 : prefix.size());
+    auto const levels = static_cast<std::size_t>(1 + std::ranges::count(wanted.filter, '/'));
     retained_messages result;
     for (auto at = retained_.lower_bound(from); at != retained_.end() && at->first.starts_with(from); ++at)
     {
         ++work_;
+        result.levels += levels;
         if (!matches(wanted.filter, at->first))
             continue;
         auto const qos = std::min(granted_qos(wanted), at->second->qos);

@@ -31,6 +31,7 @@ struct retained_messages
     std::vector<std::pair<shared_message, unsigned>> messages;
     std::size_t bytes = 0;     ///< their topics and payloads
     std::size_t to_queue = 0;  ///< how many of them are of QoS 1
+    std::size_t levels = 0;    ///< how many were compared to find them, at most
 };
 
 /// All clients, what they have subscribed to, and the retained messages. It does no I/O: what it has to say gathers in
@@ -53,8 +54,8 @@ public:
     void disconnect(client& who);
 
     /// Adds the retained messages that match to `found`, which has those of the same SUBSCRIBE. False, and nothing has
-    /// changed, if the filter is too long, there are too many, or `found` would have more than may be retained or
-    /// than the client's queue has room for.
+    /// changed, if the filter is too long, there are too many, the SUBSCRIBE has taken too long already, or `found`
+    /// would have more than may be retained or than the client's queue has room for.
     bool subscribe(client& who, subscription const& wanted, retained_messages& found);
     void unsubscribe(client& who, std::string const& filter);
 

@@ -27,6 +27,7 @@ struct limits
     std::size_t subscriptions = 100;               ///< of one client, and filters in one SUBSCRIBE
     std::size_t all_subscriptions = 100'000;       ///< of all clients
     std::size_t filter = 1024;                     ///< bytes of the longest topic filter
+    std::size_t levels = 2'000'000;                ///< of topics that one SUBSCRIBE has compared: 20 ms
     std::size_t clients = 20'000;                  ///< that are connected, or are away and will be back
     std::size_t retained = 5'000;                  ///< messages, of all topics; one SUBSCRIBE brings no more
     std::size_t retained_bytes = 4 * 1024 * 1024;  ///< and their topics and payloads

@@ -369,6 +369,20 @@ def retained_messages_have_a_bound_in_number_and_size():
 
 
 @case
+def one_subscribe_holds_up_others_for_a_bounded_time():
+    server = Server("mqtt_broker")
+    with Peer(server) as client:
+        deep = "a/" * 63
+        client.send(b"".join(publish(deep + str(number), "x", retain=True) for number in range(3200)))
+        client.expect_nothing()
+        # Each of these is compared with all that is retained: 204,800 levels, of two millions.
+        filters = ["+/" + deep[2:] + f"x{number}" for number in range(12)]
+        client.subscribe(*filters, codes=bytes(10) + b"\x80\x80")
+        client.subscribe(*filters[10:])
+    server.stop()
+
+
+@case
 def one_subscribe_has_a_bound():
     for bound in ("--retained", "6"), ("--retained-bytes", "75"):
         server = Server("mqtt_broker", *bound)
