@@ -149,13 +149,16 @@ BOOST_AUTO_TEST_CASE(who_begins_to_wait_while_the_context_ends_is_told_of_the_en
             {
                 probe waits;
                 probe begins;
+                probe other;
                 auto first = connected_pair(raw_address::v4(0));
                 auto second = connected_pair(raw_address::v4(0));
+                auto third = connected_pair(raw_address::v4(0));
                 {
                     asio::io_context context;
                     auto& home = reactor_of(context);
                     BOOST_REQUIRE(home.add(waits, first.server.fd()));
                     BOOST_REQUIRE(home.add(begins, second.server.fd()));
+                    BOOST_REQUIRE(home.add(other, third.server.fd()));
                     auto const begin = [&]
                     {
                         home.begin(waits);
@@ -169,8 +172,10 @@ BOOST_AUTO_TEST_CASE(who_begins_to_wait_while_the_context_ends_is_told_of_the_en
                     else
                         begins.then = begin;
                     home.begin(begins);
+                    home.begin(other);  // so that the wait that is begun is not the only one
                 }
                 BOOST_TEST(begins.ends == 1);
+                BOOST_TEST(other.ends == 1);
                 BOOST_TEST(waits.ends == 1);
             }
 }
