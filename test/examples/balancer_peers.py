@@ -5,6 +5,7 @@ import contextlib
 import re
 import signal
 import socket
+import struct
 import threading
 
 import harness
@@ -23,7 +24,7 @@ def name_with_all(conn, name):
 class Backend:
     """Runs `serve(connection, name)` for each connection, in a thread of its own; checks of the port are connections, too."""
 
-    def __init__(self, name=b"", serve=name_with_all, port=0):
+    def __init__(self, name=b"", serve=name_with_all, port=0, accepts=True):
         self.name, self.serve = name, serve
         self.accepted = 0
         self.listening = socket.socket()
@@ -33,7 +34,15 @@ class Backend:
         self.at = f"127.0.0.1:{self.port}"
         self.listening.listen(100)
         self.thread = threading.Thread(target=self._accept, daemon=True)
+        if accepts:
+            self.accept()
+
+    def accept(self):
         self.thread.start()
+
+    def queued(self):
+        """How many have connected that were not accepted."""
+        return struct.unpack_from("I", self.listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 24)[0]
 
     def _accept(self):
         while True:
