@@ -105,7 +105,7 @@ def sigterm_without_clients():
 def sigterm_lets_clients_finish():
     server = Server("echo_server")
     with server.connect() as peer:
-        sent = harness.hold_back(peer, BIG)
+        sent = harness.hold_back(server, peer, BIG)
         server.begin_drain()
         check_equal(harness.exchange_reluctantly(peer, BIG, sent=sent), BIG, "echo of 8 MB, after SIGTERM")
     server.finish_drain(finished=1)
@@ -115,7 +115,7 @@ def sigterm_lets_clients_finish():
 def second_sigterm_resets_the_rest():
     server = Server("echo_server")
     with server.connect() as peer:
-        harness.hold_back(peer, BIG)
+        harness.hold_back(server, peer, BIG)
         server.begin_drain()
         check(server.process.poll() is None, "it did not wait for its client")
         server.signal()

@@ -331,7 +331,7 @@ def one_that_does_not_read_its_answers_is_not_read_from():
     pings = packet(PINGREQ) * 8_000_000
     with Peer(server, receive_buffer=4096) as peer, Peer(server) as other:
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-        sent = harness.hold_back(peer.socket, pings)
+        sent = harness.hold_back(server, peer.socket, pings)
         other.expect_nothing()
         answers = 0
         while answers < sent // 2 * 2:
@@ -343,7 +343,7 @@ def one_that_does_not_read_its_answers_is_not_read_from():
 def one_that_does_not_read_its_answers_holds_up_nobody_who_subscribes_to_it():
     server = Server("mqtt_broker", "--output", "10000")
     with Peer(server, receive_buffer=4096) as peer, Peer(server).subscribe("a") as listener:
-        harness.hold_back(peer.socket, (packet(PINGREQ) * 500 + publish("a", "")) * 20000)
+        harness.hold_back(server, peer.socket, (packet(PINGREQ) * 500 + publish("a", "")) * 20000)
         listener.skip_messages(server)
         listener.expect_nothing()  # a packet of another client would bring what was held up
     server.stop()

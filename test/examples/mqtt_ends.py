@@ -132,7 +132,7 @@ def one_that_does_not_read_its_answers_is_taken_over():
     pings = packet(PINGREQ) * 10000
     said = [pings + publish("a", "%03d" % number) for number in range(800)]
     with Peer(server).subscribe("#") as witness, Peer(server, "x", receive_buffer=4096) as old:
-        sent = harness.hold_back(old.socket, b"".join(said))
+        sent = harness.hold_back(server, old.socket, b"".join(said))
         with Peer(server, "x") as new:
             heard(witness, sent // len(said[0]))
             new.expect_nothing()
