@@ -333,15 +333,17 @@ def exchange(peer, data):
 def hold_back(server, peer, data):
     """Send what the server takes while it cannot answer: it waits in a write then. Returns how much that is."""
     sent = 0
-    while sent < len(data):
-        asleep = server.state() == "S"
-        if select.select([], [peer], [], 0)[1]:
+
+    def is_held_back():
+        nonlocal sent
+        before, asleep = sent, server.state() == "S"
+        while sent < len(data) and select.select([], [peer], [], 0)[1]:
             sent += peer.send(data[sent:sent + 65536], socket.MSG_DONTWAIT)
-        elif asleep:
-            return sent  # it has taken all that it can
-        else:
-            time.sleep(0.001)
-    raise Failure("the server is not held back")
+        check(sent < len(data), "the server is not held back")
+        return asleep and sent == before
+
+    wait_until(is_held_back, "a write that waits")
+    return sent
 
 
 def exchange_reluctantly(peer, data, step=16384, sent=0):

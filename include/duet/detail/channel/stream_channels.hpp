@@ -56,7 +56,8 @@ public:
     auto native_handle() noexcept { return stream_.lowest_layer().native_handle(); }
 
     /// Returns the channel to use. The stream takes over `descriptor`, a connected, non-blocking socket; -1: the stream
-    /// already has its descriptor. Null: an error; the caller still owns the descriptor. `user`: as before.
+    /// already has its descriptor. Null: an error; the caller still owns the descriptor. `user`: that of the
+    /// constructor.
     template <class Endpoint>
     channel* begin(channel_user&, boost::asio::io_context*, executor_type const&,
         [[maybe_unused]] Endpoint const& local, [[maybe_unused]] int descriptor, error_code& error) noexcept

@@ -37,7 +37,7 @@ public:
     static void release(std::uintptr_t word) noexcept
     {
         if ((word & is_other) != 0)
-            other(word).remove_reference();
+            intrusive_ptr_release(&other(word));
     }
 
     /// The executor of any type; an empty one if none was kept.
@@ -74,12 +74,8 @@ private:
     {
         try
         {
-            auto const control = source.control();
-            auto* const executor = control->executor().get();
-            if (!executor)
-                return 0;
-            executor->add_reference();
-            return reinterpret_cast<std::uintptr_t>(executor) | marks;
+            auto executor = source.control()->executor();
+            return reinterpret_cast<std::uintptr_t>(executor.detach()) | marks;
         }
         catch (std::bad_alloc const&)
         {

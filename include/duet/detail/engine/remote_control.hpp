@@ -5,9 +5,10 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include <atomic>
-#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -20,29 +21,15 @@ namespace detail {
 class connection;
 
 /// An executor to which several objects refer, on any thread.
-class shared_executor
+class shared_executor : public boost::intrusive_ref_counter<shared_executor, boost::thread_safe_counter>
 {
 public:
     explicit shared_executor(boost::asio::any_io_executor const& executor) noexcept : executor_{executor} {}
 
-    shared_executor(shared_executor const&) = delete;
-    shared_executor& operator=(shared_executor const&) = delete;
-
     boost::asio::any_io_executor const& get() const noexcept { return executor_; }
 
-    void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
-
-    void remove_reference() noexcept
-    {
-        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
-            delete this;
-    }
-
 private:
-    ~shared_executor() = default;
-
     boost::asio::any_io_executor const executor_;
-    std::atomic<int> references_{0};
 };
 
 /// The part of a connection that other threads may hold. It posts to the connection's executor while the connection
@@ -52,7 +39,7 @@ private:
 class remote_control
 {
 public:
-    using executor_ref = owner_ref<shared_executor>;
+    using executor_ref = boost::intrusive_ptr<shared_executor>;
 
     remote_control(boost::asio::any_io_executor const& executor, connection& target)
         : executor_{new shared_executor{executor}}, target_{&target}
@@ -94,7 +81,7 @@ public:
     {
         executor_ref released;  // destroyed after the lock
         std::lock_guard const lock{mutex_};
-        std::swap(released, executor_);
+        released.swap(executor_);
         target_ = nullptr;
     }
 
